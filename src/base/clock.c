@@ -1,0 +1,37 @@
+#include "base/clock.h"
+
+#include <stdbool.h>
+#include <time.h>
+
+static bool fake;
+static uint64_t fake_monotonic, fake_wall;
+
+static uint64_t read_clock(clockid_t id)
+{
+    struct timespec now;
+    clock_gettime(id, &now);
+    return (uint64_t)now.tv_sec * NANOSECONDS + (uint64_t)now.tv_nsec;
+}
+
+uint64_t clock_monotonic(void)
+{
+    return fake ? fake_monotonic : read_clock(CLOCK_MONOTONIC);
+}
+
+uint64_t clock_wall(void)
+{
+    return fake ? fake_wall : read_clock(CLOCK_REALTIME);
+}
+
+void clock_fake_start(uint64_t wall)
+{
+    fake_monotonic = read_clock(CLOCK_MONOTONIC);
+    fake_wall = wall;
+    fake = true;
+}
+
+void clock_fake_advance(uint64_t nanoseconds)
+{
+    fake_monotonic += nanoseconds;
+    fake_wall += nanoseconds;
+}

@@ -1,0 +1,172 @@
+#include "base/log.h"
+
+#include "base/buf.h"
+#include "base/clock.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <time.h>
+#include <unistd.h>
+
+#define GATHER_MAX (64u << 10)
+#define LINE_MAX_SIZE 4096
+#define QUOTE_MAX 256
+
+/* Priorities of RFC 5424 section 6.2.1, facility mail. */
+static const struct {
+    const char *name, *shown;
+    int syslog_priority;
+} levels[] = {
+    [0] = {"crash", "CRASH", 2},     [1] = {"failure", "FAILURE", 4}, [2] = {"major", "MAJOR", 5},
+    [3] = {"problem", "PROBLEM", 3}, [4] = {"low", "LOW", 6},         [5] = {"all", "ALL", 7},
+};
+#define FACILITY_MAIL (2 << 3)
+
+static enum log_target target = LOG_TO_FD;
+static int log_fd = STDERR_FILENO;
+static enum log_level wanted = LOG_LOW;
+static struct buf gathered = {.limit = GATHER_MAX};
+
+void log_open(enum log_target new_target, int fd)
+{
+    log_flush();
+    target = new_target;
+    log_fd = fd;
+}
+
+void log_set_level(enum log_level level)
+{
+    wanted = level;
+}
+
+bool log_wants(enum log_level level)
+{
+    return level <= wanted;
+}
+
+const char *log_level_name(enum log_level level)
+{
+    return levels[level].name;
+}
+
+int log_level_parse(struct span name)
+{
+    for (size_t i = 0; i < sizeof levels / sizeof *levels; i++)
+        if (span_is_nocase(name, levels[i].name))
+            return (int)i;
+    return -1;
+}
+
+/* A log that can't be written is no reason to stop taking mail, and there is nobody left to tell. */
+static void write_all(const char *data, size_t size)
+{
+    while (size) {
+        ssize_t n = write(log_fd, data, size);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n <= 0)
+            return;
+        data += n;
+        size -= (size_t)n;
+    }
+}
+
+void log_flush(void)
+{
+    if (gathered.size)
+        write_all(gathered.data, gathered.size);
+    buf_reset(&gathered);
+}
+
+static size_t write_time(char *to, size_t room)
+{
+    static time_t last;
+    static char shown[24]; /* one gmtime a second, not one a line */
+    uint64_t now = clock_wall();
+    time_t seconds = (time_t)(now / NANOSECONDS);
+    if (seconds != last || !shown[0]) {
+        struct tm tm;
+        gmtime_r(&seconds, &tm);
+        strftime(shown, sizeof shown, "%Y-%m-%dT%H:%M:%S", &tm);
+        last = seconds;
+    }
+    int n = snprintf(to, room, "%s.%03uZ", shown, (unsigned)(now % NANOSECONDS / 1000000));
+    return n < 0 ? 0 : (size_t)n;
+}
+
+void log_write(enum log_level level, const char *component, const char *session, const char *format, ...)
+{
+    if (!log_wants(level))
+        return;
+    char line[LINE_MAX_SIZE];
+    size_t size = 0;
+    if (target == LOG_TO_SYSLOG)
+        size = (size_t)snprintf(line, sizeof line, "<%d>ostiary[%d]: ", FACILITY_MAIL | levels[level].syslog_priority,
+                                (int)getpid());
+    else
+        size = write_time(line, sizeof line);
+    size += (size_t)snprintf(line + size, sizeof line - size, "%s%u %s %s %s ", target == LOG_TO_SYSLOG ? "" : " ",
+                             (unsigned)level, levels[level].shown, component, session && *session ? session : "-");
+    va_list args;
+    va_start(args, format);
+    int n = vsnprintf(line + size, sizeof line - size, format, args);
+    va_end(args);
+    if (n < 0)
+        return;
+    size += (size_t)n;
+    if (size > sizeof line - 1)
+        size = sizeof line - 1;
+    if (target == LOG_TO_SYSLOG) {
+        write_all(line, size); /* a datagram is a record */
+        return;
+    }
+    line[size++] = '\n';
+    if (gathered.size + size > GATHER_MAX)
+        log_flush();
+    buf_add(&gathered, line, size);
+    if (level == LOG_CRASH)
+        log_flush();
+}
+
+static bool is_plain(struct span s)
+{
+    for (size_t i = 0; i < s.size; i++) {
+        unsigned char c = (unsigned char)s.data[i];
+        if (c <= ' ' || c == '"' || c == '\\' || c == 0x7f)
+            return false;
+    }
+    return s.size > 0 && s.size < QUOTE_MAX;
+}
+
+const char *log_quote(struct span s)
+{
+    static char places[8][QUOTE_MAX + 8];
+    static unsigned turn;
+    char *place = places[turn++ % 8];
+    if (is_plain(s)) {
+        memcpy(place, s.data, s.size);
+        place[s.size] = 0;
+        return place;
+    }
+    size_t n = 0;
+    place[n++] = '"';
+    for (size_t i = 0; i < s.size; i++) {
+        unsigned char c = (unsigned char)s.data[i];
+        if (n + 4 > QUOTE_MAX) {
+            memcpy(place + n, "…", sizeof "…" - 1);
+            n += sizeof "…" - 1;
+            break;
+        }
+        if (c == '"' || c == '\\') {
+            place[n++] = '\\';
+            place[n++] = (char)c;
+        } else if (c < ' ' || c == 0x7f) {
+            n += (size_t)snprintf(place + n, 5, "\\x%02x", c);
+        } else {
+            place[n++] = (char)c;
+        }
+    }
+    place[n++] = '"';
+    place[n] = 0;
+    return place;
+}

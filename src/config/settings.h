@@ -1,0 +1,120 @@
+/* The settings: what ostiary.conf says, checked, in one struct that nobody changes.
+ *
+ * They are counted by reference: a session keeps those it began with until it ends, so that a reload never changes a rule in the middle of a
+ * transaction. One table (config/schema.c) is the only place that knows names, types, bounds, defaults and explanations: the reader of the file,
+ * `ostiary config check`, the text form that travels to the processes, the sandbox's file and ostiary.conf(5) come from it.
+ * Sizes are bytes, times seconds.
+ */
+#ifndef CONFIG_SETTINGS_H
+#define CONFIG_SETTINGS_H
+
+#include "base/buf.h"
+#include "base/log.h"
+
+enum service_kind { SERVICE_SMTP, SERVICE_SUBMISSION, SERVICE_SUBMISSIONS, SERVICE_POP3, SERVICE_POP3S, SERVICE_KIND_COUNT };
+
+struct listener_setting {
+    enum service_kind service;
+    const char *address; /* "0.0.0.0", "::", "127.0.0.1" */
+    uint16_t port;
+};
+
+struct network { /* a CIDR range; IPv4 as ::ffff:a.b.c.d/96+n */
+    unsigned char address[16];
+    unsigned bits;
+};
+
+struct network_list {
+    struct network *networks;
+    size_t count;
+};
+
+struct settings {
+    unsigned references;
+    const char *file; /* where it was read from */
+
+    const char *hostname;       /* in greetings, Received: and as the default certificate's name */
+    const char *data_directory; /* database, volumes, spool, control socket */
+    const char *user;           /* the processes' user when started as root */
+    struct listener_setting *listeners;
+    size_t listener_count;
+    struct network_list trusted_networks; /* where passwords without TLS are let through */
+
+    struct {
+        const char *certificate, *key; /* paths of PEM files; "" = no TLS is offered */
+        unsigned oldest;               /* 12 or 13 */
+    } tls;
+
+    struct {
+        unsigned gates, desks, readers;
+        unsigned connections;             /* of one gate or desk process at a time */
+        unsigned connections_per_address; /* all gates together, by IPv4 address or IPv6 /64 */
+        unsigned stop_grace;              /* seconds that sessions have to end after SIGTERM */
+    } processes;
+
+    struct {
+        uint64_t message_size;
+        unsigned recipients;         /* of one transaction */
+        unsigned header_size;        /* bytes of header */
+        unsigned header_lines;
+        unsigned received_hops;      /* Received: lines before it is a loop */
+        unsigned line_length;        /* of a body line, 0 = no limit beyond the message's */
+        unsigned command_timeout;    /* for a whole command line */
+        unsigned data_timeout;       /* without any progress in DATA */
+        unsigned data_minimum_rate;  /* bytes a second, over any minute of DATA */
+        unsigned session_timeout;    /* the whole session */
+        unsigned errors;             /* wrong commands and refusals before 421 */
+        unsigned transactions;       /* of one session */
+        bool quota_full_is_permanent; /* 552 5.2.2 instead of 452 4.2.2 */
+        bool repair_members_line_ends; /* bare CR and LF from members become CRLF instead of 550 5.6.11 */
+        const char *detail_separator; /* "+"; "" = off */
+        bool vrfy;                    /* VRFY says more than 252 */
+    } smtp;
+
+    struct {
+        unsigned idle_timeout; /* RFC 1939: at least 600 */
+        unsigned login_timeout;
+        unsigned login_delay;  /* RFC 2449 LOGIN-DELAY, 0 = off */
+        bool apop;
+        unsigned errors;       /* wrong commands before the connection is closed */
+    } pop3;
+
+    struct {
+        const char *default_domain; /* for logins without one; "" = none */
+        unsigned failures_per_session;
+        const char *password_hash;  /* crypt(5) prefix for new passwords: "$y$" */
+        unsigned hash_cost;         /* 0 = crypt's default */
+    } auth;
+
+    struct {
+        uint64_t default_quota;    /* bytes, 0 = none */
+        uint64_t volume_size;      /* a new volume is begun past it */
+        unsigned compress_from;    /* bodies of at least this many bytes are tried with zstd; 0 = never */
+        unsigned compact_dead_percent;
+        unsigned batch_messages;   /* of one group commit */
+    } store;
+
+    struct {
+        const char *target; /* "stderr", "syslog", or a file's path */
+        enum log_level level;
+        uint64_t rotate_size; /* bytes, 0 = by day only */
+        unsigned keep;        /* rotated files kept */
+    } log;
+};
+
+/* Reads and checks the Lua file. NULL with one sentence in `problem` ("ostiary.conf:12: unknown key 'hostnme'; did you mean 'hostname'?"). The result has one reference. */
+MUST_USE struct settings *settings_read_file(const char *path, struct buf *problem);
+/* The same from a text held in memory; `name` stands in problems. */
+MUST_USE struct settings *settings_read_text(const char *name, struct span text, struct buf *problem);
+/* The text form that travels between our processes, and back: "smtp.recipients=1000\n" … */
+void settings_write(const struct settings *settings, struct buf *out);
+MUST_USE struct settings *settings_parse(struct span text, struct buf *problem);
+
+struct settings *settings_ref(struct settings *settings);
+void settings_unref(struct settings *settings);
+
+/* Is the 16-byte address (IPv4 mapped) in the list? */
+bool network_list_has(const struct network_list *list, const unsigned char address[16]);
+const char *service_kind_name(enum service_kind kind); /* "smtp" */
+
+#endif
