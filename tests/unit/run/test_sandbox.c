@@ -1,0 +1,282 @@
+/* Each attempt runs in a child that entered a sandbox; its exit status is the errno it met. As root every profile is
+ * tried twice: with the steps that need root, and without. */
+#include "run/sandbox.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#define NOBODY 65534
+
+static char directory[] = "/tmp/ostiary-sandbox-XXXXXX";
+static int listener = -1;
+static struct sockaddr_in listener_address;
+
+static int open_outside(const char *inside)
+{
+    return open("/etc/passwd", O_RDONLY) < 0 ? errno : 0;
+}
+
+static int in_place(const char *inside, const char *name, char path[256])
+{
+    return snprintf(path, 256, "%s%s%s", inside, strcmp(inside, "/") ? "/" : "", name);
+}
+
+static int open_inside(const char *inside)
+{
+    char path[256];
+    in_place(inside, "file", path);
+    return open(path, O_RDONLY) < 0 ? errno : 0;
+}
+
+static int make_inside(const char *inside)
+{
+    char path[256], other[256];
+    in_place(inside, "new", path);
+    in_place(inside, "newer", other);
+    int fd = open(path, O_RDWR | O_CREAT, 0600);
+    if (fd < 0)
+        return errno;
+    if (write(fd, "x", 1) != 1 || fdatasync(fd) < 0 || rename(path, other) < 0 || unlink(other) < 0)
+        return errno;
+    return 0;
+}
+
+static int climb_out(const char *inside)
+{
+    char path[256];
+    in_place(inside, "../../../etc/passwd", path);
+    return open(path, O_RDONLY) < 0 ? errno : 0;
+}
+
+static int connect_out(const char *inside)
+{
+    int fd = socket(AF_INET, SOCK_STREAM, 0);
+    if (fd < 0)
+        return errno;
+    return connect(fd, (struct sockaddr *)&listener_address, sizeof listener_address) < 0 ? errno : 0;
+}
+
+static int bind_port(const char *inside)
+{
+    int fd = socket(AF_INET, SOCK_STREAM, 0);
+    if (fd < 0)
+        return errno;
+    struct sockaddr_in any = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    return bind(fd, (struct sockaddr *)&any, sizeof any) < 0 ? errno : 0;
+}
+
+static int run_program(const char *inside)
+{
+    char *const arguments[] = {(char *)"true", NULL};
+    execve("/bin/true", arguments, NULL);
+    return errno;
+}
+
+static int make_process(const char *inside)
+{
+    pid_t child = fork();
+    if (child == 0)
+        _exit(0);
+    return child < 0 ? errno : 0;
+}
+
+static int signal_parent(const char *inside)
+{
+    return kill(getppid(), 0) < 0 ? errno : 0;
+}
+
+static int map_code(const char *inside)
+{
+    return mmap(NULL, 4096, PROT_READ | PROT_WRITE | PROT_EXEC, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0) == MAP_FAILED
+               ? errno
+               : 0;
+}
+
+static int accept_one(const char *inside)
+{
+    return accept4(listener, NULL, NULL, SOCK_NONBLOCK) < 0 ? errno : 0;
+}
+
+static int ordinary_work(const char *inside)
+{
+    char *memory = malloc(1 << 20);
+    if (!memory)
+        return ENOMEM;
+    memset(memory, 1, 1 << 20);
+    struct stat status;
+    int pair_is_refused = socketpair(AF_UNIX, SOCK_STREAM, 0, (int[2]){0, 0}) < 0;
+    if (!pair_is_refused || fstat(STDERR_FILENO, &status) < 0 || memory[77] != 1)
+        return EINVAL;
+    free(memory);
+    return 0;
+}
+
+static int tables_of_system(const char *inside)
+{
+    /* In nobody's list: ends the process. */
+    acct(NULL);
+    return 0;
+}
+
+enum { DEAD = 1000 }; /* ended by SIGSYS */
+
+static const struct {
+    const char *name;
+    int (*attempt)(const char *inside);
+    int none, read, write; /* the errno with SANDBOX_NO_FILES, READ, WRITE */
+} rows[] = {
+    {"work", ordinary_work, 0, 0, 0},
+    {"open outside", open_outside, EPERM, -1, -1}, /* -1: EACCES of Landlock or ENOENT of an own root */
+    {"open inside", open_inside, EPERM, 0, 0},
+    {"make inside", make_inside, EPERM, EACCES, 0},
+    {"climb out", climb_out, EPERM, -1, -1},
+    {"connect", connect_out, EPERM, EPERM, EPERM},
+    {"bind", bind_port, EPERM, EPERM, EPERM},
+    {"exec", run_program, EPERM, EPERM, EPERM},
+    {"fork", make_process, EPERM, EPERM, EPERM},
+    {"signal", signal_parent, EPERM, EPERM, EPERM},
+    {"map code", map_code, EPERM, EPERM, EPERM},
+    {"accept", accept_one, EAGAIN, EPERM, EPERM}, /* only the first may accept: nobody waits there */
+    {"unknown call", tables_of_system, DEAD, DEAD, DEAD},
+};
+
+static int run_attempt(int (*attempt)(const char *), enum sandbox_files files, bool as_root)
+{
+    fflush(NULL);
+    pid_t child = fork();
+    assert_true(child >= 0);
+    if (!child) {
+        struct buf problem;
+        buf_init(&problem, 1000);
+        if (!as_root && geteuid() == 0 && (setgid(NOBODY) < 0 || setuid(NOBODY) < 0))
+            _exit(250);
+        struct sandbox_profile profile = {.files = files,
+                                          .directory = directory,
+                                          .may_accept = files == SANDBOX_NO_FILES,
+                                          .uid = NOBODY,
+                                          .gid = NOBODY,
+                                          .descriptors = 64};
+        const char *inside = sandbox_path(&profile);
+        if (sandbox_enter(&profile, &problem)) {
+            fprintf(stderr, "%.*s\n", SPAN_ARG(buf_span(&problem)));
+            _exit(251);
+        }
+        if (geteuid() == 0)
+            _exit(252);
+        int result = attempt(inside);
+        buf_release(&problem);
+        _exit(result);
+    }
+    int status;
+    assert_int_equal(waitpid(child, &status, 0), child);
+    if (WIFSIGNALED(status))
+        return WTERMSIG(status) == SIGSYS ? DEAD : DEAD + 1;
+    return WEXITSTATUS(status);
+}
+
+static bool is_expected(int expected, int met)
+{
+    return expected == -1 ? met == EACCES || met == ENOENT : met == expected;
+}
+
+static void run_rows(bool as_root)
+{
+    unsigned wrong = 0;
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        const int expected[] = {rows[i].none, rows[i].read, rows[i].write};
+        for (int files = SANDBOX_NO_FILES; files <= SANDBOX_WRITE; files++) {
+            int met = run_attempt(rows[i].attempt, (enum sandbox_files)files, as_root);
+            if (is_expected(expected[files], met))
+                continue;
+            print_error("%s, files %d: expected %d, met %d (%s)\n", rows[i].name, files, expected[files], met,
+                        strerror(met));
+            wrong++;
+        }
+    }
+    assert_int_equal(wrong, 0);
+}
+
+static void test_without_root(void **state)
+{
+    if (!sandbox_landlock_version())
+        skip();
+    run_rows(false);
+}
+
+static void test_with_root(void **state)
+{
+    if (geteuid() != 0)
+        skip();
+    run_rows(true);
+}
+
+/* As root the profile must name somebody else. */
+static void test_refuses_root(void **state)
+{
+    if (geteuid() != 0)
+        skip();
+    pid_t child = fork();
+    assert_true(child >= 0);
+    if (!child) {
+        struct buf problem;
+        buf_init(&problem, 1000);
+        struct sandbox_profile profile = {.directory = directory, .descriptors = 64};
+        int error = sandbox_enter(&profile, &problem);
+        bool is_told = problem.size > 0;
+        buf_release(&problem);
+        _exit(error == -EINVAL && is_told ? 0 : 1);
+    }
+    int status;
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_int_equal(status, 0);
+}
+
+static int set_up(void **state)
+{
+    char path[256];
+    if (!mkdtemp(directory) || (geteuid() == 0 && chown(directory, NOBODY, NOBODY) < 0))
+        return -1;
+    in_place(directory, "file", path);
+    int fd = open(path, O_CREAT | O_WRONLY, 0644);
+    if (fd < 0)
+        return -1;
+    close(fd);
+    socklen_t size = sizeof listener_address;
+    listener_address = (struct sockaddr_in){.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    listener = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    if (listener < 0 || bind(listener, (struct sockaddr *)&listener_address, size) < 0 || listen(listener, 5) < 0)
+        return -1;
+    return getsockname(listener, (struct sockaddr *)&listener_address, &size);
+}
+
+static int tear_down(void **state)
+{
+    char path[256];
+    in_place(directory, "file", path);
+    unlink(path);
+    close(listener);
+    return rmdir(directory);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_without_root),
+        cmocka_unit_test(test_with_root),
+        cmocka_unit_test(test_refuses_root),
+    };
+    return cmocka_run_group_tests(tests, set_up, tear_down);
+}
