@@ -1,10 +1,12 @@
 /* A channel: calls between two of our processes over a stream socketpair.
  *
- * Frames are gathered and written once a turn of the loop, so under load one system call carries many calls. A frame is a fixed
- * header, a protobuf message, and an attachment of raw bytes (a mail body is never packed into protobuf); it may carry one descriptor.
+ * Frames are gathered and written once a turn of the loop, so under load one system call carries many calls. A frame is
+ * a fixed header, a protobuf message, and an attachment of raw bytes (a mail body is never packed into protobuf); it
+ * may carry one descriptor.
  *
- * The peer is hostile: a malformed frame, an unknown method, a method its role may not call, a message that does not unpack, a
- * frame over the limits, a reply nobody asked for: each closes the channel and nothing else. Calls that were waiting get -EPIPE.
+ * The peer is hostile: a malformed frame, an unknown method, a method its role may not call, a message that does not
+ * unpack, a frame over the limits, a reply nobody asked for: each closes the channel and nothing else. Calls that were
+ * waiting get -EPIPE.
  */
 #ifndef IPC_CHANNEL_H
 #define IPC_CHANNEL_H
@@ -47,29 +49,32 @@ struct answer {
     void *memory;
 };
 
-/* Calls and waits. 0; -EPIPE when the peer is gone (it will be back: tell the client 4xx); -ETIMEDOUT; -ECANCELED; -ENOMEM; -EPROTO; or the negative errno
- * that the service answered with (-EACCES, -EAGAIN, -EIO, -EINVAL …). `attachment` may be empty, `fd` -1 (it stays the caller's). A NULL channel is -EPIPE. On
- * success the answer is released with answer_release(); on error it is empty and releasing it does nothing. */
-MUST_USE int channel_call(struct fiber *self, struct channel *c, size_t method, const ProtobufCMessage *request, struct span attachment, int fd,
-                          uint64_t deadline, struct answer *answer);
+/* Calls and waits. 0; -EPIPE when the peer is gone (it will be back: tell the client 4xx); -ETIMEDOUT; -ECANCELED;
+ * -ENOMEM; -EPROTO; or the negative errno that the service answered with (-EACCES, -EAGAIN, -EIO, -EINVAL …).
+ * `attachment` may be empty, `fd` -1 (it stays the caller's). A NULL channel is -EPIPE. On success the answer is
+ * released with answer_release(); on error it is empty and releasing it does nothing. */
+MUST_USE int channel_call(struct fiber *self, struct channel *c, size_t method, const ProtobufCMessage *request,
+                          struct span attachment, int fd, uint64_t deadline, struct answer *answer);
 void answer_release(struct answer *answer);
 /* The descriptor, now the caller's, or -1. */
 int answer_take_fd(struct answer *answer);
 
 /* ---- Server end ---- */
 
-/* A request that came in. The handler owns it and ends it with exactly one call_reply() or call_fail(), now or later. */
+/* A request that came in. The handler owns it and ends it with exactly one call_reply() or call_fail(), now or later.
+ */
 struct call {
     size_t method;
-    enum role caller;             /* who the supervisor said is at the other end */
-    uint64_t channel_id;          /* never reused in a process: for state that belongs to a peer */
-    ProtobufCMessage *request;    /* unpacked, of the method's request type; owned by the call */
-    struct span attachment;       /* owned by the call */
-    int fd;                       /* -1 when none; owned by the call unless taken (set to -1) */
-    struct list_node node;        /* for the handler's own queue */
+    enum role caller;          /* who the supervisor said is at the other end */
+    uint64_t channel_id;       /* never reused in a process: for state that belongs to a peer */
+    ProtobufCMessage *request; /* unpacked, of the method's request type; owned by the call */
+    struct span attachment;    /* owned by the call */
+    int fd;                    /* -1 when none; owned by the call unless taken (set to -1) */
+    struct list_node node;     /* for the handler's own queue */
 };
 
-void call_reply(struct call *call, const ProtobufCMessage *reply, struct span attachment, int fd /* borrowed, duplicated */);
+void call_reply(struct call *call, const ProtobufCMessage *reply, struct span attachment,
+                int fd /* borrowed, duplicated */);
 /* `error` is a negative errno. */
 void call_fail(struct call *call, int error);
 
@@ -78,12 +83,15 @@ void call_fail(struct call *call, int error);
 struct channel_events {
     /* Server end: a checked call. NULL on a pure client end (a request then closes the channel). */
     void (*called)(void *context, struct call *call);
-    /* The channel is dead (peer gone or misbehaved): to be told once; the owner frees the channel now or later. May be NULL. */
+    /* The channel is dead (peer gone or misbehaved): to be told once; the owner frees the channel now or later. May be
+     * NULL. */
     void (*closed)(void *context, struct channel *c);
 };
 
-/* Takes fd, also on failure (NULL). `service` is the contract spoken on it; `peer` the role at the other end. `events` may be NULL for a client. */
-MUST_USE struct channel *channel_new(struct loop *loop, int fd, const struct service *service, enum role peer, const struct channel_events *events, void *context);
+/* Takes fd, also on failure (NULL). `service` is the contract spoken on it; `peer` the role at the other end. `events`
+ * may be NULL for a client. */
+MUST_USE struct channel *channel_new(struct loop *loop, int fd, const struct service *service, enum role peer,
+                                     const struct channel_events *events, void *context);
 /* Calls waiting on it get -EPIPE; unanswered calls may still be answered, into nothing. NULL-safe. */
 void channel_free(struct channel *c);
 bool channel_is_open(const struct channel *c);

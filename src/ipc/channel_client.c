@@ -1,0 +1,151 @@
+#include "ipc/channel_internal.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+struct waiting {
+    struct condition done_changed;
+    const struct method *method;
+    struct answer *answer;
+    int error;
+    bool done;
+};
+
+/* Stands in a slot whose caller gave up. */
+static struct waiting abandoned;
+
+static int slots_grow(struct channel *c)
+{
+    uint32_t room = c->slot_room ? c->slot_room * 2 : 64;
+    struct waiting **slots = realloc(c->slots, room * sizeof *slots);
+    if (!slots)
+        return -ENOMEM;
+    memset(slots + c->slot_room, 0, (room - c->slot_room) * sizeof *slots);
+    c->slots = slots;
+    c->slot_room = room;
+    return 0;
+}
+
+/* A free slot's number, waiting for one when all are taken; or a negative errno. */
+static int64_t slot_take(struct fiber *self, struct channel *c, uint64_t deadline)
+{
+    for (;;) {
+        if (!c->open)
+            return -EPIPE;
+        if (c->slots_taken < CHANNEL_CALLS_MAX && channel_backlog(c) <= CHANNEL_BACKLOG)
+            break;
+        struct condition *wanted = c->slots_taken < CHANNEL_CALLS_MAX ? &c->drained : &c->slot_freed;
+        int error = condition_wait(self, wanted, deadline);
+        if (error)
+            return error;
+    }
+    if (c->slots_taken == c->slot_room) {
+        int error = slots_grow(c);
+        if (error)
+            return error;
+    }
+    /* On from the last one taken: the slots after it are the longest free. The room is a power of two. */
+    uint32_t slot = c->slot_turn;
+    while (c->slots[slot &= c->slot_room - 1])
+        slot++;
+    c->slot_turn = slot + 1;
+    c->slots_taken++;
+    return slot;
+}
+
+static void slot_free(struct channel *c, uint32_t slot)
+{
+    c->slots[slot] = NULL;
+    c->slots_taken--;
+    condition_wake_one(&c->slot_freed);
+}
+
+int channel_call(struct fiber *self, struct channel *c, size_t method, const ProtobufCMessage *request,
+                 struct span attachment, int fd, uint64_t deadline, struct answer *answer)
+{
+    *answer = (struct answer){.fd = -1};
+    if (!c || !c->open)
+        return -EPIPE;
+    if (method >= c->service->count)
+        abort();
+    struct waiting waiting = {.method = &c->service->methods[method], .answer = answer};
+    condition_init(&waiting.done_changed);
+    c->references++; /* the channel may be freed while we wait */
+    int64_t slot = slot_take(self, c, deadline);
+    int error = slot < 0 ? (int)slot : 0;
+    if (error)
+        goto out;
+    struct frame frame = {
+        .kind = FRAME_REQUEST, .method = (uint16_t)method, .call = (uint32_t)slot, .attachment = attachment};
+    error = channel_send(c, &frame, request, fd);
+    if (error) {
+        slot_free(c, (uint32_t)slot);
+        goto out;
+    }
+    c->slots[slot] = &waiting;
+    while (!waiting.done && !error)
+        error = condition_wait(self, &waiting.done_changed, deadline);
+    if (waiting.done)
+        error = waiting.error;
+    else
+        c->slots[slot] = &abandoned;
+out:
+    channel_unref(c);
+    return error;
+}
+
+bool channel_answered(struct channel *c, const struct frame *frame, int fd)
+{
+    bool asked = frame->call < c->slot_room && c->slots[frame->call];
+    struct waiting *waiting = asked ? c->slots[frame->call] : NULL;
+    bool sound = asked;
+    if (asked && waiting != &abandoned) {
+        struct unpacked unpacked = {0};
+        if (frame->kind == FRAME_FAILURE)
+            waiting->error = frame->error;
+        else if (channel_unpack(waiting->method->reply, frame, &unpacked))
+            *waiting->answer = (struct answer){unpacked.message, unpacked.attachment, fd, unpacked.memory};
+        else
+            waiting->error = -EPROTO;
+        sound = waiting->error != -EPROTO;
+        waiting->done = true;
+        condition_wake_one(&waiting->done_changed);
+        if (waiting->answer->memory)
+            fd = -1; /* it is the answer's now */
+    }
+    if (fd >= 0)
+        close(fd);
+    if (asked)
+        slot_free(c, frame->call);
+    return sound;
+}
+
+void channel_fail_waiting(struct channel *c)
+{
+    for (uint32_t i = 0; i < c->slot_room; i++) {
+        struct waiting *waiting = c->slots[i];
+        if (waiting && waiting != &abandoned) {
+            waiting->error = -EPIPE;
+            waiting->done = true;
+            condition_wake_one(&waiting->done_changed);
+        }
+        c->slots[i] = NULL;
+    }
+    c->slots_taken = 0;
+}
+
+void answer_release(struct answer *answer)
+{
+    if (answer->fd >= 0 && answer->memory)
+        close(answer->fd);
+    channel_unpacked_free(answer->memory);
+    *answer = (struct answer){.fd = -1};
+}
+
+int answer_take_fd(struct answer *answer)
+{
+    int fd = answer->fd;
+    answer->fd = -1;
+    return fd;
+}

@@ -1,0 +1,22 @@
+/* The channels of this process to the others, filled by what the supervisor sends. A process that died leaves a gap
+ * until its successor is attached. */
+#ifndef IPC_PEERS_H
+#define IPC_PEERS_H
+
+#include "ipc/channel.h"
+
+#define PEERS_MAX 64 /* instances of one role */
+
+struct peers {
+    struct channel *channels[ROLE_COUNT][PEERS_MAX];
+    unsigned turn[ROLE_COUNT];
+};
+
+/* An open channel to some instance of the role, each in its turn; NULL when there is none now (channel_call then says
+ * -EPIPE). */
+struct channel *peers_get(struct peers *peers, enum role role);
+/* Replaces (and frees) the channel to that instance. */
+void peers_set(struct peers *peers, enum role role, unsigned instance, struct channel *channel);
+void peers_release(struct peers *peers);
+
+#endif

@@ -1,0 +1,40 @@
+#include "ipc/services.h"
+
+#include "auth.pb-c.h"
+#include "store_read.pb-c.h"
+#include "store_write.pb-c.h"
+
+#define GATE ROLE_BIT(ROLE_GATE)
+#define DESK ROLE_BIT(ROLE_DESK)
+#define AUTH ROLE_BIT(ROLE_AUTH)
+#define ADMIN ROLE_BIT(ROLE_ADMIN)
+
+#define ROW(enumerator, name, request, reply, callers) \
+    [enumerator] = {name, &request##__descriptor, &reply##__descriptor, callers}
+#define COUNT(rows) (sizeof(rows) / sizeof *(rows))
+
+static const struct method store_read_methods[] = {
+    ROW(STORE_READ_RESOLVE, "resolve", store_read__resolve_request, store_read__resolve_reply, GATE | DESK),
+    ROW(STORE_READ_CREDENTIALS, "credentials", store_read__credentials_request, store_read__credentials_reply, AUTH),
+    ROW(STORE_READ_MAY_SEND, "may-send", store_read__may_send_request, store_read__may_send_reply, DESK),
+    ROW(STORE_READ_MAILDROP, "maildrop", store_read__maildrop_request, store_read__maildrop_reply, DESK),
+    ROW(STORE_READ_FETCH, "fetch", store_read__fetch_request, store_read__fetch_reply, DESK),
+};
+
+static const struct method store_write_methods[] = {
+    ROW(STORE_WRITE_SPOOL, "spool", store_write__spool_request, store_write__spool_reply, GATE | DESK),
+    ROW(STORE_WRITE_DELIVER, "deliver", store_write__deliver_request, store_write__deliver_reply, GATE | DESK),
+    ROW(STORE_WRITE_EXPUNGE, "expunge", store_write__expunge_request, store_write__expunge_reply, DESK),
+    ROW(STORE_WRITE_CHANGE, "change", store_write__change_request, store_write__change_reply, ADMIN),
+    ROW(STORE_WRITE_LIST, "list", store_write__list_request, store_write__list_reply, ADMIN),
+    ROW(STORE_WRITE_STATUS, "status", store_write__status_request, store_write__status_reply, ADMIN),
+    ROW(STORE_WRITE_COMPACT, "compact", store_write__compact_request, store_write__compact_reply, ADMIN),
+};
+
+static const struct method auth_methods[] = {
+    ROW(AUTH_STEP, "step", auth__step_request, auth__step_reply, DESK),
+};
+
+const struct service store_read_service = {"store-read", store_read_methods, COUNT(store_read_methods)};
+const struct service store_write_service = {"store-write", store_write_methods, COUNT(store_write_methods)};
+const struct service auth_service = {"auth", auth_methods, COUNT(auth_methods)};

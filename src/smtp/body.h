@@ -1,0 +1,31 @@
+/* The message being taken in: in memory while it is small, then in an unnamed spool file that the store's writer gave
+ * us. */
+#ifndef SMTP_BODY_H
+#define SMTP_BODY_H
+
+#include "base/buf.h"
+#include "ipc/peers.h"
+#include "run/fiber.h"
+
+/* Up to here a body travels as a call's attachment; also what a transaction may hold in memory. It is more than the
+ * longest header that the settings allow, so that a header is always whole in memory when the spool begins. */
+#define SMTP_BODY_IN_MEMORY (512u << 10)
+
+struct smtp_body {
+    struct buf memory; /* what is not in the spool yet */
+    int spool;         /* -1 while all is in memory */
+    uint64_t spooled;  /* bytes in the spool */
+};
+
+void smtp_body_init(struct smtp_body *body);
+/* Closes the spool file, which is then gone. */
+void smtp_body_release(struct smtp_body *body);
+
+/* Moves what is in memory to the spool when it has grown past SMTP_BODY_IN_MEMORY, fetching the spool's descriptor
+ * first when there is none. Waits. 0 or a negative errno (-EPIPE, -ENOSPC, -EIO …): the message can't be taken now. */
+MUST_USE int smtp_body_make_room(struct fiber *self, struct smtp_body *body, struct peers *peers, uint64_t deadline);
+/* The whole body in one piece of memory: maps the spool. The mapping is given back with smtp_body_unmap(). */
+MUST_USE int smtp_body_map(struct smtp_body *body, struct span *whole);
+void smtp_body_unmap(struct smtp_body *body, struct span whole);
+
+#endif

@@ -1,0 +1,56 @@
+#include "base/log.h"
+#include "smtp/session_internal.h"
+
+#include <string.h>
+
+#define REPLY_TEXT_MAX 480 /* RFC 5321 section 4.5.3.1.5: a reply line has at most 512 octets */
+
+static void write_reply(struct smtp_session *s, unsigned code, const char *enhanced, const char *format, va_list args)
+{
+    char text[REPLY_TEXT_MAX];
+    vsnprintf(text, sizeof text, format, args);
+    struct buf *out = stream_output(s->stream);
+    buf_add_u64(out, code);
+    buf_add_char(out, ' ');
+    if (*enhanced) {
+        buf_add_text(out, enhanced);
+        buf_add_char(out, ' ');
+    }
+    buf_add_text(out, text);
+    buf_add_text(out, "\r\n");
+}
+
+int smtp_reply(struct smtp_session *s, unsigned code, const char *enhanced, const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    write_reply(s, code, enhanced, format, args);
+    va_end(args);
+    return 0;
+}
+
+int smtp_refuse(struct smtp_session *s, unsigned code, const char *enhanced, const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    write_reply(s, code, enhanced, format, args);
+    va_end(args);
+    if (++s->errors < s->settings->smtp.errors || s->closing)
+        return 0;
+    s->closing = true;
+    log_write(LOG_FAILURE, "smtp", s->peer->session, "session ended: too many errors ip=%s errors=%u", s->ip,
+              s->errors);
+    return smtp_reply(s, 421, "4.7.0", "%s Too many errors, goodbye", s->settings->hostname);
+}
+
+int smtp_refuse_problem(struct smtp_session *s, const struct smtp_problem *problem)
+{
+    return smtp_refuse(s, problem->code, problem->enhanced, "%s", problem->text);
+}
+
+int smtp_refuse_internal(struct smtp_session *s, const char *what, int error)
+{
+    log_write(LOG_PROBLEM, "smtp", s->peer->session, "temporary failure: %s ip=%s error=\"%s\"", what, s->ip,
+              strerror(-error));
+    return smtp_reply(s, 451, "4.3.0", "Temporary failure on our side, please try again later");
+}

@@ -1,0 +1,98 @@
+/* The session as its command files see it. */
+#ifndef SMTP_SESSION_INTERNAL_H
+#define SMTP_SESSION_INTERNAL_H
+
+#include "base/arena.h"
+#include "format/smtp_command.h"
+#include "format/smtp_data.h"
+#include "smtp/body.h"
+#include "smtp/session.h"
+
+/* A recipient that was accepted. The address may lead to several mailboxes; a mailbox that several addresses lead to
+ * stands once. */
+struct smtp_recipient {
+    struct smtp_recipient *next;
+    uint64_t account_id, mailbox_id;
+    struct span address; /* local@domain as given */
+    struct span orcpt;
+    unsigned notify;
+};
+
+struct intake;
+
+struct smtp_transaction {
+    struct arena arena;
+    bool open; /* MAIL was accepted */
+    struct smtp_mail mail;
+    struct span reverse_path; /* as in Return-Path: empty for <> */
+    struct smtp_recipient *recipients, **last_recipient;
+    unsigned recipient_count; /* accepted RCPTs, not mailboxes */
+    unsigned mailbox_count;
+    bool in_chunks;        /* BDAT has begun */
+    struct intake *intake; /* of BDAT: command_data.c */
+    bool chunk_failed;     /* a chunk was refused: the others are, too, until RSET or a new MAIL */
+    struct smtp_body body;
+};
+
+struct smtp_session {
+    const struct smtp_context *context;
+    const struct smtp_peer *peer;
+    struct settings *settings;
+    struct tls_context *tls;
+    struct stream *stream;
+    struct arena arena; /* of the connection */
+    uint64_t ends_at;   /* deadline of the whole session */
+    char ip[IP_ADDRESS_TEXT_MAX];
+    bool trusted; /* passwords without TLS are let through */
+    bool closing; /* the reply to be sent is the last */
+
+    struct span helo; /* empty: none yet */
+    bool is_esmtp;
+    unsigned errors, login_failures, transactions;
+
+    uint64_t account_id; /* a member's, 0 until AUTH */
+    struct span account_address;
+    unsigned char grant[64];
+    size_t grant_size;
+
+    struct smtp_transaction transaction;
+};
+
+/* A command's handler replies, and returns 0, or a negative errno when the connection is to end without more words. */
+typedef int smtp_handler(struct fiber *self, struct smtp_session *s, const struct smtp_command *command);
+
+smtp_handler smtp_handle_helo, smtp_handle_ehlo;                                     /* command_hello.c */
+smtp_handler smtp_handle_mail, smtp_handle_rcpt;                                     /* command_envelope.c */
+smtp_handler smtp_handle_data, smtp_handle_bdat;                                     /* command_data.c */
+smtp_handler smtp_handle_auth;                                                       /* command_auth.c */
+smtp_handler smtp_handle_starttls, smtp_handle_vrfy, smtp_handle_expn;               /* command_other.c */
+smtp_handler smtp_handle_rset, smtp_handle_noop, smtp_handle_help, smtp_handle_quit; /* command_other.c */
+
+/* ---- Replies (reply.c). They are gathered and leave when the session waits for input. ---- */
+
+/* "250 2.1.0 text". Always returns 0, so that a handler can end with it. */
+int smtp_reply(struct smtp_session *s, unsigned code, const char *enhanced, const char *format, ...)
+    __attribute__((format(printf, 4, 5)));
+/* A refusal: the same, and counts it as an error; past the limit the session ends with 421. */
+int smtp_refuse(struct smtp_session *s, unsigned code, const char *enhanced, const char *format, ...)
+    __attribute__((format(printf, 4, 5)));
+int smtp_refuse_problem(struct smtp_session *s, const struct smtp_problem *problem);
+/* 451 4.3.0: something of ours is out of order; logged with the reason. Not counted against the client. */
+int smtp_refuse_internal(struct smtp_session *s, const char *what, int error);
+
+/* ---- State (session.c) ---- */
+
+static inline bool smtp_is_member_service(const struct smtp_session *s)
+{
+    return s->peer->service != SERVICE_SMTP;
+}
+/* What EHLO offers now and the parsers let through. */
+struct smtp_abilities smtp_abilities(const struct smtp_session *s);
+/* Throws the transaction away: RSET, HELO, the end of a message. */
+void smtp_transaction_reset(struct smtp_session *s);
+/* The earlier of now + seconds and the end of the session. */
+uint64_t smtp_deadline(const struct smtp_session *s, uint64_t seconds);
+/* After STARTTLS: nothing the client said before counts (RFC 3207 section 4.2). */
+void smtp_forget_client(struct smtp_session *s);
+
+#endif

@@ -1,0 +1,69 @@
+#!/usr/bin/env python3
+"""Holds the architecture: which folder of src/ may include which.
+
+The table is the design. An include that is not in it fails, and so does a folder that nobody wrote down.
+"""
+import pathlib
+import re
+import sys
+
+SRC = pathlib.Path(__file__).resolve().parent.parent / "src"
+
+# folder: folders it may include besides itself.
+EDGES = {
+    "base": [],
+    "format": ["base"],
+    "run": ["base"],
+    "ipc": ["base", "run"],
+    "config": ["base", "format"],
+    "policy": ["base", "format"],
+    "auth": ["base", "format", "run", "ipc", "config"],
+    "store": ["base", "format", "run", "ipc", "config"],
+    "smtp": ["base", "format", "run", "ipc", "config", "policy"],
+    "pop3": ["base", "format", "run", "ipc", "config", "policy"],
+    "ctl": ["base", "format", "run", "ipc", "config"],
+    "proc": ["base", "format", "run", "ipc", "config", "policy", "auth", "store", "smtp", "pop3"],
+    ".": ["ctl", "proc", "base"],
+}
+# Single headers that open a door of their own, with the reason.
+DOORS = {
+    ("smtp", "auth/mechanisms.h"): "the pure list of mechanisms to offer",
+    ("pop3", "auth/mechanisms.h"): "the pure list of mechanisms to offer",
+    ("ctl", "auth/credentials.h"): "passwords are hashed where they are typed, not in the server",
+    ("ctl", "auth/password.h"): "the rules that a new password has to meet",
+    ("ctl", "store/writer.h"): "without a running server the command line starts a writer of its own",
+    ("ctl", "store/check.h"): "store check reads a store that no server has open",
+    ("ctl", "store/rebuild.h"): "store rebuild writes a new database while no server runs",
+    ("ctl", "proc/supervisor.h"): "serve and sandbox start the server",
+}
+INCLUDE = re.compile(r'^\s*#\s*include\s+"([^"]+)"')
+
+
+def folder_of(path):
+    parts = path.relative_to(SRC).parts
+    return parts[0] if len(parts) > 1 else "."
+
+
+def check(path):
+    folder = folder_of(path)
+    if folder not in EDGES:
+        yield f"{path}: the folder '{folder}' is not in tools/check_includes.py"
+        return
+    for number, line in enumerate(path.read_text().splitlines(), 1):
+        match = INCLUDE.match(line)
+        if not match or match[1].endswith(".pb-c.h"):
+            continue
+        target = match[1].split("/")[0] if "/" in match[1] else "."
+        if target == folder or target in EDGES[folder] or (folder, match[1]) in DOORS:
+            continue
+        yield f"{path.relative_to(SRC.parent)}:{number}: {folder}/ may not include {match[1]}"
+
+
+def main():
+    problems = [p for path in sorted(SRC.rglob("*.[ch]")) for p in check(path)]
+    print("\n".join(problems) or "include edges: fine")
+    return bool(problems)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
