@@ -1,9 +1,9 @@
 /* The settings: what ostiary.conf says, checked, in one struct that nobody changes.
  *
- * They are counted by reference: a session keeps those it began with until it ends, so that a reload never changes a rule in the middle of a
- * transaction. One table (config/schema.c) is the only place that knows names, types, bounds, defaults and explanations: the reader of the file,
- * `ostiary config check`, the text form that travels to the processes, the sandbox's file and ostiary.conf(5) come from it.
- * Sizes are bytes, times seconds.
+ * They are counted by reference: a session keeps those it began with until it ends, so that a reload never changes a
+ * rule in the middle of a transaction. One table (config/schema.c) is the only place that knows names, types, bounds,
+ * defaults and explanations: the reader of the file, `ostiary config check`, the text form that travels to the
+ * processes, the sandbox's file and ostiary.conf(5) come from it. Sizes are bytes, times seconds.
  */
 #ifndef CONFIG_SETTINGS_H
 #define CONFIG_SETTINGS_H
@@ -11,7 +11,14 @@
 #include "base/buf.h"
 #include "base/log.h"
 
-enum service_kind { SERVICE_SMTP, SERVICE_SUBMISSION, SERVICE_SUBMISSIONS, SERVICE_POP3, SERVICE_POP3S, SERVICE_KIND_COUNT };
+enum service_kind {
+    SERVICE_SMTP,
+    SERVICE_SUBMISSION,
+    SERVICE_SUBMISSIONS,
+    SERVICE_POP3,
+    SERVICE_POP3S,
+    SERVICE_KIND_COUNT
+};
 
 struct listener_setting {
     enum service_kind service;
@@ -54,44 +61,44 @@ struct settings {
 
     struct {
         uint64_t message_size;
-        unsigned recipients;         /* of one transaction */
-        unsigned header_size;        /* bytes of header */
+        unsigned recipients;  /* of one transaction */
+        unsigned header_size; /* bytes of header */
         unsigned header_lines;
-        unsigned received_hops;      /* Received: lines before it is a loop */
-        unsigned line_length;        /* of a body line, 0 = no limit beyond the message's */
-        unsigned command_timeout;    /* for a whole command line */
-        unsigned data_timeout;       /* without any progress in DATA */
-        unsigned data_minimum_rate;  /* bytes a second, over any minute of DATA */
-        unsigned session_timeout;    /* the whole session */
-        unsigned errors;             /* wrong commands and refusals before 421 */
-        unsigned transactions;       /* of one session */
-        bool quota_full_is_permanent; /* 552 5.2.2 instead of 452 4.2.2 */
+        unsigned received_hops;        /* Received: lines before it is a loop */
+        unsigned line_length;          /* of a body line, 0 = no limit beyond the message's */
+        unsigned command_timeout;      /* for a whole command line */
+        unsigned data_timeout;         /* without any progress in DATA */
+        unsigned data_minimum_rate;    /* bytes a second, over any minute of DATA */
+        unsigned session_timeout;      /* the whole session */
+        unsigned errors;               /* wrong commands and refusals before 421 */
+        unsigned transactions;         /* of one session */
+        bool quota_full_is_permanent;  /* 552 5.2.2 instead of 452 4.2.2 */
         bool repair_members_line_ends; /* bare CR and LF from members become CRLF instead of 550 5.6.11 */
-        const char *detail_separator; /* "+"; "" = off */
-        bool vrfy;                    /* VRFY says more than 252 */
+        const char *detail_separator;  /* "+"; "" = off */
+        bool vrfy;                     /* VRFY says more than 252 */
     } smtp;
 
     struct {
         unsigned idle_timeout; /* RFC 1939: at least 600 */
         unsigned login_timeout;
-        unsigned login_delay;  /* RFC 2449 LOGIN-DELAY, 0 = off */
+        unsigned login_delay; /* RFC 2449 LOGIN-DELAY, 0 = off */
         bool apop;
-        unsigned errors;       /* wrong commands before the connection is closed */
+        unsigned errors; /* wrong commands before the connection is closed */
     } pop3;
 
     struct {
         const char *default_domain; /* for logins without one; "" = none */
         unsigned failures_per_session;
-        const char *password_hash;  /* crypt(5) prefix for new passwords: "$y$" */
-        unsigned hash_cost;         /* 0 = crypt's default */
+        const char *password_hash; /* crypt(5) prefix for new passwords: "$y$" */
+        unsigned hash_cost;        /* 0 = crypt's default */
     } auth;
 
     struct {
-        uint64_t default_quota;    /* bytes, 0 = none */
-        uint64_t volume_size;      /* a new volume is begun past it */
-        unsigned compress_from;    /* bodies of at least this many bytes are tried with zstd; 0 = never */
+        uint64_t default_quota; /* bytes, 0 = none */
+        uint64_t volume_size;   /* a new volume is begun past it */
+        unsigned compress_from; /* bodies of at least this many bytes are tried with zstd; 0 = never */
         unsigned compact_dead_percent;
-        unsigned batch_messages;   /* of one group commit */
+        unsigned batch_messages; /* of one group commit */
     } store;
 
     struct {
@@ -102,7 +109,8 @@ struct settings {
     } log;
 };
 
-/* Reads and checks the Lua file. NULL with one sentence in `problem` ("ostiary.conf:12: unknown key 'hostnme'; did you mean 'hostname'?"). The result has one reference. */
+/* Reads and checks the Lua file. NULL with one sentence in `problem` ("ostiary.conf:12: unknown key 'hostnme'; did you
+ * mean 'hostname'?"). The result has one reference. */
 MUST_USE struct settings *settings_read_file(const char *path, struct buf *problem);
 /* The same from a text held in memory; `name` stands in problems. */
 MUST_USE struct settings *settings_read_text(const char *name, struct span text, struct buf *problem);

@@ -1,0 +1,190 @@
+#include "config/schema.h"
+
+#include "config/nearest.h"
+
+#include <stddef.h>
+
+#define K (1024ull)
+#define M (1024ull * K)
+#define G (1024ull * M)
+#define T (1024ull * G)
+#define MINUTE 60ull
+#define HOUR (60ull * MINUTE)
+#define DAY (24ull * HOUR)
+
+#define FIELD(field) offsetof(struct settings, field), sizeof(((struct settings *)NULL)->field)
+#define LISTENER_FIELD(field) offsetof(struct listener_setting, field), sizeof(((struct listener_setting *)NULL)->field)
+
+static const struct setting_choice services[] = {
+    {"smtp", SERVICE_SMTP}, {"submission", SERVICE_SUBMISSION}, {"submissions", SERVICE_SUBMISSIONS},
+    {"pop3", SERVICE_POP3}, {"pop3s", SERVICE_POP3S},           {NULL, 0}};
+static const struct setting_choice tls_versions[] = {{"1.2", 12}, {"1.3", 13}, {NULL, 0}};
+static const struct setting_choice levels[] = {{"crash", LOG_CRASH},
+                                               {"failure", LOG_FAILURE},
+                                               {"major", LOG_MAJOR},
+                                               {"problem", LOG_PROBLEM},
+                                               {"low", LOG_LOW},
+                                               {"all", LOG_ALL},
+                                               {NULL, 0}};
+static const struct setting_choice separators[] = {{"", 0}, {"+", 0}, {"-", 0}, {"_", 0}, {"=", 0}, {NULL, 0}};
+static const struct setting_choice hashes[] = {{"$y$", 0}, {"$gy$", 0}, {"$7$", 0}, {"$2b$", 0},
+                                               {"$6$", 0}, {"$5$", 0},  {NULL, 0}};
+
+const struct setting listener_schema[LISTENER_FIELDS] = {
+    {"service", SETTING_CHOICE, LISTENER_FIELD(service), 0, 0, services, NULL, "What is spoken there."},
+    {"address", SETTING_ADDRESS, LISTENER_FIELD(address), 1, 64, NULL, NULL,
+     "The address to listen on: \"0.0.0.0\" is all of IPv4, \"::\" all of IPv6."},
+    {"port", SETTING_COUNT, LISTENER_FIELD(port), 1, 65535, NULL, NULL, "The TCP port."},
+};
+
+const struct setting schema[] = {
+    {"hostname", SETTING_DOMAIN, FIELD(hostname), 1, 253, NULL, NULL,
+     "This server's name as others know it: it stands in greetings and in Received lines. Without it the system's own "
+     "name is taken, if that has a dot."},
+    {"data_directory", SETTING_PATH, FIELD(data_directory), 1, 90, NULL, "/var/lib/ostiary",
+     "The directory that holds all mail, the database and the control socket. It is made at the first start."},
+    {"user", SETTING_USER, FIELD(user), 1, 32, NULL, "ostiary",
+     "The system user that the server becomes when it is started as root. Started otherwise it stays who it is."},
+    {"listeners", SETTING_LISTENERS, FIELD(listeners), 1, 64, NULL,
+     "smtp 0.0.0.0 25,submission 0.0.0.0 587,pop3 0.0.0.0 110",
+     "Where the server listens, one { service = …, address = …, port = … } for each. Services are smtp (strangers' "
+     "mail), submission (members' mail, STARTTLS), "
+     "submissions (the same, TLS from the first byte), pop3 and pop3s. Write a second line with \"::\" for IPv6."},
+    {"trusted_networks", SETTING_NETWORKS, FIELD(trusted_networks), 0, 256, NULL, "",
+     "Networks from which passwords are accepted without TLS. Leave it empty unless the wire between is your own."},
+
+    {"tls.certificate", SETTING_PATH, FIELD(tls.certificate), 0, 1024, NULL, "",
+     "The PEM file with the certificate chain, the server's own certificate first. Without it no TLS is offered."},
+    {"tls.key", SETTING_PATH, FIELD(tls.key), 0, 1024, NULL, "",
+     "The PEM file with the private key of tls.certificate."},
+    {"tls.oldest", SETTING_CHOICE, FIELD(tls.oldest), 0, 0, tls_versions, "1.2",
+     "The oldest version of TLS that is accepted."},
+
+    {"processes.gates", SETTING_COUNT, FIELD(processes.gates), 1, 16, NULL, "2",
+     "How many processes serve strangers (smtp). As many as there are processor cores is enough."},
+    {"processes.desks", SETTING_COUNT, FIELD(processes.desks), 1, 16, NULL, "2",
+     "How many processes serve members (submission, pop3)."},
+    {"processes.readers", SETTING_COUNT, FIELD(processes.readers), 1, 16, NULL, "1",
+     "How many processes read the store for the others."},
+    {"processes.connections", SETTING_COUNT, FIELD(processes.connections), 1, 100000, NULL, "4000",
+     "How many connections one gate or desk process holds at a time. More are answered 421 (-ERR) and closed."},
+    {"processes.connections_per_address", SETTING_COUNT, FIELD(processes.connections_per_address), 1, 100000, NULL,
+     "50", "How many connections one address (IPv6: one /64 network) may hold at a time."},
+    {"processes.stop_grace", SETTING_DURATION, FIELD(processes.stop_grace), 0, HOUR, NULL, "30",
+     "How long sessions may go on when the server is asked to stop."},
+
+    {"smtp.message_size", SETTING_SIZE, FIELD(smtp.message_size), K, 2 * G, NULL, "50M",
+     "The largest message that is accepted (RFC 1870). RFC 5321 asks for 64K at least."},
+    {"smtp.recipients", SETTING_COUNT, FIELD(smtp.recipients), 1, 10000, NULL, "1000",
+     "The most recipients of one transaction. RFC 5321 asks for 100 at least."},
+    {"smtp.header_size", SETTING_SIZE, FIELD(smtp.header_size), K, 16 * M, NULL, "256K",
+     "The most bytes that a message's header may have."},
+    {"smtp.header_lines", SETTING_COUNT, FIELD(smtp.header_lines), 10, 1000000, NULL, "10000",
+     "The most lines that a message's header may have."},
+    {"smtp.received_hops", SETTING_COUNT, FIELD(smtp.received_hops), 10, 1000, NULL, "100",
+     "A message with more Received lines than this goes round in circles and is refused (RFC 5321 section 6.3)."},
+    {"smtp.line_length", SETTING_SIZE, FIELD(smtp.line_length), 0, G, NULL, "0",
+     "The longest body line that is accepted, its line end not counted; 0 is no limit but the message's. RFC 5321 asks "
+     "for 998 at least."},
+    {"smtp.command_timeout", SETTING_DURATION, FIELD(smtp.command_timeout), 1, HOUR, NULL, "5m",
+     "How long a client may take for one whole command line (RFC 5321 section 4.5.3.2)."},
+    {"smtp.data_timeout", SETTING_DURATION, FIELD(smtp.data_timeout), 1, HOUR, NULL, "3m",
+     "How long a client may send nothing in the middle of a message."},
+    {"smtp.data_minimum_rate", SETTING_SIZE, FIELD(smtp.data_minimum_rate), 0, M, NULL, "64",
+     "Bytes a second that a client has to send in each minute of a message; 0 is no demand."},
+    {"smtp.session_timeout", SETTING_DURATION, FIELD(smtp.session_timeout), 1, DAY, NULL, "1h",
+     "How long a session may last altogether."},
+    {"smtp.errors", SETTING_COUNT, FIELD(smtp.errors), 1, 100000, NULL, "20",
+     "After so many wrong commands and refusals the session is ended with 421."},
+    {"smtp.transactions", SETTING_COUNT, FIELD(smtp.transactions), 1, 100000000, NULL, "1000",
+     "The most messages of one session."},
+    {"smtp.quota_full_is_permanent", SETTING_BOOL, FIELD(smtp.quota_full_is_permanent), 0, 0, NULL, "false",
+     "Mail for a full mailbox is refused for good (552 5.2.2) instead of for now (452 4.2.2)."},
+    {"smtp.repair_members_line_ends", SETTING_BOOL, FIELD(smtp.repair_members_line_ends), 0, 0, NULL, "false",
+     "A bare CR or LF from a member's client becomes CRLF instead of 550 5.6.11. Strangers' mail is never repaired."},
+    {"smtp.detail_separator", SETTING_TEXT, FIELD(smtp.detail_separator), 0, 1, separators, "+",
+     "alice+shop@example.org reaches alice where this is \"+\"; \"\" switches it off (RFC 5233)."},
+    {"smtp.vrfy", SETTING_BOOL, FIELD(smtp.vrfy), 0, 0, NULL, "false",
+     "VRFY says who exists. Otherwise it answers 252 to everything, so that nobody can gather addresses."},
+
+    {"pop3.idle_timeout", SETTING_DURATION, FIELD(pop3.idle_timeout), 10 * MINUTE, DAY, NULL, "10m",
+     "How long a logged-in POP3 client may be silent. RFC 1939 asks for ten minutes at least."},
+    {"pop3.login_timeout", SETTING_DURATION, FIELD(pop3.login_timeout), 1, HOUR, NULL, "1m",
+     "How long a POP3 client may take to log in."},
+    {"pop3.login_delay", SETTING_DURATION, FIELD(pop3.login_delay), 0, DAY, NULL, "0",
+     "The least time between two logins of one account (RFC 2449 LOGIN-DELAY); 0 is none."},
+    {"pop3.apop", SETTING_BOOL, FIELD(pop3.apop), 0, 0, NULL, "false",
+     "Offers APOP. It needs passwords to be kept in readable form, those set from then on."},
+    {"pop3.errors", SETTING_COUNT, FIELD(pop3.errors), 1, 100000, NULL, "10",
+     "After so many wrong commands the connection is closed."},
+
+    {"auth.default_domain", SETTING_DOMAIN, FIELD(auth.default_domain), 0, 253, NULL, "",
+     "The domain of those who log in with a bare name; \"\" asks for the whole address."},
+    {"auth.failures_per_session", SETTING_COUNT, FIELD(auth.failures_per_session), 1, 100, NULL, "3",
+     "After so many failed logins the connection is closed."},
+    {"auth.password_hash", SETTING_TEXT, FIELD(auth.password_hash), 1, 8, hashes, "$y$",
+     "How new passwords are hashed: a prefix of crypt(5). Older kinds go on to be accepted."},
+    {"auth.hash_cost", SETTING_COUNT, FIELD(auth.hash_cost), 0, 999999999, NULL, "0",
+     "The cost of the hash, as crypt(5) counts it for auth.password_hash; 0 is the library's default."},
+
+    {"store.default_quota", SETTING_SIZE, FIELD(store.default_quota), 0, 1024 * T, NULL, "0",
+     "The quota of accounts that are added without one; 0 is no limit."},
+    {"store.volume_size", SETTING_SIZE, FIELD(store.volume_size), M, T, NULL, "256M",
+     "A new volume (the files that hold message bodies) is begun when the last one is larger than this."},
+    {"store.compress_from", SETTING_SIZE, FIELD(store.compress_from), 0, G, NULL, "16K",
+     "Bodies of at least this size are stored compressed when that makes them smaller; 0 never compresses."},
+    {"store.compact_dead_percent", SETTING_COUNT, FIELD(store.compact_dead_percent), 1, 99, NULL, "50",
+     "A volume is compacted when so much of it, in per cent, is deleted mail."},
+    {"store.batch_messages", SETTING_COUNT, FIELD(store.batch_messages), 1, 10000, NULL, "512",
+     "The most messages that are written with one sync."},
+
+    {"log.target", SETTING_LOG_TARGET, FIELD(log.target), 1, 1024, NULL, "stderr",
+     "Where the log goes: \"stderr\", \"syslog\", or the path of a file."},
+    {"log.level", SETTING_CHOICE, FIELD(log.level), 0, 0, levels, "low",
+     "How much is logged; each level includes those before it. A refused sender, recipient or login is a failure."},
+    {"log.rotate_size", SETTING_SIZE, FIELD(log.rotate_size), 0, T, NULL, "100M",
+     "A log file that grows past this is rotated before its day is over; 0 rotates by day only."},
+    {"log.keep", SETTING_COUNT, FIELD(log.keep), 0, 10000, NULL, "14", "How many rotated log files are kept."},
+};
+const size_t schema_count = sizeof schema / sizeof *schema;
+
+const struct setting *schema_find(struct span name)
+{
+    for (size_t i = 0; i < schema_count; i++)
+        if (span_is(name, schema[i].name))
+            return &schema[i];
+    return NULL;
+}
+
+size_t setting_section_size(const struct setting *setting)
+{
+    const char *dot = strchr(setting->name, '.');
+    return dot ? (size_t)(dot - setting->name) + 1 : 0;
+}
+
+bool schema_has_section(struct span name)
+{
+    for (size_t i = 0; i < schema_count; i++) {
+        size_t size = setting_section_size(&schema[i]);
+        if (size && span_equal(name, span_from(schema[i].name, size - 1)))
+            return true;
+    }
+    return false;
+}
+
+const char *schema_nearest(struct span name)
+{
+    struct nearest nearest;
+    nearest_init(&nearest, name);
+    bool whole = span_find(name, '.') < name.size;
+    for (size_t i = 0; i < schema_count; i++) {
+        nearest_offer(&nearest, schema[i].name);
+        /* A bare name may be one whose section was forgotten, or a section's own. */
+        if (!whole)
+            nearest_offer_as(&nearest, schema[i].name + setting_section_size(&schema[i]), schema[i].name);
+    }
+    static const char *const sections[] = {"tls", "processes", "smtp", "pop3", "auth", "store", "log"};
+    for (size_t i = 0; !whole && i < sizeof sections / sizeof *sections; i++)
+        nearest_offer(&nearest, sections[i]);
+    return nearest_get(&nearest);
+}

@@ -1,0 +1,553 @@
+/* One parser and one writer for each type of setting. */
+#include "config/schema.h"
+
+#include <arpa/inet.h>
+#include <stdlib.h>
+
+#define LIST_ITEMS_MAX 1024
+
+struct value_type {
+    bool (*parse)(const struct setting *setting, struct span text, void *place, struct arena *memory);
+    void (*write)(const struct setting *setting, const void *place, struct buf *out);
+    void (*write_lua)(const struct setting *setting, const void *place, struct buf *out);
+};
+
+/* ---- Texts ---- */
+
+static bool is_printable(struct span text)
+{
+    for (size_t i = 0; i < text.size; i++)
+        if ((unsigned char)text.data[i] < ' ' || text.data[i] == 127)
+            return false;
+    return true;
+}
+
+static bool keep_text(const struct setting *setting, struct span text, void *place, struct arena *memory)
+{
+    if (text.size < setting->least || text.size > setting->most || !is_printable(text))
+        return false;
+    char *copy = arena_text(memory, text);
+    if (!copy)
+        return false;
+    *(const char **)place = copy;
+    return true;
+}
+
+static bool parse_text(const struct setting *setting, struct span text, void *place, struct arena *memory)
+{
+    bool known = !setting->choices;
+    for (const struct setting_choice *c = setting->choices; c && c->name && !known; c++)
+        known = span_is(text, c->name);
+    return known && keep_text(setting, text, place, memory);
+}
+
+/* RFC 952, RFC 1123 section 2.1: letters, digits and inner hyphens, at most 63 of them between dots. */
+static bool is_label(struct span label)
+{
+    if (label.size == 0 || label.size > 63 || label.data[0] == '-' || label.data[label.size - 1] == '-')
+        return false;
+    for (size_t i = 0; i < label.size; i++) {
+        char c = ascii_lower(label.data[i]);
+        if (!((c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-'))
+            return false;
+    }
+    return true;
+}
+
+static bool is_number(struct span text)
+{
+    size_t digits = 0;
+    while (digits < text.size && text.data[digits] >= '0' && text.data[digits] <= '9')
+        digits++;
+    return digits == text.size;
+}
+
+static bool parse_domain(const struct setting *setting, struct span text, void *place, struct arena *memory)
+{
+    size_t dots = 0;
+    bool numeric = false;
+    for (struct span rest = text; rest.size;) {
+        bool last = span_find(rest, '.') == rest.size;
+        struct span label = span_cut(&rest, '.');
+        if (!is_label(label) || (!last && rest.size == 0))
+            return false;
+        dots += !last;
+        numeric = is_number(label);
+    }
+    /* A last label of digits would make it an IPv4 address. */
+    if (text.size && (dots == 0 || numeric))
+        return false;
+    return keep_text(setting, text, place, memory);
+}
+
+static bool parse_path(const struct setting *setting, struct span text, void *place, struct arena *memory)
+{
+    if (text.size && (text.data[0] != '/' || text.size == 1))
+        return false;
+    return keep_text(setting, text, place, memory);
+}
+
+static bool parse_log_target(const struct setting *setting, struct span text, void *place, struct arena *memory)
+{
+    if (span_is(text, "stderr") || span_is(text, "syslog"))
+        return keep_text(setting, text, place, memory);
+    return parse_path(setting, text, place, memory);
+}
+
+static bool parse_user(const struct setting *setting, struct span text, void *place, struct arena *memory)
+{
+    for (size_t i = 0; i < text.size; i++) {
+        char c = text.data[i];
+        bool fits = (c >= 'a' && c <= 'z') || c == '_' || (i && ((c >= '0' && c <= '9') || c == '-'));
+        if (!fits)
+            return false;
+    }
+    return keep_text(setting, text, place, memory);
+}
+
+/* The address as 16 bytes (IPv4 mapped) and the bits of its family. */
+static bool parse_ip(struct span text, unsigned char address[16], unsigned *family_bits)
+{
+    char copy[INET6_ADDRSTRLEN];
+    if (text.size == 0 || text.size >= sizeof copy)
+        return false;
+    memcpy(copy, text.data, text.size);
+    copy[text.size] = 0;
+    if (strlen(copy) != text.size)
+        return false;
+    memcpy(address, "\0\0\0\0\0\0\0\0\0\0\xff\xff", 12);
+    *family_bits = 32;
+    if (inet_pton(AF_INET, copy, address + 12) == 1)
+        return true;
+    *family_bits = 128;
+    return inet_pton(AF_INET6, copy, address) == 1;
+}
+
+/* The canonical form, so that two writings of one address are found to be the same. */
+static void write_ip(const unsigned char address[16], bool ipv4, struct buf *out)
+{
+    char text[INET6_ADDRSTRLEN];
+    if (inet_ntop(ipv4 ? AF_INET : AF_INET6, address + (ipv4 ? 12 : 0), text, sizeof text))
+        buf_add_text(out, text);
+}
+
+static bool parse_address(const struct setting *setting, struct span text, void *place, struct arena *memory)
+{
+    unsigned char address[16];
+    unsigned bits;
+    if (!parse_ip(text, address, &bits))
+        return false;
+    struct buf canonical;
+    buf_init(&canonical, INET6_ADDRSTRLEN);
+    write_ip(address, bits == 32, &canonical);
+    bool kept = !buf_failed(&canonical) && keep_text(setting, buf_span(&canonical), place, memory);
+    buf_release(&canonical);
+    return kept;
+}
+
+static void write_text(const struct setting *setting, const void *place, struct buf *out)
+{
+    buf_add_text(out, *(const char *const *)place);
+}
+
+static void write_quoted(struct span text, struct buf *out)
+{
+    buf_add_char(out, '"');
+    for (size_t i = 0; i < text.size; i++) {
+        if (text.data[i] == '"' || text.data[i] == '\\')
+            buf_add_char(out, '\\');
+        buf_add_char(out, text.data[i]);
+    }
+    buf_add_char(out, '"');
+}
+
+static void write_text_lua(const struct setting *setting, const void *place, struct buf *out)
+{
+    write_quoted(span_text(*(const char *const *)place), out);
+}
+
+/* ---- Numbers ---- */
+
+static void store_number(const struct setting *setting, uint64_t value, void *place)
+{
+    if (setting->width == sizeof(uint64_t))
+        *(uint64_t *)place = value;
+    else if (setting->width == sizeof(uint16_t))
+        *(uint16_t *)place = (uint16_t)value;
+    else
+        *(unsigned *)place = (unsigned)value;
+}
+
+static uint64_t load_number(const struct setting *setting, const void *place)
+{
+    if (setting->width == sizeof(uint64_t))
+        return *(const uint64_t *)place;
+    if (setting->width == sizeof(uint16_t))
+        return *(const uint16_t *)place;
+    return *(const unsigned *)place;
+}
+
+struct unit {
+    char letter;
+    uint64_t factor;
+};
+
+/* Rising, so that the largest that divides a number is the last. */
+static const struct unit size_units[] = {
+    {'K', 1ull << 10}, {'M', 1ull << 20}, {'G', 1ull << 30}, {'T', 1ull << 40}, {0, 1}};
+static const struct unit duration_units[] = {{'s', 1}, {'m', 60}, {'h', 3600}, {'d', 86400}, {0, 1}};
+
+static const struct unit *units_of(const struct setting *setting)
+{
+    static const struct unit none[] = {{0, 1}};
+    return setting->type == SETTING_SIZE ? size_units : setting->type == SETTING_DURATION ? duration_units : none;
+}
+
+static bool parse_number(const struct setting *setting, struct span text, void *place, struct arena *memory)
+{
+    uint64_t factor = 1, value;
+    for (const struct unit *u = units_of(setting); u->letter && text.size; u++) {
+        if (ascii_lower(text.data[text.size - 1]) == ascii_lower(u->letter)) {
+            factor = u->factor;
+            text = span_head(text, text.size - 1);
+            break;
+        }
+    }
+    if (!span_parse_u64(text, setting->most / factor, &value) || value * factor < setting->least)
+        return false;
+    store_number(setting, value * factor, place);
+    return true;
+}
+
+static void write_number(const struct setting *setting, const void *place, struct buf *out)
+{
+    buf_add_u64(out, load_number(setting, place));
+}
+
+/* Without quotes: "50M". */
+static void write_with_unit(const struct setting *setting, uint64_t value, struct buf *out)
+{
+    const struct unit *best = NULL;
+    for (const struct unit *u = units_of(setting); u->letter; u++)
+        if (value && value % u->factor == 0)
+            best = u;
+    buf_add_u64(out, best ? value / best->factor : value);
+    if (best)
+        buf_add_char(out, best->letter);
+}
+
+static void write_number_lua(const struct setting *setting, const void *place, struct buf *out)
+{
+    size_t start = out->size;
+    uint64_t value = load_number(setting, place);
+    bool quoted = value && setting->type != SETTING_COUNT;
+    if (quoted)
+        buf_add_char(out, '"');
+    write_with_unit(setting, value, out);
+    if (!quoted || buf_failed(out))
+        return;
+    char last = out->data[out->size - 1];
+    if (last >= '0' && last <= '9') { /* a plain number needs no quotes */
+        buf_truncate(out, start);
+        buf_add_u64(out, value);
+    } else {
+        buf_add_char(out, '"');
+    }
+}
+
+static bool parse_bool(const struct setting *setting, struct span text, void *place, struct arena *memory)
+{
+    bool yes = span_is(text, "true");
+    if (!yes && !span_is(text, "false"))
+        return false;
+    *(bool *)place = yes;
+    return true;
+}
+
+static void write_bool(const struct setting *setting, const void *place, struct buf *out)
+{
+    buf_add_text(out, *(const bool *)place ? "true" : "false");
+}
+
+static bool parse_choice(const struct setting *setting, struct span text, void *place, struct arena *memory)
+{
+    for (const struct setting_choice *c = setting->choices; c->name; c++) {
+        if (span_is(text, c->name)) {
+            *(unsigned *)place = c->value;
+            return true;
+        }
+    }
+    return false;
+}
+
+static const char *choice_name(const struct setting *setting, const void *place)
+{
+    for (const struct setting_choice *c = setting->choices; c->name; c++)
+        if (c->value == *(const unsigned *)place)
+            return c->name;
+    return "";
+}
+
+static void write_choice(const struct setting *setting, const void *place, struct buf *out)
+{
+    buf_add_text(out, choice_name(setting, place));
+}
+
+static void write_choice_lua(const struct setting *setting, const void *place, struct buf *out)
+{
+    write_quoted(span_text(choice_name(setting, place)), out);
+}
+
+/* ---- Lists: items with commas between ---- */
+
+static size_t count_items(struct span text)
+{
+    size_t n = text.size > 0;
+    for (size_t i = 0; i < text.size; i++)
+        n += text.data[i] == ',';
+    return n;
+}
+
+bool network_parse(struct span text, struct network *network)
+{
+    struct span rest = text;
+    struct span address = span_cut(&rest, '/');
+    bool has_bits = address.size < text.size;
+    unsigned family_bits;
+    struct network n = {.bits = 128};
+    if (!parse_ip(address, n.address, &family_bits))
+        return false;
+    uint64_t bits = family_bits;
+    if (has_bits && !span_parse_u64(rest, family_bits, &bits))
+        return false;
+    n.bits = 128 - family_bits + (unsigned)bits;
+    /* Bits behind the prefix are a slip ("10.0.0.1/8"): say so rather than guess which of the two was meant. */
+    for (unsigned bit = n.bits; bit < 128; bit++)
+        if (n.address[bit / 8] & (0x80u >> (bit % 8)))
+            return false;
+    *network = n;
+    return true;
+}
+
+static bool parse_networks(const struct setting *setting, struct span text, void *place, struct arena *memory)
+{
+    size_t count = count_items(text);
+    if (count < setting->least || count > setting->most || count > LIST_ITEMS_MAX)
+        return false;
+    struct network *networks = arena_array(memory, count + 1, sizeof *networks);
+    if (!networks)
+        return false;
+    for (size_t i = 0; i < count; i++)
+        if (!network_parse(span_cut(&text, ','), &networks[i]))
+            return false;
+    *(struct network_list *)place = (struct network_list){networks, count};
+    return true;
+}
+
+static bool is_mapped(const struct network *network)
+{
+    return network->bits >= 96 && memcmp(network->address, "\0\0\0\0\0\0\0\0\0\0\xff\xff", 12) == 0;
+}
+
+static void write_network(const struct network *network, struct buf *out)
+{
+    bool ipv4 = is_mapped(network);
+    write_ip(network->address, ipv4, out);
+    buf_printf(out, "/%u", network->bits - (ipv4 ? 96 : 0));
+}
+
+static void write_networks(const struct setting *setting, const void *place, struct buf *out)
+{
+    const struct network_list *list = place;
+    for (size_t i = 0; i < list->count; i++) {
+        if (i)
+            buf_add_char(out, ',');
+        write_network(&list->networks[i], out);
+    }
+}
+
+static void write_networks_lua(const struct setting *setting, const void *place, struct buf *out)
+{
+    const struct network_list *list = place;
+    buf_add_char(out, '{');
+    for (size_t i = 0; i < list->count; i++) {
+        buf_add_text(out, i ? ", \"" : "\"");
+        write_network(&list->networks[i], out);
+        buf_add_char(out, '"');
+    }
+    buf_add_char(out, '}');
+}
+
+static bool parse_listener(struct span text, struct listener_setting *listener, struct arena *memory)
+{
+    for (size_t i = 0; i < LISTENER_FIELDS; i++) {
+        struct span field = i + 1 < LISTENER_FIELDS ? span_cut(&text, ' ') : text;
+        if (!setting_parse(&listener_schema[i], field, listener, memory))
+            return false;
+    }
+    return true;
+}
+
+/* `place` is the field `listeners`; the schema's one row of this type belongs to struct settings. */
+static struct settings *settings_of_listeners(const void *place)
+{
+    return (struct settings *)((const char *)place - offsetof(struct settings, listeners));
+}
+
+static bool parse_listeners(const struct setting *setting, struct span text, void *place, struct arena *memory)
+{
+    size_t count = count_items(text);
+    if (count < setting->least || count > setting->most)
+        return false;
+    struct listener_setting *listeners = arena_array(memory, count + 1, sizeof *listeners);
+    if (!listeners)
+        return false;
+    for (size_t i = 0; i < count; i++)
+        if (!parse_listener(span_cut(&text, ','), &listeners[i], memory))
+            return false;
+    struct settings *settings = settings_of_listeners(place);
+    settings->listeners = listeners;
+    settings->listener_count = count;
+    return true;
+}
+
+static void write_listeners(const struct setting *setting, const void *place, struct buf *out)
+{
+    const struct settings *settings = settings_of_listeners(place);
+    for (size_t i = 0; i < settings->listener_count; i++) {
+        if (i)
+            buf_add_char(out, ',');
+        for (size_t field = 0; field < LISTENER_FIELDS; field++) {
+            if (field)
+                buf_add_char(out, ' ');
+            setting_write(&listener_schema[field], &settings->listeners[i], out);
+        }
+    }
+}
+
+static void write_listeners_lua(const struct setting *setting, const void *place, struct buf *out)
+{
+    const struct settings *settings = settings_of_listeners(place);
+    buf_add_text(out, "{\n");
+    for (size_t i = 0; i < settings->listener_count; i++) {
+        buf_add_text(out, "    {");
+        for (size_t field = 0; field < LISTENER_FIELDS; field++) {
+            buf_printf(out, "%s%s = ", field ? ", " : "", listener_schema[field].name);
+            setting_write_lua(&listener_schema[field], &settings->listeners[i], out);
+        }
+        buf_add_text(out, "},\n");
+    }
+    buf_add_char(out, '}');
+}
+
+/* ---- The table of types ---- */
+
+static const struct value_type types[SETTING_TYPE_COUNT] = {
+    [SETTING_TEXT] = {parse_text, write_text, write_text_lua},
+    [SETTING_DOMAIN] = {parse_domain, write_text, write_text_lua},
+    [SETTING_PATH] = {parse_path, write_text, write_text_lua},
+    [SETTING_USER] = {parse_user, write_text, write_text_lua},
+    [SETTING_ADDRESS] = {parse_address, write_text, write_text_lua},
+    [SETTING_LOG_TARGET] = {parse_log_target, write_text, write_text_lua},
+    [SETTING_BOOL] = {parse_bool, write_bool, write_bool},
+    [SETTING_COUNT] = {parse_number, write_number, write_number_lua},
+    [SETTING_SIZE] = {parse_number, write_number, write_number_lua},
+    [SETTING_DURATION] = {parse_number, write_number, write_number_lua},
+    [SETTING_CHOICE] = {parse_choice, write_choice, write_choice_lua},
+    [SETTING_NETWORKS] = {parse_networks, write_networks, write_networks_lua},
+    [SETTING_LISTENERS] = {parse_listeners, write_listeners, write_listeners_lua},
+};
+
+bool setting_parse(const struct setting *setting, struct span text, void *base, struct arena *memory)
+{
+    return types[setting->type].parse(setting, text, (char *)base + setting->offset, memory);
+}
+
+void setting_write(const struct setting *setting, const void *base, struct buf *out)
+{
+    types[setting->type].write(setting, (const char *)base + setting->offset, out);
+}
+
+void setting_write_lua(const struct setting *setting, const void *base, struct buf *out)
+{
+    types[setting->type].write_lua(setting, (const char *)base + setting->offset, out);
+}
+
+static void write_choices(const struct setting *setting, struct buf *out)
+{
+    buf_add_text(out, "one of");
+    for (const struct setting_choice *c = setting->choices; c->name; c++)
+        buf_printf(out, "%s \"%s\"", c == setting->choices ? "" : ",", c->name);
+}
+
+static void write_range(const struct setting *setting, const char *noun, const char *example, struct buf *out)
+{
+    buf_printf(out, "%s from ", noun);
+    write_with_unit(setting, setting->least, out);
+    buf_add_text(out, " to ");
+    write_with_unit(setting, setting->most, out);
+    buf_add_text(out, example);
+}
+
+void setting_write_expected(const struct setting *setting, struct buf *out)
+{
+    const char *or_empty = setting->least ? "" : " or \"\"";
+    switch (setting->type) {
+    case SETTING_TEXT:
+    case SETTING_CHOICE:
+        write_choices(setting, out);
+        break;
+    case SETTING_DOMAIN:
+        buf_printf(out, "a full domain name like \"mail.example.org\"%s", or_empty);
+        break;
+    case SETTING_PATH:
+        buf_printf(out, "an absolute path of at most %zu bytes%s", (size_t)setting->most, or_empty);
+        break;
+    case SETTING_USER:
+        buf_add_text(out, "the name of a system user");
+        break;
+    case SETTING_ADDRESS:
+        buf_add_text(out, "an IP address like \"127.0.0.1\" or \"::\"");
+        break;
+    case SETTING_LOG_TARGET:
+        buf_add_text(out, "\"stderr\", \"syslog\" or an absolute path");
+        break;
+    case SETTING_BOOL:
+        buf_add_text(out, "true or false");
+        break;
+    case SETTING_COUNT:
+        write_range(setting, "a whole number", "", out);
+        break;
+    case SETTING_SIZE:
+        write_range(setting, "a size", ", in bytes or with K, M, G or T as in \"50M\"", out);
+        break;
+    case SETTING_DURATION:
+        write_range(setting, "a time", ", in seconds or with s, m, h or d as in \"5m\"", out);
+        break;
+    case SETTING_NETWORKS:
+        buf_printf(out, "a list of at most %zu networks like { \"192.0.2.0/24\", \"2001:db8::/32\" }",
+                   (size_t)setting->most);
+        break;
+    case SETTING_LISTENERS:
+        buf_printf(out, "a list of 1 to %zu listeners like { service = \"smtp\", address = \"0.0.0.0\", port = 25 }",
+                   (size_t)setting->most);
+        break;
+    case SETTING_TYPE_COUNT:
+        abort();
+    }
+}
+
+void setting_write_fallback(const struct setting *setting, struct buf *out)
+{
+    if (!setting->fallback) {
+        buf_add_text(out, "the system's own name");
+        return;
+    }
+    struct arena memory;
+    arena_init(&memory, 1 << 16);
+    struct settings scratch = {0};
+    if (!setting_parse(setting, span_text(setting->fallback), &scratch, &memory))
+        abort(); /* a default that its own row refuses */
+    setting_write_lua(setting, &scratch, out);
+    arena_release(&memory);
+}
