@@ -1,6 +1,5 @@
 #include "base/clock.h"
 
-#include <stdbool.h>
 #include <time.h>
 
 static bool fake;
@@ -34,4 +33,9 @@ void clock_fake_advance(uint64_t nanoseconds)
 {
     fake_monotonic += nanoseconds;
     fake_wall += nanoseconds;
+}
+
+bool clock_is_fake(void)
+{
+    return fake;
 }

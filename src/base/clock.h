@@ -3,6 +3,7 @@
 #ifndef BASE_CLOCK_H
 #define BASE_CLOCK_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #define NANOSECONDS 1000000000ull
@@ -21,5 +22,6 @@ static inline uint64_t clock_in_seconds(uint64_t seconds)
 /* For tests: from now on both clocks stand still and move by clock_fake_advance only. */
 void clock_fake_start(uint64_t wall);
 void clock_fake_advance(uint64_t nanoseconds);
+bool clock_is_fake(void);
 
 #endif

@@ -1,7 +1,8 @@
 /* The loop: one epoll set, the timers and the run queue of a process.
  *
- * A turn: run every fiber that is ready; run the hooks (they write gathered frames and log lines once per turn); wait for
- * descriptors or the next timer. Descriptors are registered once, edge-triggered; an operation is tried before it is waited for.
+ * A turn: run every fiber that is ready; run the hooks (they write gathered frames and log lines once per turn); wait
+ * for descriptors or the next timer. Descriptors are registered once, edge-triggered; an operation is tried before it
+ * is waited for.
  */
 #ifndef RUN_LOOP_H
 #define RUN_LOOP_H
@@ -34,8 +35,9 @@ struct loop_hook {
 void loop_add_hook(struct loop *loop, struct loop_hook *hook);
 void loop_remove_hook(struct loop_hook *hook);
 
-/* A timer calls `fire` once, from the loop, at or after its deadline. Starting a started one moves it. Stopping an idle one
- * does nothing. */
+/* A timer calls `fire` once, from the loop, at or after its deadline; fire may start it again, and stop or free any
+ * timer. All zero but for `fire` to begin with. Starting a started one moves it; to move it to a later time costs
+ * nothing. Stopping an idle one does nothing. timer_start: 0, or -ENOMEM (never for a started one). */
 struct timer {
     uint64_t deadline;
     size_t place; /* in the heap, 0 when idle */
@@ -44,19 +46,26 @@ struct timer {
 MUST_USE int timer_start(struct loop *loop, struct timer *timer, uint64_t deadline);
 void timer_stop(struct loop *loop, struct timer *timer);
 
-/* A watched descriptor. It stays the caller's to close, after watch_stop(). At most one fiber waits for reading and one for writing.
- * `ready` holds the edges not yet consumed: a caller that got EAGAIN clears its bit by waiting. */
+/* A watched descriptor. It stays the caller's to close, after watch_stop(). At most one fiber waits for reading and one
+ * for writing. Input is registered once, edge-triggered: `ready` holds an EPOLLIN edge that nobody consumed yet. Output
+ * is registered while somebody waits for it: a Unix socket would otherwise wake its writer each time the peer reads. */
 struct watch {
     struct loop *loop;
     int fd;
-    uint32_t ready; /* EPOLLIN | EPOLLOUT */
+    uint32_t ready;      /* EPOLLIN, or 0 */
+    uint32_t registered; /* what epoll was told, 0 while paused */
+    bool level;          /* a shared listener */
+    bool hung_up;        /* the peer closed its writing side, or the connection broke: reading no longer waits */
     struct fiber *reader, *writer;
 };
-/* 0 or a negative errno. The descriptor must be non-blocking. `events` are extra epoll flags, EPOLLEXCLUSIVE for shared listeners (then
- * level-triggered for input only) or 0. */
+/* 0 or a negative errno. The descriptor must be non-blocking. `events` are extra epoll flags, EPOLLEXCLUSIVE for shared
+ * listeners (then level-triggered, for input only, and silent while nobody waits) or 0. */
 MUST_USE int watch_start(struct watch *watch, struct loop *loop, int fd, uint32_t events);
+/* Wakes who still waits on it with -ECANCELED. From then on the loop does not know the watch. Stopping a stopped (or
+ * zeroed) one does nothing. */
 void watch_stop(struct watch *watch);
-/* Waits until an edge came since the last call. 0 (also for hang-up and error: the next read tells), -ETIMEDOUT, -ECANCELED. */
+/* Waits until an edge came since the last call. 0 (also for hang-up and error: the next read tells), -ETIMEDOUT,
+ * -ECANCELED, or another negative errno when epoll refuses. */
 MUST_USE int watch_wait_readable(struct fiber *self, struct watch *watch, uint64_t deadline);
 MUST_USE int watch_wait_writable(struct fiber *self, struct watch *watch, uint64_t deadline);
 

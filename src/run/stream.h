@@ -1,11 +1,12 @@
 /* A stream: buffered two-way bytes over a connected socket, plain or TLS, for one fiber.
  *
- * Reading sends pending output first when it has to wait for input, so replies to pipelined commands leave in one write and no
- * session ever waits for an answer to what it has not sent. Memory: an idle stream (nothing buffered either way) holds no buffers.
+ * Reading sends pending output first when it has to wait for input, so replies to pipelined commands leave in one write
+ * and no session ever waits for an answer to what it has not sent. Memory: an idle stream (nothing buffered either way)
+ * holds no buffers.
  *
  * Errors of everything that may wait: -ETIMEDOUT, -ECANCELED, -ECONNRESET (also for TLS errors: see stream_problem()),
- * -EPIPE (the peer closed its reading side), -ENODATA (clean end of input), -ENOMEM. After an error of the connection every later call returns the
- * same error.
+ * -EPIPE (the peer closed its reading side), -ENODATA (clean end of input), -ENOMEM. After an error of the connection
+ * every later call returns the same error.
  */
 #ifndef RUN_STREAM_H
 #define RUN_STREAM_H
@@ -16,24 +17,27 @@
 struct tls_context;
 struct stream;
 
-/* Takes `fd` (made non-blocking, closed by stream_free, also when this fails). NULL on lack of memory or descriptors. */
+/* Takes `fd` (made non-blocking, closed by stream_free, also when this fails). NULL on lack of memory or descriptors.
+ */
 MUST_USE struct stream *stream_new(struct loop *loop, int fd);
 /* Closes at once, sending nothing more. NULL-safe. */
 void stream_free(struct stream *s);
-/* Flushes, sends TLS close_notify, shuts down for writing, reads and drops at most 64 KiB until end of input or the deadline, so that the last reply
- * is not lost to a reset. The stream is still to be freed. */
+/* Flushes, sends TLS close_notify, shuts down for writing, reads and drops at most 64 KiB until end of input or the
+ * deadline, so that the last reply is not lost to a reset. The stream is still to be freed. */
 void stream_close(struct fiber *self, struct stream *s, uint64_t deadline);
 
 /* What was received and not consumed yet. Valid until the next call that reads. */
 struct span stream_input(const struct stream *s);
 void stream_consume(struct stream *s, size_t n);
-/* Waits until more input is buffered than was before; at most STREAM_INPUT_MAX bytes are buffered at a time (-ENOBUFS when full). */
+/* Waits until more input is buffered than was before; at most STREAM_INPUT_MAX bytes are buffered at a time (-ENOBUFS
+ * when full). */
 #define STREAM_INPUT_MAX 65536
 MUST_USE int stream_fill(struct fiber *self, struct stream *s, uint64_t deadline);
 
-/* A line up to LF, without the LF or CRLF, consumed; valid until the next read. 0; -EMSGSIZE when it is longer than `max` bytes (terminator not
- * counted): then it has been dropped up to and including its LF, in bounded memory. max < STREAM_INPUT_MAX. The deadline is for the whole line, so a byte
- * every ten seconds buys nothing. NUL, CR and 8-bit bytes inside are handed on. */
+/* A line up to LF, without the LF or CRLF, consumed; valid until the next read. 0; -EMSGSIZE when it is longer than
+ * `max` bytes (terminator not counted): then it has been dropped up to and including its LF, in bounded memory. max <
+ * STREAM_INPUT_MAX. The deadline is for the whole line, so a byte every ten seconds buys nothing. NUL, CR and 8-bit
+ * bytes inside are handed on. */
 MUST_USE int stream_read_line(struct fiber *self, struct stream *s, size_t max, struct span *line, uint64_t deadline);
 /* True when a whole line or at least one byte is buffered: pipelined input stands there. */
 bool stream_has_input(const struct stream *s);
@@ -45,14 +49,16 @@ MUST_USE int stream_flush(struct fiber *self, struct stream *s, uint64_t deadlin
 /* Appends to the output and flushes whenever more than 64 KiB are gathered. For bodies of any size. */
 MUST_USE int stream_write(struct fiber *self, struct stream *s, struct span bytes, uint64_t deadline);
 
-/* Sends pending output, throws away buffered input (commands injected before the handshake: RFC 3207 section 4.2), does a server's handshake. */
+/* Sends pending output, throws away buffered input (commands injected before the handshake: RFC 3207 section 4.2), does
+ * a server's handshake. */
 MUST_USE int stream_accept_tls(struct fiber *self, struct stream *s, struct tls_context *tls, uint64_t deadline);
 bool stream_is_tls(const struct stream *s);
 /* "TLSv1.3", "TLS_AES_256_GCM_SHA384", the name the client asked for ("" when none). Empty on a plain stream. */
 const char *stream_tls_version(const struct stream *s);
 const char *stream_tls_cipher(const struct stream *s);
 const char *stream_tls_server_name(const struct stream *s);
-/* Channel binding data: RFC 5929 tls-server-end-point, RFC 9266 tls-exporter. The size written to out (64 bytes of room), 0 when there is none. */
+/* Channel binding data: RFC 5929 tls-server-end-point, RFC 9266 tls-exporter. The size written to out (64 bytes of
+ * room), 0 when there is none. */
 enum tls_binding { TLS_SERVER_END_POINT, TLS_EXPORTER };
 size_t stream_tls_binding(const struct stream *s, enum tls_binding type, unsigned char out[64]);
 
