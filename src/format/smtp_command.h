@@ -10,6 +10,9 @@
 
 #include "format/address.h"
 
+#define SMTP_ENVID_MAX 100 /* octets of xtext: RFC 3461 section 4.4 */
+#define SMTP_ORCPT_MAX 500 /* section 4.2 */
+
 enum smtp_verb {
     SMTP_HELO,
     SMTP_EHLO,
@@ -69,7 +72,7 @@ struct smtp_mail {
     bool has_envid;
     struct span envid; /* xtext as given, checked */
     bool has_auth;
-    struct span auth; /* decoded mailbox; empty for <> */
+    struct span auth; /* decoded mailbox; empty for <> and for what is no mailbox */
 };
 
 /* The argument of MAIL: "FROM:<...> ...". Bytes above 127 in the path without SMTPUTF8 among the parameters: 553 5.6.7.
@@ -105,7 +108,7 @@ struct smtp_helo {
     struct ip_address literal;
 };
 
-/* The argument of HELO or EHLO. Any word of up to 255 bytes does; empty or longer is 501 5.5.4. */
+/* The argument of HELO or EHLO. Any word of up to 255 bytes without control characters does; else 501 5.5.4. */
 MUST_USE const struct smtp_problem *smtp_helo_parse(struct span argument, struct smtp_helo *helo);
 
 /* The argument of AUTH: mechanism [initial-response]; "=" is an empty initial response (RFC 4954 section 4). Not

@@ -20,8 +20,9 @@ struct trace_received {
     uint64_t wall_nanoseconds;
 };
 
-/* "Received: from HELO (PTR [IP])\r\n\tby HOST (Ostiary) with ESMTPS (TLSv1.3 CIPHER)\r\n\tid ID for <a@b>;\r\n\tSat,
- * ... +0000\r\n": folded between tokens so that lines stay below 78 octets where the tokens allow it. */
+/* "Received: from HELO (PTR [IP]) by HOST (Ostiary) with ESMTPS (TLSv1.3 CIPHER) id ID for <a@b>; Sat, ... +0000\r\n",
+ * folded between tokens so that lines stay below 78 octets where the tokens allow it. A `recipient` longer than 500
+ * octets makes `out` fail. */
 void trace_received_write(const struct trace_received *received, struct buf *out);
 /* "Return-Path: <...>\r\n". `path` is what stands in the angle brackets, empty for the null path. */
 void trace_return_path_write(struct span path, struct buf *out);
