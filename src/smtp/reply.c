@@ -1,6 +1,7 @@
 #include "base/log.h"
 #include "smtp/session_internal.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #define REPLY_TEXT_MAX 480 /* RFC 5321 section 4.5.3.1.5: a reply line has at most 512 octets */

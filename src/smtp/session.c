@@ -5,6 +5,7 @@
 #include "smtp/session_internal.h"
 
 #include <errno.h>
+#include <stdio.h>
 
 #define COMMAND_LINE_MAX 4096 /* RFC 5321's 512 octets and what the extensions' parameters add */
 #define CONNECTION_MEMORY (64u << 10)
