@@ -1,0 +1,159 @@
+#include "auth/service.h"
+
+#include "auth/password.h"
+#include "auth/process.h"
+#include "ipc/services.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+static void sweep(struct timer *timer)
+{
+    struct auth_process *a = container_of(timer, struct auth_process, sweep);
+    uint64_t next = exchanges_sweep(&a->exchanges, clock_monotonic());
+    if (next != CLOCK_NEVER && timer_start(a->loop, &a->sweep, next) != 0)
+        log_write(LOG_PROBLEM, "auth", NULL, "no memory for a timer; abandoned logins stay until the next one ends");
+}
+
+/* A hash of a password that nobody has, of the kind that new passwords get. */
+static int make_dummy(const struct settings *settings, struct buf *hash, struct buf *problem)
+{
+    static const char digits[] = "0123456789abcdef";
+    unsigned char random[16];
+    char text[2 * sizeof random];
+    struct password password;
+    digest_random(random, sizeof random);
+    for (size_t i = 0; i < sizeof text; i++)
+        text[i] = digits[random[i / 2] >> (i % 2 * 4) & 15];
+    bool parsed = password_parse(span_from(text, sizeof text), &password);
+    int error =
+        parsed ? password_hash(&password, settings->auth.password_hash, settings->auth.hash_cost, hash) : -EINVAL;
+    password_wipe(&password);
+    if (error)
+        buf_printf(problem, "auth.password_hash \"%s\" with auth.hash_cost %u makes no hash; see crypt(5)",
+                   settings->auth.password_hash, settings->auth.hash_cost);
+    return error;
+}
+
+/* The salts of unknown names hang on the key of the grants, not on this process's life: a salt that changes when auth
+ * is restarted would give them away. */
+static void derive_fake_key(struct auth_process *a)
+{
+    static const struct span label = SPAN("ostiary unknown names");
+    digest_hmac_sha256(span_from(a->grant_key, GRANT_KEY_SIZE), label, a->fake_key);
+}
+
+struct auth_process *auth_process_new(struct loop *loop, struct settings *settings, struct peers *peers,
+                                      const unsigned char grant_key[GRANT_KEY_SIZE], struct buf *problem)
+{
+    struct auth_process *a = calloc(1, sizeof *a);
+    if (!a) {
+        buf_add_text(problem, "no memory for the auth process");
+        return NULL;
+    }
+    buf_init(&a->dummy_hash, 1024);
+    if (make_dummy(settings, &a->dummy_hash, problem) != 0) {
+        buf_release(&a->dummy_hash);
+        free(a);
+        return NULL;
+    }
+    a->loop = loop;
+    a->settings = settings_ref(settings);
+    a->peers = peers;
+    memcpy(a->grant_key, grant_key, GRANT_KEY_SIZE);
+    derive_fake_key(a);
+    penalties_init(&a->penalties);
+    recent_init(&a->recent);
+    turnstile_init(&a->turnstile);
+    exchanges_init(&a->exchanges);
+    a->sweep.fire = sweep;
+    list_init(&a->clients);
+    return a;
+}
+
+int auth_process_set_settings(struct auth_process *a, struct settings *settings, struct buf *problem)
+{
+    struct buf dummy;
+    buf_init(&dummy, a->dummy_hash.limit);
+    int error = make_dummy(settings, &dummy, problem);
+    if (error) {
+        buf_release(&dummy);
+        return error;
+    }
+    buf_release(&a->dummy_hash);
+    a->dummy_hash = dummy;
+    settings_ref(settings);
+    settings_unref(a->settings);
+    a->settings = settings;
+    return 0;
+}
+
+struct auth_client *auth_client_get(struct auth_process *a, uint64_t id)
+{
+    list_each (node, &a->clients) {
+        struct auth_client *client = container_of(node, struct auth_client, node);
+        if (channel_id(client->channel) == id)
+            return client;
+    }
+    return NULL;
+}
+
+static void client_free(struct auth_client *client)
+{
+    list_remove(&client->node);
+    exchange_owner_release(&client->process->exchanges, &client->exchanges);
+    channel_free(client->channel);
+    free(client);
+}
+
+static void called(void *context, struct call *call)
+{
+    struct auth_client *client = context;
+    auth_step_start(client->process, call);
+}
+
+static void closed(void *context, struct channel *channel)
+{
+    client_free(context);
+}
+
+int auth_process_attach(struct auth_process *a, int fd, enum role peer)
+{
+    static const struct channel_events events = {.called = called, .closed = closed};
+    struct auth_client *client = calloc(1, sizeof *client);
+    /* channel_new takes the descriptor even where there is no client to own the channel. */
+    struct channel *channel = channel_new(a->loop, fd, &auth_service, peer, &events, client);
+    if (!client || !channel) {
+        channel_free(channel);
+        free(client);
+        return -ENOMEM;
+    }
+    client->process = a;
+    client->channel = channel;
+    exchange_owner_init(&client->exchanges);
+    list_append(&a->clients, &client->node);
+    return 0;
+}
+
+size_t auth_process_steps(const struct auth_process *a)
+{
+    return a->steps;
+}
+
+void auth_process_free(struct auth_process *a)
+{
+    if (!a)
+        return;
+    if (a->steps)
+        abort(); /* their fibers would go on in freed memory */
+    list_each_safe (node, &a->clients)
+        client_free(container_of(node, struct auth_client, node));
+    timer_stop(a->loop, &a->sweep);
+    exchanges_release(&a->exchanges);
+    recent_release(&a->recent);
+    penalties_release(&a->penalties);
+    buf_release(&a->dummy_hash);
+    settings_unref(a->settings);
+    explicit_bzero(a, sizeof *a);
+    free(a);
+}

@@ -1,0 +1,335 @@
+#include "auth.pb-c.h"
+#include "auth/account.h"
+#include "auth/credentials.h"
+#include "auth/password.h"
+#include "auth/process.h"
+#include "format/ip_address.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+#define STEPS_MAX 4096
+/* Longer than any honest login takes, shorter than a client's patience (RFC 5321 section 4.5.3.2: five minutes). */
+#define STORE_SECONDS 10
+#define HASH_SECONDS 30
+/* From so many failures on an address waits behind the others for a hash. A person mistypes twice. */
+#define SUSPECT_FROM 3
+#define SESSION_MAX 64
+#define ADDRESS_TEXT_MAX 64
+#define ADDRESS_KEY_SIZE 17 /* 'a' and 16 bytes */
+
+struct step {
+    struct auth_process *process;
+    struct call *call;
+    Auth__StepRequest *request;
+    struct exchange *exchange; /* ours from begin() to the end of the step */
+    struct account_secrets secrets;
+    struct buf out;
+    char session[SESSION_MAX + 1];
+    char address_key[ADDRESS_KEY_SIZE];
+    unsigned char grant[GRANT_SIZE];
+    Auth__StepReply reply;
+};
+
+static struct span bytes_span(ProtobufCBinaryData data)
+{
+    return span_from(data.data, data.len);
+}
+
+static ProtobufCBinaryData span_bytes(struct span s)
+{
+    return (ProtobufCBinaryData){s.size, (uint8_t *)s.data};
+}
+
+/* A desk that was taken over may write what it likes; a log line stays a line. */
+static void copy_session(struct step *s)
+{
+    struct span given = bytes_span(s->request->session);
+    for (size_t i = 0; i < given.size; i++)
+        s->session[i] = given.data[i] > ' ' && given.data[i] < 0x7f ? given.data[i] : '?';
+}
+
+/* An address that does not parse counts as the address zero. */
+static void make_address_key(struct step *s)
+{
+    struct ip_address address = {0};
+    if (ip_address_parse(bytes_span(s->request->peer_address), &address))
+        address = ip_address_counting_key(&address);
+    s->address_key[0] = 'a';
+    memcpy(s->address_key + 1, address.bytes, sizeof address.bytes);
+}
+
+static struct span address_key(const struct step *s)
+{
+    return span_from(s->address_key, ADDRESS_KEY_SIZE);
+}
+
+static bool is_sane(const Auth__StepRequest *r)
+{
+    return (r->service == AUTH__SERVICE__SERVICE_SUBMISSION || r->service == AUTH__SERVICE__SERVICE_POP3) &&
+           r->peer_address.len <= ADDRESS_TEXT_MAX && r->session.len <= SESSION_MAX &&
+           r->tls_exporter.len <= SCRAM_BINDING_MAX && r->tls_server_end_point.len <= SCRAM_BINDING_MAX &&
+           r->apop_timestamp.len <= SASL_TIMESTAMP_MAX;
+}
+
+static const char *mechanism_name(const struct step *s)
+{
+    return mechanisms[s->exchange->sasl.mechanism].name;
+}
+
+static void log_refusal(const struct step *s, const char *reason)
+{
+    log_write(LOG_FAILURE, "auth", s->session, "login refused ip=%s login=%s mechanism=%s reason=%s",
+              log_quote(bytes_span(s->request->peer_address)), log_quote(login_span(&s->exchange->sasl.login)),
+              mechanism_name(s), log_quote(span_text(reason)));
+}
+
+static int answer_with(struct step *s, Auth__Result result)
+{
+    s->reply.result = result;
+    return 0;
+}
+
+/* The longer of the address's delay and the name's. */
+static uint64_t count_failure(struct step *s)
+{
+    struct penalties *penalties = &s->process->penalties;
+    struct span login = login_span(&s->exchange->sasl.login);
+    uint64_t now = clock_monotonic();
+    uint64_t delay = penalties_add(penalties, address_key(s), now);
+    char key[1 + LOGIN_MAX] = "n";
+    if (login.size == 0)
+        return delay;
+    memcpy(key + 1, login.data, login.size);
+    uint64_t of_name = penalties_add(penalties, span_from(key, 1 + login.size), now);
+    return of_name > delay ? of_name : delay;
+}
+
+static int refuse(struct fiber *self, struct step *s)
+{
+    uint64_t delay = count_failure(s);
+    log_refusal(s, s->exchange->sasl.problem);
+    int error = delay ? fiber_sleep(self, clock_monotonic() + delay) : 0;
+    return error ? error : answer_with(s, AUTH__RESULT__RESULT_REFUSED);
+}
+
+static int accept_login(struct step *s)
+{
+    struct auth_process *a = s->process;
+    const struct exchange_account *account = &s->exchange->account;
+    if (!account->enabled) {
+        log_refusal(s, "account disabled");
+        return answer_with(s, AUTH__RESULT__RESULT_DISABLED);
+    }
+    if (s->request->service == AUTH__SERVICE__SERVICE_POP3 &&
+        recent_is_too_soon(&a->recent, account->id, a->settings->pop3.login_delay, clock_monotonic())) {
+        log_refusal(s, "within LOGIN-DELAY");
+        return answer_with(s, AUTH__RESULT__RESULT_TOO_SOON);
+    }
+    log_write(LOG_LOW, "auth", s->session, "login accepted ip=%s account=%s mechanism=%s",
+              log_quote(bytes_span(s->request->peer_address)), log_quote(login_span(&account->address)),
+              mechanism_name(s));
+    grant_make(a->grant_key, account->id, clock_wall() / NANOSECONDS + GRANT_SECONDS, s->grant);
+    s->reply.account_id = account->id;
+    s->reply.address = span_bytes(login_span(&account->address));
+    s->reply.grant = span_bytes(span_from(s->grant, sizeof s->grant));
+    return answer_with(s, AUTH__RESULT__RESULT_ACCEPTED);
+}
+
+/* Puts the exchange back for the client's next message. */
+static int challenge(struct step *s)
+{
+    struct auth_process *a = s->process;
+    struct auth_client *client = auth_client_get(a, s->call->channel_id);
+    if (buf_failed(&s->out))
+        return -ENOMEM;
+    if (!client)
+        return -EPIPE;
+    int error = exchanges_put(&a->exchanges, &client->exchanges, s->exchange);
+    if (error)
+        return error;
+    s->reply.exchange = s->exchange->id;
+    s->exchange = NULL;
+    if (a->sweep.place == 0 && (error = timer_start(a->loop, &a->sweep, clock_in_seconds(EXCHANGE_SECONDS))) != 0)
+        return error;
+    return answer_with(s, AUTH__RESULT__RESULT_CONTINUE);
+}
+
+/* Compares with the account's hash, or with nobody's for the same time. 0, -EACCES, or why it can't be told. */
+static int compare(struct step *s)
+{
+    const struct password *password = &s->exchange->sasl.password;
+    struct span dummy = buf_span(&s->process->dummy_hash), hash = buf_span(&s->secrets.crypt);
+    int error = -EINVAL;
+    if (s->exchange->account.found && hash.size) {
+        error = password_verify(password, hash);
+        if (error == -EINVAL)
+            log_write(LOG_PROBLEM, "auth", s->session,
+                      "stored password hash is of no known kind; set a new password account=%s",
+                      log_quote(login_span(&s->exchange->account.address)));
+    }
+    if (error != -EINVAL)
+        return error;
+    error = password_verify(password, dummy);
+    return error == -ENOMEM ? error : -EACCES;
+}
+
+static int check_password(struct fiber *self, struct step *s, enum sasl_outcome *outcome)
+{
+    struct auth_process *a = s->process;
+    struct sasl_exchange *sasl = &s->exchange->sasl;
+    const struct exchange_account *account = &s->exchange->account;
+    struct span password = password_span(&sasl->password);
+    *outcome = SASL_PROVEN;
+    if (account->found && recent_has(&a->recent, account->id, account->version, password, clock_monotonic()))
+        return 0;
+    bool suspect = penalties_count(&a->penalties, address_key(s), clock_monotonic()) >= SUSPECT_FROM;
+    int error = turnstile_enter(self, &a->turnstile, suspect ? TURNSTILE_SUSPECT : TURNSTILE_CLEAN,
+                                clock_in_seconds(HASH_SECONDS));
+    if (error)
+        return error;
+    error = compare(s);
+    turnstile_leave(&a->turnstile);
+    if (error == -EACCES) {
+        sasl->problem = account->found ? "wrong password" : "unknown name";
+        *outcome = SASL_REFUSED;
+        return 0;
+    }
+    if (!error)
+        recent_put(&a->recent, account->id, account->version, password, clock_monotonic());
+    return error;
+}
+
+static int look_up(struct fiber *self, struct step *s, enum sasl_outcome *outcome)
+{
+    struct auth_process *a = s->process;
+    struct exchange *x = s->exchange;
+    login_qualify(&x->sasl.login, a->settings->auth.default_domain);
+    int error = account_look_up(self, a->peers, login_span(&x->sasl.login), clock_in_seconds(STORE_SECONDS),
+                                &x->account, &s->secrets);
+    if (error) {
+        log_write(LOG_PROBLEM, "auth", s->session, "no answer from the store; login put off error=%d", -error);
+        return -EAGAIN;
+    }
+    struct sasl_account stored = {
+        .found = x->account.found,
+        .scram = buf_span(&s->secrets.scram),
+        .apop = buf_span(&s->secrets.apop),
+        .fake_key = span_from(a->fake_key, sizeof a->fake_key),
+    };
+    digest_random(stored.nonce, sizeof stored.nonce);
+    *outcome = sasl_credentials(&x->sasl, &stored, &s->out);
+    return *outcome == SASL_CHECK_PASSWORD ? check_password(self, s, outcome) : 0;
+}
+
+static bool may_use(const struct step *s, enum mechanism_id id)
+{
+    const Auth__StepRequest *r = s->request;
+    bool binding = r->tls_exporter.len || r->tls_server_end_point.len;
+    if (id == MECHANISM_COUNT || !mechanism_fits(id, r->secure, binding))
+        return false;
+    return id != MECHANISM_APOP || (s->process->settings->pop3.apop && r->service == AUTH__SERVICE__SERVICE_POP3);
+}
+
+/* Sets s->exchange, or the reply that there is none. */
+static int find_exchange(struct step *s)
+{
+    struct auth_process *a = s->process;
+    const Auth__StepRequest *r = s->request;
+    if (r->exchange == 0) {
+        enum mechanism_id id = mechanism_parse(span_text(r->mechanism));
+        if (!may_use(s, id))
+            return answer_with(s, AUTH__RESULT__RESULT_NOT_OFFERED);
+        s->exchange = exchange_new(&a->exchanges, id, clock_monotonic());
+        return s->exchange ? 0 : -ENOMEM;
+    }
+    struct auth_client *client = auth_client_get(a, s->call->channel_id);
+    if (client)
+        s->exchange = exchanges_take(&a->exchanges, &client->exchanges, r->exchange, clock_monotonic());
+    if (s->exchange && !r->abort)
+        return 0;
+    log_write(LOG_LOW, "auth", s->session, s->exchange ? "login given up ip=%s" : "login took too long ip=%s",
+              log_quote(bytes_span(r->peer_address)));
+    return answer_with(s, s->exchange ? AUTH__RESULT__RESULT_MALFORMED : AUTH__RESULT__RESULT_REFUSED);
+}
+
+/* 0 with s->reply filled, or a negative errno: then nothing was decided. */
+static int run_step(struct fiber *self, struct step *s)
+{
+    const Auth__StepRequest *r = s->request;
+    if (!is_sane(r))
+        return -EINVAL;
+    copy_session(s);
+    make_address_key(s);
+    int error = find_exchange(s);
+    if (error || s->reply.result != AUTH__RESULT__RESULT_UNSET)
+        return error;
+    struct sasl_input input = {
+        .has_data = r->has_data,
+        .data = bytes_span(r->data),
+        .bindings = {bytes_span(r->tls_exporter), bytes_span(r->tls_server_end_point)},
+        .apop_timestamp = bytes_span(r->apop_timestamp),
+    };
+    enum sasl_outcome outcome = sasl_step(&s->exchange->sasl, &input, &s->out);
+    if (outcome == SASL_LOOKUP && (error = look_up(self, s, &outcome)) != 0)
+        return error;
+    switch (outcome) {
+    case SASL_CHALLENGE:
+        return challenge(s);
+    case SASL_PROVEN:
+        return accept_login(s);
+    case SASL_REFUSED:
+        return refuse(self, s);
+    case SASL_MALFORMED:
+        log_write(LOG_LOW, "auth", s->session, "login message does not parse ip=%s mechanism=%s",
+                  log_quote(bytes_span(r->peer_address)), mechanism_name(s));
+        return answer_with(s, AUTH__RESULT__RESULT_MALFORMED);
+    case SASL_LOOKUP:
+    case SASL_CHECK_PASSWORD:
+        break;
+    }
+    abort(); /* look_up() leaves neither */
+}
+
+static void step_main(struct fiber *self, void *argument)
+{
+    struct step *s = argument;
+    struct auth_process *a = s->process;
+    int error = run_step(self, s);
+    /* The request may hold a password, and its memory goes back to the heap with the call. */
+    if (s->request->data.len)
+        explicit_bzero(s->request->data.data, s->request->data.len);
+    if (error) {
+        call_fail(s->call, error == -EINVAL ? error : -EAGAIN);
+    } else {
+        s->reply.data = span_bytes(buf_span(&s->out));
+        call_reply(s->call, &s->reply.base, (struct span){0}, -1);
+    }
+    exchange_free(s->exchange);
+    account_secrets_release(&s->secrets);
+    buf_release(&s->out);
+    explicit_bzero(s, sizeof *s);
+    free(s);
+    a->steps--;
+}
+
+void auth_step_start(struct auth_process *a, struct call *call)
+{
+    struct step *s = a->steps < STEPS_MAX ? calloc(1, sizeof *s) : NULL;
+    if (!s)
+        goto busy;
+    s->process = a;
+    s->call = call;
+    s->request = (Auth__StepRequest *)call->request;
+    auth__step_reply__init(&s->reply);
+    buf_init(&s->out, SASL_MESSAGE_MAX);
+    account_secrets_init(&s->secrets);
+    a->steps++;
+    if (fiber_start(a->loop, "auth step", step_main, s))
+        return;
+    a->steps--;
+    free(s);
+busy:
+    log_write(LOG_PROBLEM, "auth", NULL, "too many logins at once; one was put off");
+    call_fail(call, -EAGAIN);
+}
