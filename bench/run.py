@@ -1,0 +1,261 @@
+#!/usr/bin/env python3
+"""Measures the optimised build and writes bench/RESULTS.md.
+
+Load: Postfix's smtp-source (as a load tool only) and bench/load.c. CPU is the scheduler's own count
+(/proc/PID/schedstat) over all processes of the server. Everything runs on loopback.
+
+  ./dev bench                 all of it
+  ./dev bench smtp            only the parts named: smtp, retr, idle
+  ./dev bench --quick         a tenth of the messages
+"""
+import argparse
+import datetime
+import json
+import os
+import pathlib
+import platform
+import re
+import shutil
+import signal
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+OSTIARY = ROOT / "build/ostiary"
+LOAD = ROOT / "build/release/bench/load"
+SMTP_SOURCE = shutil.which("smtp-source", path=os.environ["PATH"] + ":/usr/sbin") or "smtp-source"
+BASE = 20000
+
+
+def wait_for(what, test, seconds=30):
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        value = test()
+        if value:
+            return value
+        time.sleep(0.05)
+    sys.exit(f"bench: {what} did not happen within {seconds} s")
+
+
+class Server:
+    """A sandbox server in a directory of its own."""
+
+    def __init__(self, extra=""):
+        self.directory = tempfile.mkdtemp(prefix="ostiary-bench-", dir=os.environ.get("BENCH_DIR"))
+        self.config = pathlib.Path(self.directory) / "ostiary.conf"
+        self.log = open(os.path.join(self.directory, "log"), "w")
+        self.start()
+        if extra:
+            self.stop()
+            self.config.write_text(self.config.read_text() + extra)
+            self.start()
+
+    def start(self):
+        command = [OSTIARY, "sandbox", "--dir", self.directory, "--port-base", str(BASE)]
+        self.process = subprocess.Popen(command, stdout=self.log, stderr=subprocess.STDOUT)
+        wait_for("a listening server", lambda: self.answers(25))
+
+    def answers(self, port):
+        import socket
+        try:
+            with socket.create_connection(("127.0.0.1", BASE + port), 1) as s:
+                return s.recv(4)
+        except OSError:
+            return None
+
+    def stop(self):
+        self.process.send_signal(signal.SIGTERM)
+        self.process.wait(60)
+
+    def close(self):
+        self.stop()
+        shutil.rmtree(self.directory, ignore_errors=True)
+
+    def pids(self):
+        """{pid: role}"""
+        out = {self.process.pid: "supervisor"}
+        children = pathlib.Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text().split()
+        for pid in children:
+            words = pathlib.Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode()
+            out[int(pid)] = words.strip()
+        return out
+
+    def cpu(self):
+        """Nanoseconds on a processor, by pid."""
+        return {pid: int(pathlib.Path(f"/proc/{pid}/schedstat").read_text().split()[0]) for pid in self.pids()}
+
+    def resident(self):
+        """KiB that are really there, by pid."""
+        total = {}
+        for pid in self.pids():
+            text = pathlib.Path(f"/proc/{pid}/smaps_rollup").read_text()
+            total[pid] = int(re.search(r"^Pss:\s+(\d+)", text, re.M)[1])
+        return total
+
+    def status(self):
+        command = [OSTIARY, "store", "status", "--json", "--config", self.config]
+        return json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
+
+
+def smtp_once(server, size, sessions, reuse, count):
+    before, status = server.cpu(), server.status()
+    command = [SMTP_SOURCE, "-s", str(sessions), "-m", str(count), "-l", str(size), "-f", "load@sender.test",
+               "-t", "bob@example.test", "-M", "load.test"] + (["-d"] if reuse else []) + [f"127.0.0.1:{BASE + 25}"]
+    began = time.monotonic()
+    subprocess.run(command, check=True)
+    seconds = time.monotonic() - began
+    after, status_after = server.cpu(), server.status()
+    names = server.pids()
+    by_role = {names[p]: (after[p] - before.get(p, 0)) / count / 1000 for p in after}
+    delivered = status_after["delivered"] - status["delivered"]
+    if delivered != count:
+        sys.exit(f"bench: {count} messages were sent, {delivered} stored")
+    return {
+        "rate": count / seconds,
+        "cpu": sum(by_role.values()),
+        "syncs": (status_after["syncs"] - status["syncs"]) / count,
+        "by_role": by_role,
+    }
+
+
+def middle(rounds, key):
+    return statistics.median(r[key] for r in rounds)
+
+
+def bench_smtp(quick):
+    rows = []
+    server = Server()
+    smtp_once(server, 4096, 50, False, 500)  # warm-up
+    for size in (4096, 65536):
+        for sessions in (1, 10, 50):
+            for reuse in (False, True):
+                count = (20000 if sessions > 1 else 2000) // (1 if size == 4096 else 5) // (10 if quick else 1)
+                rounds = [smtp_once(server, size, sessions, reuse, max(count, sessions)) for _ in range(3)]
+                row = {"size": size, "sessions": sessions, "reuse": reuse, "count": count, "rounds": rounds}
+                rows.append(row)
+                print(f"{size // 1024:3d} KiB {sessions:3d} sessions {'reused' if reuse else 'new   '}: "
+                      f"{middle(rounds, 'rate'):7.0f}/s {middle(rounds, 'cpu'):7.1f} us CPU "
+                      f"{middle(rounds, 'syncs'):.3f} syncs", flush=True)
+    resident = server.resident()
+    names = server.pids()
+    memory = {names[p]: kib for p, kib in resident.items()}
+    server.close()
+    return {"rows": rows, "memory_kib": memory}
+
+
+TRUSTED = '\ntrusted_networks = { "127.0.0.0/8" }\n'
+
+
+def bench_retr(quick):
+    server = Server(TRUSTED)
+    count = 1000 if quick else 10000
+    smtp_once(server, 4096, 50, True, count)
+    results = []
+    for window in (1, 100, 100, 100):
+        before = server.cpu()
+        command = [LOAD, "retr", "127.0.0.1", str(BASE + 110), "bob@example.test", "sandbox", str(window)]
+        result = json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
+        after = server.cpu()
+        result["window"] = window
+        result["cpu"] = sum(after[p] - before.get(p, 0) for p in after) / count / 1000
+        results.append(result)
+        print(f"RETR window {window}: {result['rate']:.0f}/s {result['cpu']:.1f} us CPU", flush=True)
+    server.close()
+    return results
+
+
+IDLE_SETTINGS = {"smtp": 25, "pop3": 110}
+
+
+def bench_idle(quick):
+    results = []
+    for kind, port in IDLE_SETTINGS.items():
+        for tls in (False, True):
+            server = Server()
+            config = server.config.read_text()
+            server.stop()
+            config = re.sub(r"connections_per_address\s*=\s*\d+", "connections_per_address = 20000", config)
+            config = re.sub(r"(?<!_)connections\s*=\s*\d+", "connections = 10000", config)
+            server.config.write_text(config)
+            server.start()
+            count = 500 if quick else 5000
+            before = sum(server.resident().values())
+            command = [LOAD, "idle", "127.0.0.1", str(BASE + port), str(count), kind] + (["tls"] if tls else [])
+            load = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+            if load.stdout.readline() != "open\n":
+                sys.exit(f"bench: the {kind} sessions could not be opened; see {server.directory}/log")
+            time.sleep(5)  # idle means idle: what is given back after a second has been given back
+            after = sum(server.resident().values())
+            load.stdin.close()
+            load.wait()
+            each = (after - before) / count
+            results.append({"kind": kind, "tls": tls, "count": count, "kib": each})
+            print(f"idle {kind}{' TLS' if tls else ''}: {each:.1f} KiB each", flush=True)
+            server.close()
+    return results
+
+
+def table(head, rows):
+    lines = ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
+    return "\n".join(lines + ["| " + " | ".join(str(c) for c in row) + " |" for row in rows])
+
+
+def spread(rounds, key, digits=0):
+    values = [r[key] for r in rounds]
+    return f"{middle(rounds, key):.{digits}f} ({min(values):.{digits}f}–{max(values):.{digits}f})"
+
+
+def report(results):
+    out = ["# Measured", "",
+           f"{datetime.date.today()}, {platform.processor() or platform.machine()}, {os.cpu_count()} cores, "
+           f"Linux {platform.release()}. Command: `{results['command']}`. Medians of three rounds, smallest and largest in brackets.",
+           "Load and server share the cores; CPU is what all processes of the server used, the load's own is not in it.", ""]
+    if "smtp" in results:
+        rows = [(f"{r['size'] // 1024} KiB", r["sessions"], "reused" if r["reuse"] else "one a message",
+                 spread(r["rounds"], "rate"), spread(r["rounds"], "cpu", 1), spread(r["rounds"], "syncs", 3))
+                for r in results["smtp"]["rows"]]
+        out += ["## Receiving: accepted and durable", "",
+                table(["size", "sessions", "connections", "messages/s", "CPU us a message", "syncs a message"], rows), "",
+                "Where the CPU goes, us a message, 4 KiB, 50 sessions:", ""]
+        for r in results["smtp"]["rows"]:
+            if r["size"] == 4096 and r["sessions"] == 50:
+                roles = sorted(r["rounds"][1]["by_role"].items(), key=lambda kv: -kv[1])
+                out.append(f"- {'reused' if r['reuse'] else 'one a message'}: " + ", ".join(f"{n} {v:.1f}" for n, v in roles))
+        out += ["", "Resident after it (proportional set size): " +
+                ", ".join(f"{n} {k / 1024:.1f} MiB" for n, k in results["smtp"]["memory_kib"].items()) + ".", ""]
+    if "retr" in results:
+        rows = [(r["window"], f"{r['rate']:.0f}", f"{r['cpu']:.1f}") for r in results["retr"]]
+        out += ["## POP3: RETR of a maildrop of 4 KiB messages", "", table(["RETRs under way", "messages/s", "CPU us a message"], rows), ""]
+    if "idle" in results:
+        rows = [(r["kind"], "TLS" if r["tls"] else "plain", r["count"], f"{r['kib']:.1f}") for r in results["idle"]]
+        out += ["## Memory of an idle session, all processes", "", table(["service", "channel", "sessions", "KiB each"], rows), ""]
+    return "\n".join(out)
+
+
+PARTS = {"smtp": bench_smtp, "retr": bench_retr, "idle": bench_idle}
+
+
+def main():
+    arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    arguments.add_argument("parts", nargs="*", choices=[*PARTS, []], help="what to measure")
+    arguments.add_argument("--quick", action="store_true", help="a tenth of the messages; RESULTS.md is left alone")
+    given = arguments.parse_args()
+    if not given.parts or set(given.parts) & {"retr", "idle"}:
+        subprocess.run(["ninja", "-C", ROOT / "build/release", "bench/load"], check=True, stdout=subprocess.DEVNULL)
+    results = {"command": "./dev bench" + (" " + " ".join(given.parts) if given.parts else "")}
+    for part in given.parts or PARTS:
+        results[part] = PARTS[part](given.quick)
+    if not given.quick and not given.parts:
+        (ROOT / "bench/raw").mkdir(exist_ok=True)
+        (ROOT / "bench/raw/results.json").write_text(json.dumps(results, indent=1))
+        (ROOT / "bench/RESULTS.md").write_text(report(results))
+        print("written: bench/RESULTS.md")
+    else:
+        print(report(results))
+
+
+if __name__ == "__main__":
+    main()
