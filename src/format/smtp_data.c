@@ -157,7 +157,7 @@ static void take_in_line(struct smtp_data *d, struct cursor *c)
 
     c->cr = find_next(c, c->cr, '\r');
     c->lf = find_next(c, c->lf, '\n');
-    if (c->cr < c->end && c->cr + 1 == c->lf) {
+    if (c->lf < c->end && c->cr + 1 == c->lf) {
         c->at = c->lf + 1;
         count_content(d, span_from(start, (size_t)(c->cr - start)));
         store(d, span_from(start, (size_t)(c->at - start)), c->out);
