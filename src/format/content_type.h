@@ -29,11 +29,10 @@ struct content_disposition {
     struct content_parameter *parameters;
 };
 
-/* False when there is no type/subtype in it: the caller then takes text/plain (RFC 2045 5.2). */
-MUST_USE bool content_type_parse(struct span value, struct arena *arena, struct content_type *type);
-/* False when there is no disposition in it. */
-MUST_USE bool content_disposition_parse(struct span value, struct arena *arena,
-                                        struct content_disposition *disposition);
+/* False, and *type untouched, when there is no type/subtype in it: the caller then takes text/plain (RFC 2045 5.2). */
+bool content_type_parse(struct span value, struct arena *arena, struct content_type *type);
+/* False, and *disposition untouched, when there is none in it. */
+bool content_disposition_parse(struct span value, struct arena *arena, struct content_disposition *disposition);
 
 /* The first parameter of that name, as it is; NULL when there is none. */
 const struct content_parameter *content_parameter_find(const struct content_parameter *first, const char *name);
