@@ -1,0 +1,219 @@
+"""Real servers for the system tests: the program named by the environment variable OSTIARY, in directories of their own."""
+import json
+import os
+import pathlib
+import poplib
+import random
+import re
+import shutil
+import signal
+import smtplib
+import socket
+import ssl
+import subprocess
+import tempfile
+import time
+
+import pytest
+
+OSTIARY = os.environ.get("OSTIARY", str(pathlib.Path(__file__).resolve().parents[2] / "build/ostiary"))
+STANDARD_PORTS = (25, 465, 587, 110, 995)
+PATIENCE = 60  # seconds: generous, since the machine may be busy; never a measure of speed
+
+
+def wait_until(test, what):
+    end = time.monotonic() + PATIENCE
+    while time.monotonic() < end:
+        value = test()
+        if value:
+            return value
+        time.sleep(0.05)
+    raise AssertionError(f"{what} did not happen within {PATIENCE} s")
+
+
+def free_port_base():
+    for _ in range(200):
+        base = random.randrange(15000, 28000)
+        try:
+            for port in STANDARD_PORTS:
+                with socket.socket() as s:
+                    s.bind(("127.0.0.1", base + port))
+            return base
+        except OSError:
+            continue
+    raise AssertionError("no free ports")
+
+
+class Server:
+    """A sandbox server. `settings` is Lua appended to its config file."""
+
+    def __init__(self, settings="", environment=None, binary=OSTIARY):
+        self.binary = binary
+        self.directory = pathlib.Path(tempfile.mkdtemp(prefix="ostiary-test-"))
+        self.base = free_port_base()
+        self.config = self.directory / "ostiary.conf"
+        self.environment = dict(os.environ, **(environment or {}))
+        self.log_path = self.directory / "server.log"
+        self.process = None
+        self.start()
+        if settings:
+            self.stop()
+            self.config.write_text(self.config.read_text() + "\n" + settings + "\n")
+            self.start()
+
+    def port(self, standard):
+        return self.base + standard
+
+    def start(self):
+        with self.log_path.open("ab") as log:
+            self.process = subprocess.Popen(
+                [self.binary, "sandbox", "--dir", self.directory, "--port-base", str(self.base)],
+                stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=self.environment)
+        wait_until(lambda: self.process.poll() is not None or all(self.greets(p) for p in (25, 110)), "the server's greeting")
+        assert self.process.poll() is None, self.log()
+
+    def greets(self, standard):
+        try:
+            with socket.create_connection(("127.0.0.1", self.port(standard)), 10) as s:
+                return s.recv(3) in (b"220", b"+OK")
+        except OSError:
+            return False
+
+    def log(self):
+        return self.log_path.read_text(errors="replace")
+
+    def stop(self):
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGTERM)
+        status = self.process.wait(PATIENCE)
+        return status
+
+    def close(self):
+        if self.process and self.process.poll() is None:
+            self.stop()
+        bad = [line for line in self.log().splitlines()
+               if "ERROR: AddressSanitizer" in line or "runtime error:" in line or "ERROR: LeakSanitizer" in line]
+        text = self.log()
+        shutil.rmtree(self.directory, ignore_errors=True)
+        assert not bad, text[-8000:]
+
+    def run(self, *words, check=True, text_input=None):
+        """The command line on this server's config."""
+        result = subprocess.run([self.binary, *words, "--config", self.config], capture_output=True, text=True, input=text_input,
+                                env=self.environment, timeout=PATIENCE * 2)
+        if check:
+            assert result.returncode == 0, (words, result.stdout, result.stderr)
+        return result
+
+    def run_json(self, *words):
+        return json.loads(self.run(*words, "--json").stdout)
+
+    def children(self):
+        """{pid: the words after its program's name}"""
+        path = pathlib.Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children")
+        out = {}
+        for pid in path.read_text().split():
+            try:
+                out[int(pid)] = pathlib.Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode().strip()
+            except OSError:
+                continue
+        return out
+
+    def smtp(self, standard=25, **options):
+        return smtplib.SMTP("127.0.0.1", self.port(standard), timeout=PATIENCE, **options)
+
+    def raw(self, standard=25):
+        return Raw(self.port(standard))
+
+    def pop(self, user="alice@example.test", password="sandbox"):
+        pop = poplib.POP3_SSL("127.0.0.1", self.port(995), timeout=PATIENCE, context=unverified())
+        pop.user(user)
+        pop.pass_(password)
+        return pop
+
+    def messages(self, user="alice@example.test", password="sandbox"):
+        """The bodies of a maildrop, with LF line ends."""
+        pop = self.pop(user, password)
+        count = pop.stat()[0]
+        out = [b"\n".join(pop.retr(i + 1)[1]) for i in range(count)]
+        pop.quit()
+        return out
+
+    def send(self, text, to="alice@example.test", sender="someone@elsewhere.test"):
+        with self.smtp() as smtp:
+            return smtp.sendmail(sender, [to] if isinstance(to, str) else to, text)
+
+
+class Raw:
+    """A socket and lines: for what well-behaved clients never send."""
+
+    def __init__(self, port):
+        self.socket = socket.create_connection(("127.0.0.1", port), PATIENCE)
+        self.socket.settimeout(PATIENCE)
+        self.buffer = b""
+
+    def send(self, data):
+        self.socket.sendall(data if isinstance(data, bytes) else data.encode())
+
+    def line(self):
+        """One line without its CRLF; b"" at the end."""
+        while b"\n" not in self.buffer:
+            try:
+                data = self.socket.recv(65536)
+            except ConnectionResetError:
+                data = b""
+            if not data:
+                rest, self.buffer = self.buffer, b""
+                return rest
+            self.buffer += data
+        line, self.buffer = self.buffer.split(b"\n", 1)
+        return line.rstrip(b"\r")
+
+    def reply(self):
+        """A whole SMTP reply as (code, text)."""
+        lines = []
+        while True:
+            line = self.line()
+            lines.append(line[4:].decode(errors="replace"))
+            if not line:
+                return 0, ""
+            if line[3:4] != b"-":
+                return int(line[:3]), "\n".join(lines)
+
+    def ask(self, line):
+        self.send(line + "\r\n" if isinstance(line, str) else line + b"\r\n")
+        return self.reply()
+
+    def is_closed(self):
+        return self.line() == b""
+
+    def close(self):
+        self.socket.close()
+
+
+def unverified():
+    context = ssl.create_default_context()
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    return context
+
+
+@pytest.fixture(scope="module")
+def server():
+    s = Server()
+    yield s
+    s.close()
+
+
+@pytest.fixture
+def fresh():
+    """A server for this test alone; call it with Lua settings."""
+    made = []
+
+    def make(*arguments, **options):
+        made.append(Server(*arguments, **options))
+        return made[-1]
+
+    yield make
+    for s in made:
+        s.close()
