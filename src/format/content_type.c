@@ -134,7 +134,7 @@ static struct piece piece_of(struct span name)
 {
     struct piece piece = {.base = span_head(name, span_find(name, '*'))};
     struct span rest = span_skip(name, piece.base.size + 1);
-    if (piece.base.size == name.size)
+    if (piece.base.size == 0 || piece.base.size == name.size)
         return piece;
     piece.is_extended = rest.size == 0;
     if (rest.size && rest.data[rest.size - 1] == '*') {
