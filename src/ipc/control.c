@@ -15,6 +15,7 @@ enum field {
     FIELD_NUMBER,
     FIELD_UID,
     FIELD_GID,
+    FIELD_AT_START,
     FIELD_REPLACES_LISTENERS,
     FIELD_SETTINGS,
     FIELD_CERTIFICATE,
@@ -65,6 +66,7 @@ void control_write(const struct control_frame *frame, struct buf *out)
     number_write(out, FIELD_NUMBER, frame->number);
     number_write(out, FIELD_UID, frame->uid);
     number_write(out, FIELD_GID, frame->gid);
+    number_write(out, FIELD_AT_START, frame->at_start);
     number_write(out, FIELD_REPLACES_LISTENERS, frame->replaces_listeners);
     field_write(out, FIELD_SETTINGS, frame->settings);
     field_write(out, FIELD_CERTIFICATE, frame->certificate);
@@ -118,6 +120,9 @@ static bool field_parse(enum field tag, struct span content, struct control_fram
         return number_parse(content, UINT32_MAX - 1, &frame->uid);
     case FIELD_GID:
         return number_parse(content, UINT32_MAX - 1, &frame->gid);
+    case FIELD_AT_START:
+        frame->at_start = true;
+        return number_parse(content, 1, &value);
     case FIELD_REPLACES_LISTENERS:
         frame->replaces_listeners = true;
         return number_parse(content, 1, &value);

@@ -45,6 +45,7 @@ struct control_frame {
     unsigned instance;
     uint64_t number;         /* STOP: seconds. BOOT: the seed of the table of connections */
     uint64_t uid, gid;       /* BOOT: whom to become when started as root */
+    bool at_start;           /* BOOT: the server starts, and somebody looks at stderr */
     bool replaces_listeners; /* UPDATE: the listeners here are all there are, also when there are none */
     struct span settings;    /* settings_write()'s text */
     struct span certificate, key;

@@ -1,0 +1,280 @@
+#include "proc/child.h"
+
+#include "base/log.h"
+#include "ipc/services.h"
+#include "proc/escape_test.h"
+
+#include <errno.h>
+#include <openssl/ssl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sysexits.h>
+#include <unistd.h>
+
+static const struct child_part *const parts[ROLE_COUNT] = {
+    [ROLE_GATE] = &gate_part,     [ROLE_DESK] = &desk_part,     [ROLE_AUTH] = &auth_part,
+    [ROLE_WRITER] = &writer_part, [ROLE_READER] = &reader_part,
+};
+
+/* The contract that a server role speaks. */
+static const struct service *const services[ROLE_COUNT] = {
+    [ROLE_AUTH] = &auth_service,
+    [ROLE_WRITER] = &store_write_service,
+    [ROLE_READER] = &store_read_service,
+};
+
+/* ---- What frames bring ---- */
+
+static int take_settings(struct child *child, struct span text, struct buf *problem)
+{
+    if (!text.size)
+        return 0;
+    struct settings *settings = settings_parse(text, problem);
+    if (!settings)
+        return -EINVAL;
+    settings->data_directory = child->inside; /* a string that outlives them */
+    settings_unref(child->settings);
+    child->settings = settings;
+    log_set_level(settings->log.level);
+    return 0;
+}
+
+static int take_tls(struct child *child, const struct control_frame *frame, struct buf *problem)
+{
+    if (!child->row->has_tls || !frame->settings.size)
+        return 0;
+    struct tls_context *tls = NULL;
+    if (frame->certificate.size) {
+        tls = tls_context_new(frame->certificate, frame->key, (int)child->settings->tls.oldest, problem);
+        if (!tls)
+            return -EINVAL;
+    }
+    tls_context_unref(child->tls);
+    child->tls = tls;
+    return 0;
+}
+
+static bool is_client_of(const struct child *child, enum role peer)
+{
+    for (size_t i = 0; i < role_pair_count; i++)
+        if (role_pairs[i].client == child->row->role && role_pairs[i].server == peer)
+            return true;
+    return false;
+}
+
+/* Takes the descriptor. */
+static int take_peer(struct child *child, struct control_descriptor *d)
+{
+    int fd = d->fd;
+    enum role peer = (enum role)d->what;
+    d->fd = -1;
+    if (is_client_of(child, peer) && d->instance < PEERS_MAX) {
+        struct channel *channel = channel_new(child->loop, fd, services[peer], peer, NULL, NULL);
+        peers_set(&child->peers, peer, d->instance, channel);
+        return channel ? 0 : -ENOMEM;
+    }
+    if (child->does->attach)
+        return child->does->attach(child, fd, peer);
+    close(fd);
+    return -EINVAL;
+}
+
+static void take_log(struct child *child, struct control_descriptor *d)
+{
+    log_open((enum log_target)d->what, d->fd);
+    if (child->log_fd > STDERR_FILENO)
+        close(child->log_fd);
+    child->log_fd = d->fd;
+    d->fd = -1;
+}
+
+static int take_descriptors(struct child *child, struct control_frame *frame)
+{
+    int error = 0;
+    for (size_t i = 0; i < frame->descriptor_count; i++) {
+        struct control_descriptor *d = &frame->descriptors[i];
+        if (d->use == CONTROL_FD_PEER) {
+            int failure = take_peer(child, d);
+            error = failure ? failure : error;
+        } else if (d->use == CONTROL_FD_LOG) {
+            take_log(child, d);
+        }
+    }
+    if (child->does->adopt) {
+        int failure = child->does->adopt(child, frame);
+        error = failure ? failure : error;
+    }
+    return error;
+}
+
+/* ---- Running ---- */
+
+static void handle_update(struct child *child, struct control_frame *frame)
+{
+    struct buf problem;
+    buf_init(&problem, 1000);
+    int error = take_settings(child, frame->settings, &problem);
+    if (!error)
+        error = take_tls(child, frame, &problem);
+    if (!error && frame->settings.size && child->does->update)
+        child->does->update(child);
+    int failure = take_descriptors(child, frame);
+    if (error || failure)
+        log_write(LOG_PROBLEM, role_name(child->row->role), NULL, "an update could not be taken whole error=%s what=%s",
+                  strerror(error ? -error : -failure), log_quote(buf_span(&problem)));
+    buf_release(&problem);
+}
+
+/* The supervisor's word, until it says stop or is gone. Returns the seconds of grace. */
+static uint64_t follow_supervisor(struct fiber *self, struct child *child)
+{
+    for (;;) {
+        struct control_frame frame;
+        int error = control_receive(child->control.fd, &child->packet, &frame);
+        if (error == -EAGAIN)
+            error = watch_wait_readable(self, &child->control, CLOCK_NEVER);
+        else if (!error && frame.kind == CONTROL_STOP)
+            return frame.number;
+        else if (!error)
+            handle_update(child, &frame);
+        control_close(&frame);
+        /* A frame may hold the private key. */
+        explicit_bzero(child->packet.data, child->packet.size);
+        if (error)
+            return 0;
+    }
+}
+
+static void run_control(struct fiber *self, void *argument)
+{
+    struct child *child = argument;
+    struct control_frame ready = {.kind = CONTROL_READY};
+    if (!control_send(child->control.fd, &ready)) {
+        uint64_t grace = follow_supervisor(self, child);
+        child->does->stop(self, child, clock_in_seconds(grace));
+    }
+    loop_stop(child->loop);
+}
+
+/* ---- Starting ---- */
+
+/* While the server starts somebody sits there and reads; later the log is the place. Returns the exit status: what
+ * another try does not change is EX_CONFIG or EX_CANTCREAT. */
+static int boot_failed(const struct child *child, const struct control_frame *frame, struct buf *problem, int error)
+{
+    if (!problem->size)
+        buf_printf(problem, "the %s process can't start: %s", role_name(child->row->role), strerror(-error));
+    if (frame->at_start)
+        fprintf(stderr, "ostiary: %.*s\n", SPAN_ARG(buf_span(problem)));
+    else
+        log_write(LOG_CRASH, role_name(child->row->role), NULL, "can't start problem=%s", log_quote(buf_span(problem)));
+    log_flush();
+    return error == -EINVAL ? EX_CONFIG : error == -ENOMEM ? EX_OSERR : EX_CANTCREAT;
+}
+
+/* Blocks: before the sandbox there is nothing else to do. */
+static int receive_boot(struct child *child, struct control_frame *frame)
+{
+    struct pollfd wait = {.fd = CHILD_CONTROL_FD, .events = POLLIN};
+    if (poll(&wait, 1, -1) < 0)
+        return -errno;
+    int error = control_receive(CHILD_CONTROL_FD, &child->packet, frame);
+    if (error)
+        return error;
+    child->row = role_row_get(frame->role);
+    if (frame->kind != CONTROL_BOOT || !child->row || !parts[frame->role] || !frame->settings.size)
+        return -EPROTO;
+    child->does = parts[frame->role];
+    child->instance = frame->instance;
+    child->seed = frame->number;
+    if (frame->grant_key.size == GRANT_KEY_SIZE)
+        memcpy(child->grant_key, frame->grant_key.data, GRANT_KEY_SIZE);
+    for (size_t i = 0; i < frame->descriptor_count; i++)
+        if (frame->descriptors[i].use == CONTROL_FD_LOG)
+            take_log(child, &frame->descriptors[i]);
+    return 0;
+}
+
+static int enter_sandbox(struct child *child, const struct control_frame *frame, struct buf *problem)
+{
+    struct settings *settings = settings_parse(frame->settings, problem);
+    if (!settings)
+        return -EINVAL;
+    struct sandbox_profile profile = {
+        .files = child->row->files,
+        .directory = settings->data_directory,
+        .may_accept = child->row->may_accept,
+        .may_connect = child->row->may_connect,
+        .uid = (uid_t)frame->uid,
+        .gid = (gid_t)frame->gid,
+        .descriptors = child->row->descriptors + settings->processes.connections,
+    };
+    log_set_level(settings->log.level);
+    child->inside = strdup(sandbox_path(&profile));
+    /* OpenSSL reads its configuration once, here, where it still can. */
+    OPENSSL_init_ssl(0, NULL);
+    int error = child->inside ? sandbox_enter(&profile, problem) : -ENOMEM;
+    settings_unref(settings);
+    return error;
+}
+
+static int start(struct child *child, struct control_frame *frame, struct buf *problem)
+{
+    int error = enter_sandbox(child, frame, problem);
+    if (error)
+        return error;
+    escape_test_run(child->row, child->inside);
+    child->loop = loop_new();
+    if (!child->loop)
+        return -ENOMEM;
+    error = take_settings(child, frame->settings, problem);
+    if (!error)
+        error = take_tls(child, frame, problem);
+    if (!error)
+        error = child->does->start(child, problem);
+    if (!error)
+        error = take_descriptors(child, frame);
+    if (!error)
+        error = watch_start(&child->control, child->loop, CHILD_CONTROL_FD, 0);
+    if (!error && !fiber_start(child->loop, "control", run_control, child))
+        error = -ENOMEM;
+    return error;
+}
+
+int child_main(int argc, char **argv)
+{
+    static struct child child;
+    struct control_frame frame;
+    struct buf problem;
+    int type = 0;
+    socklen_t size = sizeof type;
+    if (getsockopt(CHILD_CONTROL_FD, SOL_SOCKET, SO_TYPE, &type, &size) < 0 || type != SOCK_SEQPACKET) {
+        fprintf(stderr, "ostiary: '" CHILD_WORD "' is for the server's own use; see 'ostiary help'\n");
+        return EX_USAGE;
+    }
+    /* Should the supervisor die before the sandbox sets this: without it nobody would end us. */
+    prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
+    /* A Ctrl-C on the terminal and a service manager's signal go to all of us; in which order we end is the
+     * supervisor's to say. */
+    signal(SIGINT, SIG_IGN);
+    signal(SIGHUP, SIG_IGN);
+    signal(SIGTERM, SIG_IGN);
+    buf_init(&problem, 2000);
+    buf_init(&child.packet, CONTROL_FRAME_MAX);
+    int error = receive_boot(&child, &frame);
+    if (error)
+        return EX_PROTOCOL;
+    error = start(&child, &frame, &problem);
+    control_close(&frame);
+    explicit_bzero(child.packet.data, child.packet.size);
+    if (error)
+        _exit(boot_failed(&child, &frame, &problem, error));
+    error = loop_run(child.loop);
+    log_flush();
+    /* Without atexit handlers: the sandbox leaves them nothing to do, and the memory goes with the process. */
+    _exit(error ? EX_OSERR : EX_OK);
+}

@@ -1,0 +1,58 @@
+/* What all processes but the supervisor have in common: they take the boot frame from the supervisor, enter their
+ * sandbox, start their part, say that they are ready, and from then on do what the supervisor says until it stops them
+ * or dies. */
+#ifndef PROC_CHILD_H
+#define PROC_CHILD_H
+
+#include "config/settings.h"
+#include "ipc/control.h"
+#include "ipc/grant.h"
+#include "ipc/peers.h"
+#include "proc/roles.h"
+#include "run/loop.h"
+#include "run/tls.h"
+
+/* The descriptor of the control channel, and the hidden word of the command line behind which it is looked for. */
+#define CHILD_CONTROL_FD 3
+#define CHILD_WORD "process"
+
+struct child;
+
+/* What a role adds. Rows of a table in child.c. */
+struct child_part {
+    /* Makes child->part. 0 or a negative errno with a sentence. */
+    int (*start)(struct child *child, struct buf *problem);
+    /* A new channel of a client; takes fd. NULL for roles that nobody calls. */
+    int (*attach)(struct child *child, int fd, enum role peer);
+    /* The listeners and tables of this frame; takes the descriptors it wants. NULL for roles without. */
+    int (*adopt)(struct child *child, struct control_frame *frame);
+    /* child->settings or child->tls are others now. NULL when the role reads them anew each time. */
+    void (*update)(struct child *child);
+    /* Ends what is in hand, until the deadline at most. Afterwards the process exits. */
+    void (*stop)(struct fiber *self, struct child *child, uint64_t deadline);
+};
+
+struct child {
+    const struct role_row *row;
+    const struct child_part *does;
+    unsigned instance;
+    struct loop *loop;
+    struct settings *settings;
+    struct tls_context *tls; /* NULL: none is offered */
+    struct peers peers;
+    unsigned char grant_key[GRANT_KEY_SIZE];
+    uint64_t seed;      /* of the table of connections */
+    const char *inside; /* the data directory as it is reached from the sandbox */
+    struct watch control;
+    int log_fd; /* ours to close when another comes; 0 to 2 are not */
+    struct buf packet;
+    void *part;
+};
+
+extern const struct child_part gate_part, desk_part, auth_part, writer_part, reader_part;
+
+/* The program of a process: `ostiary process ROLE INSTANCE`, which only the supervisor can start, as its control
+ * channel is descriptor 3. Returns the exit status (sysexits). */
+int child_main(int argc, char **argv);
+
+#endif

@@ -1,0 +1,88 @@
+/* The desk: members' connections, submission and POP3. As the gate, and acts for whom auth gave it a grant. */
+#include "pop3/session.h"
+#include "proc/acceptor.h"
+#include "smtp/route.h"
+#include "smtp/session.h"
+
+#include <errno.h>
+
+static struct smtp_context smtp;
+static struct pop3_context pop3;
+
+static void run_smtp(struct fiber *self, struct stream *stream, struct connection *c)
+{
+    struct smtp_peer peer = {.service = c->service, .ip = c->ip, .session = c->session, .in_hand = &c->in_hand};
+    smtp_session_run(self, stream, &smtp, &peer);
+}
+
+static void run_pop3(struct fiber *self, struct stream *stream, struct connection *c)
+{
+    char text[IP_ADDRESS_TEXT_MAX + 1];
+    struct buf address;
+    buf_init(&address, sizeof text - 1);
+    ip_address_write(&c->ip, &address);
+    memcpy(text, address.data, address.size);
+    text[address.size] = 0;
+    buf_release(&address);
+    struct pop3_peer peer = {.address = text, .session_id = c->session, .implicit_tls = c->service == SERVICE_POP3S};
+    memcpy(peer.address_bytes, c->ip.bytes, sizeof peer.address_bytes);
+    pop3_session_run(self, stream, &pop3, &peer);
+}
+
+/* Rows by service. */
+static const struct {
+    void (*run)(struct fiber *self, struct stream *stream, struct connection *connection);
+    const char *busy, *too_many; /* NULL: the words of SMTP. "": TLS comes first, nothing can be said */
+} services[SERVICE_KIND_COUNT] = {
+    [SERVICE_SUBMISSION] = {run_smtp, NULL, NULL},
+    [SERVICE_SUBMISSIONS] = {run_smtp, "", ""},
+    [SERVICE_POP3] = {run_pop3, "-ERR [SYS/TEMP] Too many connections, please try again later\r\n",
+                      "-ERR [SYS/TEMP] Too many connections from your address, please try again later\r\n"},
+    [SERVICE_POP3S] = {run_pop3, "", ""},
+};
+
+static void run(struct fiber *self, struct stream *stream, struct connection *c, void *unused)
+{
+    if (services[c->service].run)
+        services[c->service].run(self, stream, c);
+}
+
+static const char *refuse(enum service_kind service, enum refusal why)
+{
+    const char *own = why == REFUSE_ADDRESS ? services[service].too_many : services[service].busy;
+    if (own)
+        return own;
+    return why == REFUSE_ADDRESS ? smtp_refusal_too_many_from_address() : smtp_refusal_busy();
+}
+
+static void update(struct child *child)
+{
+    smtp.settings = pop3.settings = child->settings;
+    smtp.tls = pop3.tls = child->tls;
+}
+
+static int start(struct child *child, struct buf *problem)
+{
+    static const struct acceptor_events events = {run, refuse};
+    struct acceptor *acceptor = acceptor_new(child, &events, NULL);
+    smtp.routes = smtp_route_cache_new();
+    if (!acceptor || !smtp.routes)
+        return -ENOMEM;
+    child->part = acceptor;
+    smtp.peers = pop3.peers = &child->peers;
+    smtp.stopping = acceptor_stopping(acceptor);
+    update(child);
+    return 0;
+}
+
+static int adopt(struct child *child, struct control_frame *frame)
+{
+    return acceptor_adopt(child->part, frame);
+}
+
+static void stop(struct fiber *self, struct child *child, uint64_t deadline)
+{
+    acceptor_stop(self, child->part, deadline);
+}
+
+const struct child_part desk_part = {.start = start, .adopt = adopt, .update = update, .stop = stop};

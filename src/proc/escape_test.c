@@ -1,0 +1,121 @@
+#include "proc/escape_test.h"
+
+#ifdef OSTIARY_TEST_BUILD
+
+#include "base/log.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+static int outcome(int result)
+{
+    if (result < 0)
+        return errno;
+    close(result);
+    return 0;
+}
+
+static int open_passwd(const char *inside)
+{
+    return outcome(open("/etc/passwd", O_RDONLY | O_CLOEXEC));
+}
+
+static int make_file(const char *inside)
+{
+    char path[512];
+    snprintf(path, sizeof path, "%s/escape-test", inside);
+    int error = outcome(open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600));
+    if (!error)
+        unlink(path);
+    return error;
+}
+
+static int read_directory(const char *inside)
+{
+    return outcome(open(inside, O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+}
+
+static int connect_loopback(const char *inside)
+{
+    struct sockaddr_in address = {
+        .sin_family = AF_INET, .sin_port = htons(9), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (fd < 0)
+        return errno;
+    int error = connect(fd, (struct sockaddr *)&address, sizeof address) < 0 ? errno : 0;
+    close(fd);
+    return error;
+}
+
+static int bind_port(const char *inside)
+{
+    struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (fd < 0)
+        return errno;
+    int error = bind(fd, (struct sockaddr *)&address, sizeof address) < 0 ? errno : 0;
+    close(fd);
+    return error;
+}
+
+static int run_program(const char *inside)
+{
+    char *const arguments[] = {(char *)"true", NULL};
+    execve("/bin/true", arguments, NULL);
+    return errno;
+}
+
+static int make_process(const char *inside)
+{
+    pid_t child = fork();
+    if (child == 0)
+        _exit(0);
+    return child < 0 ? errno : 0;
+}
+
+static int signal_supervisor(const char *inside)
+{
+    return kill(getppid(), 0) < 0 ? errno : 0;
+}
+
+static int map_code(const char *inside)
+{
+    void *code = mmap(NULL, 4096, PROT_READ | PROT_WRITE | PROT_EXEC, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    return code == MAP_FAILED ? errno : 0;
+}
+
+static const struct {
+    const char *name;
+    int (*attempt)(const char *inside);
+} attempts[] = {
+    {"open", open_passwd},         {"make", make_file},           {"list", read_directory},
+    {"connect", connect_loopback}, {"bind", bind_port},           {"exec", run_program},
+    {"fork", make_process},        {"signal", signal_supervisor}, {"code", map_code},
+};
+
+void escape_test_run(const struct role_row *row, const char *inside)
+{
+    if (!getenv("OSTIARY_ESCAPE_TEST"))
+        return;
+    for (size_t i = 0; i < sizeof attempts / sizeof *attempts; i++) {
+        int error = attempts[i].attempt(inside);
+        const char *name = error ? strerrorname_np(error) : "none";
+        log_write(LOG_FAILURE, "escape", NULL, "attempt role=%s what=%s result=%s", role_name(row->role),
+                  attempts[i].name, name ? name : "unknown");
+    }
+}
+
+#else
+
+void escape_test_run(const struct role_row *row, const char *inside)
+{
+}
+
+#endif

@@ -1,0 +1,382 @@
+/* One child's life: the boot frame, the wait, the crash record, the back-off. */
+#include "proc/supervisor_internal.h"
+
+#include "base/log.h"
+#include "proc/child.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <spawn.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <sysexits.h>
+#include <unistd.h>
+
+#define SETTINGS_TEXT_MAX (96u << 10)
+/* How long a process whose control channel is closed may still take to be gone. */
+#define END_SECONDS 10
+
+/* ---- What a process is given ---- */
+
+static int add_listeners(const struct supervisor *s, const struct role_row *row, struct control_frame *frame)
+{
+    int error = 0;
+    for (size_t i = 0; !error && i < s->listeners.count; i++)
+        if (row->services & 1u << s->listeners.rows[i].service)
+            error = control_add(frame, CONTROL_FD_LISTENER, s->listeners.rows[i].service, 0, s->listeners.rows[i].fd);
+    return error;
+}
+
+/* Gives the two ends of a fresh channel to `p` (into its boot frame, where the descriptor stays open until it is sent)
+ * and, at once, to `other`. */
+static int connect_pair(struct process *p, struct process *other, struct control_frame *boot)
+{
+    int fds[2];
+    int error = channel_pair(fds);
+    if (error)
+        return error;
+    struct control_frame update = {.kind = CONTROL_UPDATE};
+    error = control_add(&update, CONTROL_FD_PEER, p->row->role, p->instance, fds[1]);
+    if (!error)
+        error = control_add(boot, CONTROL_FD_PEER, other->row->role, other->instance, fds[0]);
+    if (error)
+        close(fds[0]);
+    else if (control_send(other->control, &update)) {
+        /* It does not read what it is told: its own fiber sees it die. The end that p has is dead, as if it had died
+         * before. */
+        log_write(LOG_PROBLEM, "supervisor", NULL, "a process does not listen role=%s instance=%u",
+                  role_name(other->row->role), other->instance);
+        process_kill(other, SIGKILL);
+    }
+    close(fds[1]);
+    return error;
+}
+
+static bool is_pair(enum role a, enum role b)
+{
+    for (size_t i = 0; i < role_pair_count; i++)
+        if ((role_pairs[i].client == a && role_pairs[i].server == b) ||
+            (role_pairs[i].client == b && role_pairs[i].server == a))
+            return true;
+    return false;
+}
+
+static int add_peers(struct process *p, struct control_frame *frame)
+{
+    struct supervisor *s = p->supervisor;
+    int error = 0;
+    for (size_t i = 0; !error && i < s->process_count; i++) {
+        struct process *other = &s->processes[i];
+        if (other != p && other->control >= 0 && is_pair(p->row->role, other->row->role))
+            error = connect_pair(p, other, frame);
+    }
+    return error;
+}
+
+static int add_descriptors(struct process *p, struct control_frame *frame)
+{
+    struct supervisor *s = p->supervisor;
+    const struct counted_role *counted = &s->counted[p->row->role];
+    int error = control_add(frame, CONTROL_FD_LOG, s->log.target, 0, s->log.fd);
+    if (!error && p->row->has_admin_socket)
+        error = control_add(frame, CONTROL_FD_ADMIN, 0, 0, s->admin);
+    if (!error && counted->table) {
+        error = control_add(frame, CONTROL_FD_TABLE, 0, counted->columns, counted->fd);
+        frame->number = counted->seed;
+    }
+    if (!error)
+        error = add_listeners(s, p->row, frame);
+    return error ? error : add_peers(p, frame);
+}
+
+static int send_boot(struct process *p)
+{
+    struct supervisor *s = p->supervisor;
+    struct buf text;
+    buf_init(&text, SETTINGS_TEXT_MAX);
+    settings_write(s->settings, &text);
+    struct control_frame *frame = calloc(1, sizeof *frame);
+    int error = frame && !buf_failed(&text) ? 0 : -ENOMEM;
+    if (!error) {
+        *frame = (struct control_frame){.kind = CONTROL_BOOT,
+                                        .role = p->row->role,
+                                        .instance = p->instance,
+                                        .uid = s->uid,
+                                        .gid = s->gid,
+                                        .at_start = !s->told_ready,
+                                        .settings = buf_span(&text)};
+        if (p->row->has_tls) {
+            frame->certificate = buf_span(&s->certificate);
+            frame->key = buf_span(&s->key);
+        }
+        if (p->row->has_grant_key)
+            frame->grant_key = span_from(s->grant_key, sizeof s->grant_key);
+        error = add_descriptors(p, frame);
+        if (!error)
+            error = control_send(p->control, frame);
+        for (size_t i = 0; i < frame->descriptor_count; i++)
+            if (frame->descriptors[i].use == CONTROL_FD_PEER)
+                close(frame->descriptors[i].fd);
+    }
+    free(frame);
+    buf_release(&text);
+    return error;
+}
+
+/* ---- Starting ---- */
+
+/* Nothing of our environment is theirs, but for what steers a test build. */
+static void make_environment(char *environment[6])
+{
+    static const char *const kept[] = {"ASAN_OPTIONS", "UBSAN_OPTIONS", "LSAN_OPTIONS", "OSTIARY_ESCAPE_TEST"};
+    size_t count = 0;
+#ifdef OSTIARY_TEST_BUILD
+    for (size_t i = 0; i < sizeof kept / sizeof *kept; i++) {
+        const char *value = getenv(kept[i]);
+        if (value && asprintf(&environment[count], "%s=%s", kept[i], value) > 0)
+            count++;
+    }
+#else
+    (void)kept;
+#endif
+    environment[count] = NULL;
+}
+
+static int spawn(struct process *p, int child_end)
+{
+    posix_spawn_file_actions_t actions;
+    posix_spawnattr_t attributes;
+    sigset_t none;
+    char instance[16], *environment[6];
+    char *const arguments[] = {(char *)"ostiary", (char *)CHILD_WORD, (char *)role_name(p->row->role), instance, NULL};
+    snprintf(instance, sizeof instance, "%u", p->instance);
+    sigemptyset(&none);
+    if (posix_spawn_file_actions_init(&actions))
+        return -ENOMEM;
+    if (posix_spawnattr_init(&attributes)) {
+        posix_spawn_file_actions_destroy(&actions);
+        return -ENOMEM;
+    }
+    make_environment(environment);
+    int error = posix_spawn_file_actions_adddup2(&actions, child_end, CHILD_CONTROL_FD);
+    if (!error)
+        error = posix_spawn_file_actions_addopen(&actions, STDIN_FILENO, "/dev/null", O_RDONLY, 0);
+    if (!error)
+        error = posix_spawnattr_setsigmask(&attributes, &none);
+    if (!error)
+        error = posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGMASK);
+    /* The program that we are, also when its file was replaced meanwhile. */
+    if (!error)
+        error = posix_spawn(&p->pid, "/proc/self/exe", &actions, &attributes, arguments, environment);
+    for (size_t i = 0; environment[i]; i++)
+        free(environment[i]);
+    posix_spawnattr_destroy(&attributes);
+    posix_spawn_file_actions_destroy(&actions);
+    return -error;
+}
+
+static int start(struct process *p)
+{
+    int fds[2];
+    int error = control_pair(fds);
+    if (error)
+        return error;
+    p->control = fds[0];
+    error = spawn(p, fds[1]);
+    close(fds[1]);
+    if (!error)
+        error = send_boot(p);
+    if (error) {
+        process_kill(p, SIGKILL);
+        if (!p->pid) {
+            close(p->control);
+            p->control = -1;
+        }
+    }
+    return error;
+}
+
+void process_kill(struct process *p, int signal_number)
+{
+    if (p->pid > 0 && kill(p->pid, signal_number) < 0 && errno != ESRCH)
+        log_write(LOG_PROBLEM, "supervisor", NULL, "a process can't be signalled pid=%d error=%s", (int)p->pid,
+                  strerror(errno));
+}
+
+/* ---- Its words, and its end ---- */
+
+static bool all_are_ready(const struct supervisor *s)
+{
+    for (size_t i = 0; i < s->process_count; i++)
+        if (!s->processes[i].ready)
+            return false;
+    return true;
+}
+
+static void became_ready(struct process *p)
+{
+    struct supervisor *s = p->supervisor;
+    p->ready = p->was_ready = true;
+    log_write(LOG_ALL, "supervisor", NULL, "process serves role=%s instance=%u pid=%d", role_name(p->row->role),
+              p->instance, (int)p->pid);
+    condition_wake_all(&s->changed);
+    if (!s->told_ready && all_are_ready(s)) {
+        s->told_ready = true;
+        log_write(LOG_LOW, "supervisor", NULL, "ready processes=%zu listeners=%zu", s->process_count,
+                  s->listeners.count);
+        log_flush();
+        if (s->options.ready)
+            s->options.ready(s->options.context);
+    }
+}
+
+/* Until the channel closes, which the kernel does when the process ends. Anything but one READY closes it from our
+ * side. */
+static void follow(struct fiber *self, struct process *p)
+{
+    struct watch watch;
+    struct buf packet;
+    int error = watch_start(&watch, fiber_loop(self), p->control, 0);
+    if (error)
+        return;
+    buf_init(&packet, CONTROL_FRAME_MAX);
+    while (!error) {
+        struct control_frame *frame = calloc(1, sizeof *frame);
+        error = frame ? control_receive(p->control, &packet, frame) : -ENOMEM;
+        if (error == -EAGAIN) {
+            buf_release(&packet);
+            error = watch_wait_readable(self, &watch, CLOCK_NEVER);
+        } else if (!error && frame->kind == CONTROL_READY && !p->ready && !frame->descriptor_count) {
+            became_ready(p);
+        } else if (!error) {
+            control_close(frame);
+            log_write(LOG_CRASH, "supervisor", NULL, "a process said what it may not role=%s pid=%d",
+                      role_name(p->row->role), (int)p->pid);
+            error = -EPROTO;
+        }
+        free(frame);
+    }
+    buf_release(&packet);
+    watch_stop(&watch);
+}
+
+/* Waits until the process is gone, without blocking the others. Its wait status. */
+static int wait_for_end(struct fiber *self, struct process *p)
+{
+    int status = 0;
+    /* It closed its channel: it is at its end already, or has no business living. */
+    process_kill(p, SIGKILL);
+    int handle = (int)syscall(SYS_pidfd_open, p->pid, 0);
+    struct watch watch = {.loop = NULL};
+    if (handle >= 0 && watch_start(&watch, fiber_loop(self), handle, 0) == 0) {
+        if (watch_wait_readable(self, &watch, clock_in_seconds(END_SECONDS)))
+            log_write(LOG_PROBLEM, "supervisor", NULL, "a process takes long to end pid=%d", (int)p->pid);
+        watch_stop(&watch);
+    }
+    if (handle >= 0)
+        close(handle);
+    while (waitpid(p->pid, &status, 0) < 0 && errno == EINTR)
+        ;
+    return status;
+}
+
+static void record_end(const struct process *p, int status)
+{
+    const char *role = role_name(p->row->role);
+    if (WIFSIGNALED(status)) {
+        const char *name = sigabbrev_np(WTERMSIG(status));
+        log_write(LOG_CRASH, "supervisor", NULL, "process died role=%s instance=%u pid=%d signal=SIG%s%s", role,
+                  p->instance, (int)p->pid, name ? name : "?",
+                  WTERMSIG(status) == SIGSYS ? " reason=\"a system call that its sandbox forbids\"" : "");
+    } else if (WEXITSTATUS(status) || !p->supervisor->stopping) {
+        log_write(LOG_CRASH, "supervisor", NULL, "process died role=%s instance=%u pid=%d exit=%d", role, p->instance,
+                  (int)p->pid, WEXITSTATUS(status));
+    }
+}
+
+static void forget(struct process *p)
+{
+    struct counted_role *counted = &p->supervisor->counted[p->row->role];
+    close(p->control);
+    p->control = -1;
+    p->pid = 0;
+    p->ready = false;
+    if (counted->table)
+        connection_table_clear_column(counted->table, p->instance);
+    condition_wake_all(&p->supervisor->changed);
+}
+
+/* A process that can't even start the first time, for a reason that another try does not change: then the server can't.
+ */
+static bool is_hopeless(const struct process *p, int status)
+{
+    int code = WIFEXITED(status) ? WEXITSTATUS(status) : 0;
+    return !p->was_ready && !p->supervisor->told_ready && (code == EX_CONFIG || code == EX_CANTCREAT);
+}
+
+static void give_up(struct supervisor *s, int status)
+{
+    s->status = WEXITSTATUS(status);
+    s->stopping = true;
+    kill(getpid(), SIGTERM); /* the one way to end, as if from outside */
+}
+
+void process_live(struct fiber *self, void *argument)
+{
+    struct process *p = argument;
+    struct supervisor *s = p->supervisor;
+    int error = 0;
+    while (!error && !s->stopping) {
+        uint64_t begun = clock_monotonic();
+        int failure = start(p), status = 0;
+        if (failure)
+            log_write(LOG_CRASH, "supervisor", NULL, "process can't be started role=%s instance=%u error=%s",
+                      role_name(p->row->role), p->instance, strerror(-failure));
+        if (p->pid) {
+            if (!failure)
+                follow(self, p);
+            status = wait_for_end(self, p);
+            if (is_hopeless(p, status))
+                give_up(s, status);
+            else
+                record_end(p, status);
+            forget(p);
+        }
+        if (s->stopping)
+            break;
+        bool was_healthy = clock_monotonic() - begun > BACK_OFF_HEALTHY_SECONDS * NANOSECONDS;
+        p->failures = was_healthy ? 1 : p->failures + 1;
+        error = fiber_sleep(self, clock_monotonic() + back_off(p->failures));
+    }
+    p->fiber = NULL;
+    condition_wake_all(&s->changed);
+}
+
+void process_tell_all(struct supervisor *s, const struct control_frame *frame)
+{
+    struct control_frame *own = calloc(1, sizeof *own);
+    if (!own) {
+        log_write(LOG_PROBLEM, "supervisor", NULL, "no memory to tell the processes what changed");
+        return;
+    }
+    for (size_t i = 0; i < s->process_count; i++) {
+        struct process *p = &s->processes[i];
+        if (p->control < 0)
+            continue;
+        *own = *frame;
+        if (!p->row->has_tls)
+            own->certificate = own->key = (struct span){0};
+        int error = frame->replaces_listeners ? add_listeners(s, p->row, own) : 0;
+        if (!error)
+            error = control_send(p->control, own);
+        if (error) {
+            log_write(LOG_PROBLEM, "supervisor", NULL, "a process can't be told what changed role=%s error=%s",
+                      role_name(p->row->role), strerror(-error));
+            process_kill(p, SIGKILL); /* its successor begins with what is new */
+        }
+    }
+    free(own);
+}

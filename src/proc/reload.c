@@ -1,0 +1,147 @@
+/* What comes from the configuration beside the settings themselves, at the start and again at SIGHUP. */
+#include "proc/supervisor_internal.h"
+
+#include "base/log.h"
+#include "run/tls.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <unistd.h>
+
+#define SETTINGS_TEXT_MAX (96u << 10)
+
+static int read_file(const char *path, struct buf *out, struct buf *problem)
+{
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    int error = fd < 0 ? -errno : 0;
+    /* Room for all at once, so that growing leaves no copy of a key behind. */
+    char *place = error ? NULL : buf_reserve(out, out->limit);
+    if (!error && !place)
+        error = -ENOMEM;
+    while (!error) {
+        ssize_t n = read(fd, out->data + out->size, out->limit - out->size);
+        if (n <= 0) {
+            error = n < 0 ? -errno : 0;
+            break;
+        }
+        out->size += (size_t)n;
+        if (out->size == out->limit)
+            error = -EFBIG;
+    }
+    if (fd >= 0)
+        close(fd);
+    if (error)
+        buf_printf(problem, "can't read %s: %s", path, strerror(-error));
+    return error;
+}
+
+static void wipe(struct buf *b)
+{
+    if (b->data)
+        explicit_bzero(b->data, b->size);
+    buf_release(b);
+}
+
+static void replace(struct buf *old, struct buf *with)
+{
+    wipe(old);
+    *old = *with;
+}
+
+int tls_files_read(const struct settings *settings, struct buf *certificate, struct buf *key, struct buf *problem)
+{
+    struct buf new_certificate, new_key;
+    buf_init(&new_certificate, certificate->limit);
+    buf_init(&new_key, key->limit);
+    int error = 0;
+    if (settings->tls.certificate[0]) {
+        error = read_file(settings->tls.certificate, &new_certificate, problem);
+        if (!error)
+            error = read_file(settings->tls.key, &new_key, problem);
+        struct tls_context *tls =
+            error ? NULL
+                  : tls_context_new(buf_span(&new_certificate), buf_span(&new_key), (int)settings->tls.oldest, problem);
+        if (!error && !tls)
+            error = -EINVAL;
+        tls_context_unref(tls);
+    }
+    if (error) {
+        wipe(&new_certificate);
+        wipe(&new_key);
+        return error;
+    }
+    replace(certificate, &new_certificate);
+    replace(key, &new_key);
+    return 0;
+}
+
+static void keep_number(unsigned *new_value, unsigned old_value, const char *name)
+{
+    if (*new_value != old_value)
+        log_write(LOG_PROBLEM, "supervisor", NULL, "%s changes at the next start only", name);
+    *new_value = old_value;
+}
+
+static void keep_text(const char **new_value, const char *old_value, const char *name)
+{
+    if (strcmp(*new_value, old_value) != 0)
+        log_write(LOG_PROBLEM, "supervisor", NULL, "%s changes at the next start only", name);
+    *new_value = old_value;
+}
+
+/* What running processes can't change. The texts are the first settings', which the supervisor keeps to its end. */
+static void keep_what_stays(const struct supervisor *s, struct settings *new)
+{
+    const struct settings *first = s->first_settings;
+    keep_text(&new->data_directory, first->data_directory, "data_directory");
+    keep_text(&new->user, first->user, "user");
+    keep_number(&new->processes.gates, first->processes.gates, "processes.gates");
+    keep_number(&new->processes.desks, first->processes.desks, "processes.desks");
+    keep_number(&new->processes.readers, first->processes.readers, "processes.readers");
+}
+
+static void tell_new_settings(struct supervisor *s)
+{
+    struct buf text;
+    buf_init(&text, SETTINGS_TEXT_MAX);
+    settings_write(s->settings, &text);
+    struct control_frame frame = {.kind = CONTROL_UPDATE,
+                                  .settings = buf_span(&text),
+                                  .certificate = buf_span(&s->certificate),
+                                  .key = buf_span(&s->key),
+                                  .replaces_listeners = true};
+    if (buf_failed(&text) || control_add(&frame, CONTROL_FD_LOG, s->log.target, 0, s->log.fd))
+        log_write(LOG_PROBLEM, "supervisor", NULL, "the new settings are too large to be told to the processes");
+    else
+        process_tell_all(s, &frame);
+    buf_release(&text);
+}
+
+void supervisor_reload(struct supervisor *s)
+{
+    struct buf problem;
+    buf_init(&problem, 2000);
+    struct settings *settings = settings_read_file(s->config_path, &problem);
+    int error = settings ? 0 : -EINVAL;
+    if (!error) {
+        keep_what_stays(s, settings);
+        error = tls_files_read(settings, &s->certificate, &s->key, &problem);
+    }
+    if (!error)
+        error = listeners_update(&s->listeners, settings, &problem);
+    if (error) {
+        log_write(LOG_PROBLEM, "supervisor", NULL, "the new configuration is not taken, the old one stays problem=%s",
+                  log_quote(buf_span(&problem)));
+        settings_unref(settings);
+    } else {
+        settings_unref(s->settings);
+        s->settings = settings;
+        if (log_file_open(&s->log, settings, &problem))
+            log_write(LOG_PROBLEM, "supervisor", NULL, "the log stays where it was problem=%s",
+                      log_quote(buf_span(&problem)));
+        tell_new_settings(s);
+        log_write(LOG_LOW, "supervisor", NULL, "configuration read again file=%s",
+                  log_quote(span_text(s->config_path)));
+    }
+    buf_release(&problem);
+}

@@ -1,0 +1,92 @@
+#include "proc/roles.h"
+
+#include "base/clock.h"
+
+#define BACK_OFF_FIRST (NANOSECONDS / 10)
+#define BACK_OFF_LAST (10 * NANOSECONDS)
+
+static unsigned count_gates(const struct settings *settings)
+{
+    return settings->processes.gates;
+}
+
+static unsigned count_desks(const struct settings *settings)
+{
+    return settings->processes.desks;
+}
+
+static unsigned count_readers(const struct settings *settings)
+{
+    return settings->processes.readers;
+}
+
+static unsigned count_one(const struct settings *settings)
+{
+    return 1;
+}
+
+static unsigned count_none(const struct settings *settings)
+{
+    return 0;
+}
+
+#define SERVICE_BIT(service) (1u << (service))
+
+/* The writer comes first: it makes the database that readers open. */
+const struct role_row role_rows[] = {
+    {.role = ROLE_WRITER,
+     .count = count_one,
+     .stop_stage = 2,
+     .files = SANDBOX_WRITE,
+     .may_accept = true, /* of the control socket only: it is given no other */
+     .has_grant_key = true,
+     .has_admin_socket = true,
+     .descriptors = 4096},
+    {.role = ROLE_READER,
+     .count = count_readers,
+     .stop_stage = 1,
+     .files = SANDBOX_READ,
+     .has_grant_key = true,
+     .descriptors = 4096},
+    {.role = ROLE_AUTH, .count = count_one, .stop_stage = 1, .has_grant_key = true, .descriptors = 256},
+    {.role = ROLE_DESK,
+     .count = count_desks,
+     .may_accept = true,
+     .services = SERVICE_BIT(SERVICE_SUBMISSION) | SERVICE_BIT(SERVICE_SUBMISSIONS) | SERVICE_BIT(SERVICE_POP3) |
+                 SERVICE_BIT(SERVICE_POP3S),
+     .has_tls = true,
+     .descriptors = 512},
+    {.role = ROLE_GATE,
+     .count = count_gates,
+     .may_accept = true,
+     .services = SERVICE_BIT(SERVICE_SMTP),
+     .has_tls = true,
+     .descriptors = 512},
+    /* Places kept. */
+    {.role = ROLE_COURIER, .count = count_none, .may_connect = true, .stop_stage = 1, .descriptors = 4096},
+    {.role = ROLE_RESOLVER, .count = count_none, .may_connect = true, .stop_stage = 1, .descriptors = 4096},
+    {.role = ROLE_SCRIPT, .count = count_none, .stop_stage = 1, .descriptors = 256},
+};
+const size_t role_row_count = sizeof role_rows / sizeof *role_rows;
+
+const struct role_pair role_pairs[] = {
+    {ROLE_GATE, ROLE_READER}, {ROLE_GATE, ROLE_WRITER}, {ROLE_DESK, ROLE_READER},
+    {ROLE_DESK, ROLE_WRITER}, {ROLE_DESK, ROLE_AUTH},   {ROLE_AUTH, ROLE_READER},
+};
+const size_t role_pair_count = sizeof role_pairs / sizeof *role_pairs;
+
+const struct role_row *role_row_get(enum role role)
+{
+    for (size_t i = 0; i < role_row_count; i++)
+        if (role_rows[i].role == role)
+            return &role_rows[i];
+    return NULL;
+}
+
+uint64_t back_off(unsigned failures)
+{
+    uint64_t wait = BACK_OFF_FIRST;
+    for (unsigned i = 1; i < failures && wait < BACK_OFF_LAST; i++)
+        wait *= 2;
+    return wait < BACK_OFF_LAST ? wait : BACK_OFF_LAST;
+}

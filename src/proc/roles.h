@@ -1,0 +1,43 @@
+/* The table of processes: which roles there are, how many of each, what each holds and may do, and who talks to whom.
+ * Pure data: the supervisor starts what it says, a child takes its sandbox from it. */
+#ifndef PROC_ROLES_H
+#define PROC_ROLES_H
+
+#include "config/settings.h"
+#include "ipc/role.h"
+#include "run/sandbox.h"
+
+#define INSTANCES_MAX 16 /* of one role */
+
+struct role_row {
+    enum role role;
+    /* How many to start; 0 keeps the place of a role that has no program yet. */
+    unsigned (*count)(const struct settings *settings);
+    unsigned stop_stage; /* at the end those of stage 0 go first; each stage when the one before is gone */
+    enum sandbox_files files;
+    bool may_accept, may_connect;
+    uint32_t services; /* mask of 1 << enum service_kind: the listeners it gets */
+    bool has_grant_key, has_tls, has_admin_socket;
+    unsigned descriptors; /* beside those of its connections */
+};
+
+extern const struct role_row role_rows[];
+extern const size_t role_row_count;
+#define STOP_STAGES 3
+
+/* NULL for ROLE_SUPERVISOR and ROLE_ADMIN. */
+const struct role_row *role_row_get(enum role role);
+
+/* `client` calls `server`; each instance of one has a channel to each of the other. */
+struct role_pair {
+    enum role client, server;
+};
+extern const struct role_pair role_pairs[];
+extern const size_t role_pair_count;
+
+/* Waits before a process is started again: 0.1 s, doubling to 10 s. `failures` is how often in a row it died without
+ * having been healthy for BACK_OFF_HEALTHY_SECONDS; the first time is 1. Nanoseconds. Pure. */
+uint64_t back_off(unsigned failures);
+#define BACK_OFF_HEALTHY_SECONDS 60
+
+#endif

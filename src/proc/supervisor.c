@@ -1,0 +1,334 @@
+#include "proc/supervisor.h"
+
+#include "base/log.h"
+#include "proc/data_directory.h"
+#include "proc/supervisor_internal.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/random.h>
+#include <sys/signalfd.h>
+#include <sysexits.h>
+#include <unistd.h>
+
+#define PEM_MAX (32u << 10)
+#define HOUSEKEEPING NANOSECONDS
+/* What each stage may take to end, beside the grace that the first one has. */
+static const uint64_t stage_seconds[STOP_STAGES] = {15, 30, 120};
+
+/* ---- The end ---- */
+
+static bool stage_runs(const struct supervisor *s, unsigned stage)
+{
+    for (size_t i = 0; i < s->process_count; i++)
+        if (s->processes[i].row->stop_stage == stage && s->processes[i].pid)
+            return true;
+    return false;
+}
+
+static void kill_all(struct supervisor *s)
+{
+    for (size_t i = 0; i < s->process_count; i++)
+        process_kill(&s->processes[i], SIGKILL);
+}
+
+static void stop_stage(struct fiber *self, struct supervisor *s, unsigned stage)
+{
+    uint64_t grace = stage == 0 ? s->settings->processes.stop_grace : stage_seconds[stage] / 2;
+    struct control_frame stop = {.kind = CONTROL_STOP, .number = grace};
+    for (size_t i = 0; i < s->process_count; i++) {
+        struct process *p = &s->processes[i];
+        /* One that was never ready has nothing in hand, and may be stuck. */
+        if (p->row->stop_stage == stage && p->pid && (!p->ready || control_send(p->control, &stop)))
+            process_kill(p, SIGKILL);
+    }
+    uint64_t deadline = clock_in_seconds(grace + stage_seconds[stage]);
+    int error = 0;
+    while (!error && stage_runs(s, stage))
+        error = condition_wait(self, &s->changed, deadline);
+    for (size_t i = 0; error && i < s->process_count; i++) {
+        struct process *p = &s->processes[i];
+        if (p->row->stop_stage != stage || !p->pid)
+            continue;
+        log_write(LOG_PROBLEM, "supervisor", NULL, "a process did not end in time and is killed role=%s instance=%u",
+                  role_name(p->row->role), p->instance);
+        process_kill(p, SIGKILL);
+    }
+}
+
+static void run_stop(struct fiber *self, void *argument)
+{
+    struct supervisor *s = argument;
+    log_write(LOG_LOW, "supervisor", NULL, "stopping");
+    /* Whoever waits to be started again need not wait any more. */
+    for (size_t i = 0; i < s->process_count; i++)
+        if (s->processes[i].fiber && !s->processes[i].pid)
+            fiber_cancel(s->processes[i].fiber);
+    /* Nobody is let in any more, also while gates finish. */
+    listeners_close(&s->listeners);
+    for (unsigned stage = 0; stage < STOP_STAGES; stage++)
+        stop_stage(self, s, stage);
+    /* The fibers left wait for the killed, or for signals and the clock. */
+    for (size_t i = 0; i < s->process_count; i++)
+        while (s->processes[i].fiber && !condition_wait(self, &s->changed, CLOCK_NEVER))
+            ;
+    loop_cancel_all(s->loop, self);
+    while (loop_fiber_count(s->loop) > 1 && !fiber_yield(self))
+        ;
+    loop_stop(s->loop);
+}
+
+static void begin_stop(struct supervisor *s)
+{
+    s->stopping = true;
+    if (s->is_ending)
+        return;
+    s->is_ending = true;
+    if (!fiber_start(s->loop, "stop", run_stop, s)) {
+        log_write(LOG_CRASH, "supervisor", NULL, "no memory to stop in order, stopping at once");
+        kill_all(s);
+        loop_stop(s->loop);
+    }
+}
+
+/* ---- The fibers ---- */
+
+static void handle_signal(struct supervisor *s, uint32_t number)
+{
+    if (number == SIGHUP && !s->stopping)
+        supervisor_reload(s);
+    else if (number == SIGINT && s->is_ending)
+        kill_all(s);
+    else if (number == SIGINT || number == SIGTERM)
+        begin_stop(s);
+}
+
+static void run_signals(struct fiber *self, void *argument)
+{
+    struct supervisor *s = argument;
+    struct watch watch;
+    int error = watch_start(&watch, s->loop, s->signals, 0);
+    if (error) {
+        log_write(LOG_CRASH, "supervisor", NULL, "signals can't be waited for error=%s", strerror(-error));
+        begin_stop(s);
+        return;
+    }
+    while (!error) {
+        struct signalfd_siginfo signal;
+        ssize_t n = read(s->signals, &signal, sizeof signal);
+        if (n == sizeof signal)
+            handle_signal(s, signal.ssi_signo);
+        else
+            error = watch_wait_readable(self, &watch, CLOCK_NEVER);
+    }
+    watch_stop(&watch);
+}
+
+static void run_housekeeping(struct fiber *self, void *argument)
+{
+    struct supervisor *s = argument;
+    while (!fiber_sleep(self, clock_monotonic() + HOUSEKEEPING)) {
+        if (!log_file_rotate(&s->log, clock_wall()))
+            continue;
+        struct control_frame frame = {.kind = CONTROL_UPDATE};
+        if (!control_add(&frame, CONTROL_FD_LOG, s->log.target, 0, s->log.fd))
+            process_tell_all(s, &frame);
+    }
+}
+
+static int start_process(struct process *p)
+{
+    p->fiber = fiber_start(p->supervisor->loop, role_name(p->row->role), process_live, p);
+    return p->fiber ? 0 : -ENOMEM;
+}
+
+/* The writer first: it makes or mends the database that the readers open. Then all the others. */
+static void run_start(struct fiber *self, void *argument)
+{
+    struct supervisor *s = argument;
+    int error = start_process(&s->processes[0]);
+    while (!error && !s->processes[0].ready && !s->stopping)
+        error = condition_wait(self, &s->changed, CLOCK_NEVER);
+    for (size_t i = 1; !error && !s->stopping && i < s->process_count; i++)
+        error = start_process(&s->processes[i]);
+    if (error && error != -ECANCELED) {
+        log_write(LOG_CRASH, "supervisor", NULL, "no memory to start the processes");
+        s->status = EX_OSERR;
+        begin_stop(s);
+    }
+}
+
+/* ---- Setting up ---- */
+
+static int list_processes(struct supervisor *s)
+{
+    for (size_t i = 0; i < role_row_count; i++) {
+        unsigned count = role_rows[i].count(s->settings);
+        if (count > INSTANCES_MAX || s->process_count + count > PROCESSES_MAX)
+            return -E2BIG;
+        for (unsigned instance = 0; instance < count; instance++)
+            s->processes[s->process_count++] =
+                (struct process){.supervisor = s, .row = &role_rows[i], .instance = instance, .control = -1};
+    }
+    return 0;
+}
+
+/* A table for each role that takes connections from the network. */
+static int make_tables(struct supervisor *s)
+{
+    for (size_t i = 0; i < role_row_count; i++) {
+        struct counted_role *c = &s->counted[role_rows[i].role];
+        if (!role_rows[i].services)
+            continue;
+        c->columns = role_rows[i].count(s->settings);
+        if (getrandom(&c->seed, sizeof c->seed, 0) != sizeof c->seed)
+            return -errno;
+        c->fd = connection_table_create(c->columns);
+        if (c->fd < 0)
+            return c->fd;
+        c->table = connection_table_map(c->fd, c->columns, c->seed);
+        if (!c->table)
+            return -ENOMEM;
+    }
+    return 0;
+}
+
+static int take_signals(struct supervisor *s)
+{
+    static const int numbers[] = {SIGTERM, SIGINT, SIGHUP};
+    sigset_t set;
+    sigemptyset(&set);
+    for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++) {
+        sigaddset(&set, numbers[i]);
+        signal(numbers[i], SIG_DFL); /* one that whoever started us ignores would not reach the descriptor */
+    }
+    if (sigprocmask(SIG_BLOCK, &set, NULL) < 0)
+        return -errno;
+    s->signals = signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC);
+    return s->signals < 0 ? -errno : 0;
+}
+
+static int make_loop(struct supervisor *s)
+{
+    s->loop = loop_new();
+    if (!s->loop)
+        return -ENOMEM;
+    int error = list_processes(s);
+    if (!error)
+        error = make_tables(s);
+    if (!error)
+        error = take_signals(s);
+    if (!error && getrandom(s->grant_key, sizeof s->grant_key, 0) != sizeof s->grant_key)
+        error = -errno;
+    return error;
+}
+
+/* Everything that may fail with a sentence, before any process is started. 0 or an exit status. */
+static int set_up(struct supervisor *s, struct buf *problem)
+{
+    const struct settings *settings = s->settings;
+    if (find_user(settings->user, &s->uid, &s->gid, problem))
+        return EX_CONFIG;
+    if (tls_files_read(settings, &s->certificate, &s->key, problem))
+        return EX_CONFIG;
+    if (data_directory_prepare(settings->data_directory, s->uid, s->gid, problem))
+        return EX_CANTCREAT;
+    s->admin = control_socket_open(settings->data_directory, s->uid, s->gid, problem);
+    if (s->admin < 0)
+        return s->admin == -EBUSY ? EX_UNAVAILABLE : EX_CANTCREAT;
+    if (listeners_update(&s->listeners, settings, problem))
+        return EX_UNAVAILABLE;
+    if (log_file_open(&s->log, settings, problem))
+        return EX_CANTCREAT;
+    int error = make_loop(s);
+    if (error)
+        buf_printf(problem, "the server can't start: %s", strerror(-error));
+    return error ? EX_OSERR : 0;
+}
+
+static void close_all(struct supervisor *s)
+{
+    char path[4096];
+    listeners_close(&s->listeners);
+    if (s->admin >= 0) {
+        snprintf(path, sizeof path, "%s/control.sock", s->first_settings->data_directory);
+        unlink(path);
+        close(s->admin);
+    }
+    for (size_t i = 0; i < ROLE_COUNT; i++) {
+        connection_table_unmap(s->counted[i].table);
+        if (s->counted[i].fd >= 0)
+            close(s->counted[i].fd);
+    }
+    if (s->signals >= 0)
+        close(s->signals);
+    log_file_close(&s->log);
+    explicit_bzero(s->grant_key, sizeof s->grant_key);
+    if (s->key.data)
+        explicit_bzero(s->key.data, s->key.size);
+    buf_release(&s->key);
+    buf_release(&s->certificate);
+    settings_unref(s->settings);
+    settings_unref(s->first_settings);
+}
+
+static struct supervisor *supervisor_new(const char *config_path, struct settings *settings,
+                                         const struct supervisor_options *options)
+{
+    struct supervisor *s = calloc(1, sizeof *s);
+    if (!s)
+        return NULL;
+    s->config_path = config_path;
+    s->settings = settings;
+    s->first_settings = settings_ref(settings);
+    if (options)
+        s->options = *options;
+    s->admin = s->signals = -1;
+    for (size_t i = 0; i < ROLE_COUNT; i++)
+        s->counted[i].fd = -1;
+    condition_init(&s->changed);
+    listeners_init(&s->listeners);
+    log_file_init(&s->log);
+    buf_init(&s->certificate, PEM_MAX);
+    buf_init(&s->key, PEM_MAX);
+    return s;
+}
+
+static int serve(struct supervisor *s)
+{
+    if (!fiber_start(s->loop, "signals", run_signals, s) || !fiber_start(s->loop, "house", run_housekeeping, s) ||
+        !fiber_start(s->loop, "start", run_start, s))
+        return EX_OSERR;
+    int error = loop_run(s->loop);
+    if (error) {
+        log_write(LOG_CRASH, "supervisor", NULL, "the loop ended error=%s", strerror(-error));
+        kill_all(s);
+        return EX_OSERR;
+    }
+    log_write(LOG_LOW, "supervisor", NULL, "stopped");
+    loop_free(s->loop);
+    return s->status;
+}
+
+int supervisor_run(const char *config_path, struct settings *settings, const struct supervisor_options *options)
+{
+    struct buf problem;
+    buf_init(&problem, 2000);
+    struct supervisor *s = supervisor_new(config_path, settings, options);
+    if (!s) {
+        settings_unref(settings);
+        fprintf(stderr, "ostiary: out of memory\n");
+        return EX_OSERR;
+    }
+    int status = set_up(s, &problem);
+    if (status)
+        fprintf(stderr, "ostiary: %.*s\n", SPAN_ARG(buf_span(&problem)));
+    else
+        status = serve(s);
+    close_all(s);
+    free(s);
+    buf_release(&problem);
+    return status;
+}

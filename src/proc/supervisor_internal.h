@@ -1,0 +1,82 @@
+/* The supervisor's state, shared by supervisor.c (start, signals, end), process.c (one child's life), and reload.c. */
+#ifndef PROC_SUPERVISOR_INTERNAL_H
+#define PROC_SUPERVISOR_INTERNAL_H
+
+#include "ipc/control.h"
+#include "ipc/grant.h"
+#include "policy/connection_table.h"
+#include "proc/listeners.h"
+#include "proc/log_file.h"
+#include "proc/roles.h"
+#include "proc/supervisor.h"
+#include "run/fiber.h"
+#include "run/loop.h"
+
+#include <sys/types.h>
+
+#define PROCESSES_MAX 64
+
+struct supervisor;
+
+struct process {
+    struct supervisor *supervisor;
+    const struct role_row *row;
+    unsigned instance;
+    struct fiber *fiber; /* its life; NULL when that is over */
+    pid_t pid;           /* 0: not running */
+    int control;         /* -1: not running */
+    bool ready;
+    bool was_ready;    /* ever */
+    unsigned failures; /* in a row */
+};
+
+/* A role's shared table of connections. */
+struct counted_role {
+    int fd; /* -1: not counted */
+    struct connection_table *table;
+    unsigned columns;
+    uint64_t seed;
+};
+
+struct supervisor {
+    const char *config_path;
+    struct settings *settings;
+    struct settings *first_settings; /* those of the start: a reload can't change all of them */
+    struct supervisor_options options;
+    struct loop *loop;
+    struct process processes[PROCESSES_MAX];
+    size_t process_count;
+    struct condition changed; /* a process became ready or ended */
+    struct listeners listeners;
+    int admin; /* the control socket */
+    struct log_file log;
+    struct counted_role counted[ROLE_COUNT];
+    unsigned char grant_key[GRANT_KEY_SIZE];
+    struct buf certificate, key; /* PEM; empty: no TLS */
+    uid_t uid;
+    gid_t gid;
+    int signals;
+    bool stopping;  /* nothing is started any more */
+    bool is_ending; /* the end is under way */
+    bool told_ready;
+    int status; /* to exit with */
+};
+
+/* ---- process.c ---- */
+
+/* The fiber of a process: starts it, waits for its end, and starts it again until the server stops. */
+void process_live(struct fiber *self, void *process);
+/* To all that run: new settings, listeners, log, as `frame` says, with each one's own listeners added where the frame
+ * replaces them. */
+void process_tell_all(struct supervisor *s, const struct control_frame *frame);
+void process_kill(struct process *p, int signal_number);
+
+/* ---- reload.c ---- */
+
+/* Reads the PEM files that the settings name. 0, or a negative errno with a sentence; then both bufs are as before. */
+MUST_USE int tls_files_read(const struct settings *settings, struct buf *certificate, struct buf *key,
+                            struct buf *problem);
+/* SIGHUP. */
+void supervisor_reload(struct supervisor *s);
+
+#endif
