@@ -1,5 +1,7 @@
 #include "auth/sasl.h"
 
+#include "format/base64.h"
+
 static enum sasl_outcome refuse(struct sasl_exchange *x, const char *problem)
 {
     x->problem = problem;
@@ -98,12 +100,17 @@ static enum sasl_outcome step_apop(struct sasl_exchange *x, const struct sasl_in
 static enum sasl_outcome credentials_scram(struct sasl_exchange *x, const struct sasl_account *account, struct buf *out)
 {
     struct scram_verifier verifier = {0}, fake;
+    struct buf nonce;
     bool real = account->found && scram_verifier_parse(account->scram, &verifier);
     scram_verifier_fake(account->fake_key, login_span(&x->login), &fake);
     x->stage = SCRAM_BEFORE_FINAL;
-    scram_server_first(&x->scram, real ? &verifier : &fake, !real, account->nonce, out);
+    buf_init(&nonce, (size_t)2 * SCRAM_NONCE_SIZE);
+    base64_write(span_from(account->nonce, SCRAM_NONCE_SIZE), &nonce);
+    scram_server_first(&x->scram, real ? &verifier : &fake, !real, buf_span(&nonce), out);
     explicit_bzero(&verifier, sizeof verifier);
-    return SASL_CHALLENGE;
+    bool failed = buf_failed(&nonce); /* without a nonce of ours an old proof would do again */
+    buf_release(&nonce);
+    return failed ? refuse(x, "no memory") : SASL_CHALLENGE;
 }
 
 static enum sasl_outcome credentials_apop(struct sasl_exchange *x, const struct sasl_account *account, struct buf *out)

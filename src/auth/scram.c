@@ -205,12 +205,12 @@ enum scram_result scram_client_first(struct scram_server *s, struct span message
     return SCRAM_GOOD;
 }
 
-void scram_server_first(struct scram_server *s, const struct scram_verifier *verifier, bool is_fake,
-                        const unsigned char nonce[SCRAM_NONCE_SIZE], struct buf *out)
+void scram_server_first(struct scram_server *s, const struct scram_verifier *verifier, bool is_fake, struct span nonce,
+                        struct buf *out)
 {
     s->verifier = *verifier;
     s->is_fake = is_fake;
-    base64_write(span_from(nonce, SCRAM_NONCE_SIZE), &s->nonce);
+    buf_add_span(&s->nonce, nonce);
     size_t start = out->size;
     buf_add_text(out, "r=");
     buf_add_span(out, buf_span(&s->nonce));

@@ -64,9 +64,10 @@ void scram_server_release(struct scram_server *s);
  * ("y" while we have one), is refused. */
 MUST_USE enum scram_result scram_client_first(struct scram_server *s, struct span message,
                                               const struct scram_bindings *bindings, struct login *login);
-/* Appends server-first-message. `is_fake`: nothing proves this verifier. The caller looks at the buf's error. */
-void scram_server_first(struct scram_server *s, const struct scram_verifier *verifier, bool is_fake,
-                        const unsigned char nonce[SCRAM_NONCE_SIZE], struct buf *out);
+/* Appends server-first-message. `is_fake`: nothing proves this verifier. `nonce`: ours, fresh, printable ASCII without
+ * commas. The caller looks at the buf's error. */
+void scram_server_first(struct scram_server *s, const struct scram_verifier *verifier, bool is_fake, struct span nonce,
+                        struct buf *out);
 /* client-final-message. On SCRAM_GOOD the client has proved that it knows the password, and server-final-message was
  * appended. */
 MUST_USE enum scram_result scram_client_final(struct scram_server *s, struct span message, struct buf *out);

@@ -50,8 +50,10 @@ bool login_parse(struct span given, struct login *out)
         return false;
     for (size_t i = 0; i < given.size; i++) {
         unsigned char c = (unsigned char)given.data[i];
-        if (c < ' ' || c == 0x7f)
+        if (c < ' ' || c == 0x7f) {
+            out->text[0] = '\0';
             return false;
+        }
         out->text[i] = ascii_lower((char)c);
     }
     out->text[given.size] = '\0';
