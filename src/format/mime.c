@@ -265,9 +265,12 @@ static struct mime_part *begin_part(struct walk *w, struct level *parent)
 /* The body ends at `end`. */
 static void end_part(const struct walk *w, struct mime_part *part, size_t end, uint64_t lines)
 {
+    /* A header that ran into the boundary gives up its last line end too, or the part would reach beyond its parent. */
+    if (part->offset > end)
+        part->offset = end;
+    if (part->header_size > end - part->offset)
+        part->header_size = end - part->offset;
     size_t start = part->offset + part->header_size;
-    if (end < start)
-        end = start;
     part->body_size = end - start;
     bool ends_in_line_end = part->body_size && w->message.data[end - 1] == '\n';
     part->lines = part->body_size == 0 ? 0 : lines - part->lines + !ends_in_line_end;

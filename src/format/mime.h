@@ -5,9 +5,9 @@
  * quote was undone; both must outlive the tree.
  *
  * Offsets count bytes from the start of the message. A part's header is [offset, offset + header_size), its empty line
- * included; its body the body_size bytes behind that, without the line end that belongs to the next boundary. For IMAP:
- * BODY[n.MIME] is the header of part n; for a message part, BODY[n.HEADER] and BODY[n.TEXT] are header and body of its
- * only child.
+ * included; its body the body_size bytes behind that, without the line end that belongs to the next boundary (nor has a
+ * header that one, when a boundary ended it). For IMAP: BODY[n.MIME] is the header of part n; for a message part,
+ * BODY[n.HEADER] and BODY[n.TEXT] are header and body of its only child.
  */
 #ifndef FORMAT_MIME_H
 #define FORMAT_MIME_H

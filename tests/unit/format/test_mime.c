@@ -77,6 +77,15 @@ static const struct row rows[] = {
     {"digest", SPAN("Content-Type: multipart/digest; boundary=x\r\n\r\n--x\r\n\r\nSubject: in\r\n\r\nbody\r\n--x--"),
      "multipart/digest \"--x$/$/Subject: in$/$/body$/--x--\" 6\n.message/rfc822 \"Subject: in$/$/body\" 3\n"
      "..text/plain \"body\" 1\n"},
+    {"message that is a header only",
+     SPAN(MULTI("x") "--x\r\nContent-Type: message/rfc822\r\n\r\nnot a header\r\n--x--\r\n"),
+     "multipart/mixed \"--x$/Content-Type: message/rfc822$/$/not a header$/--x--$/\" 5\n"
+     ".message/rfc822 \"not a header\" 1\n..text/plain \"\" 0\n"},
+    {"message that is nothing", SPAN(MULTI("x") "--x\r\nContent-Type: message/rfc822\r\n--x--\r\n"),
+     "multipart/mixed \"--x$/Content-Type: message/rfc822$/--x--$/\" 3\n.message/rfc822 \"\" 0\n..text/plain \"\" 0\n"},
+    {"outer boundary behind an inner one", SPAN(MULTI("x") "--x\r\n" MULTI("y") "--y\r\n--x\r\n--x--\r\n"),
+     "multipart/mixed \"--x$/Content-Type: multipart/mixed; boundary=y$/$/--y$/--x$/--x--$/\" 6\n"
+     ".multipart/mixed \"--y\" 1\n..text/plain \"\" 0\n.text/plain \"\" 0\n"},
     {"mbox line in front", SPAN("From a@b Tue Jan 12 10:20:30 2021\nContent-Type: a/b\n\nx\n"), "a/b \"x/\" 1\n"},
 };
 
