@@ -5,8 +5,12 @@
  * holds no buffers.
  *
  * Errors of everything that may wait: -ETIMEDOUT, -ECANCELED, -ECONNRESET (also for TLS errors: see stream_problem()),
- * -EPIPE (the peer closed its reading side), -ENODATA (clean end of input), -ENOMEM. After an error of the connection
- * every later call returns the same error.
+ * -EPIPE (the peer closed its reading side), -ENODATA (end of input; under TLS without its close_notify it is noted in
+ * stream_problem()), -ENOMEM. After an error of the connection every later call returns the same error. After
+ * -ETIMEDOUT and -ECANCELED a last reply may still be sent; after -ENODATA too, since a peer may close one direction
+ * only. Input that was buffered before the end is there to be read.
+ *
+ * A peer that is always ready can't keep the loop: after 16 reads or writes without a wait the others run first.
  */
 #ifndef RUN_STREAM_H
 #define RUN_STREAM_H
@@ -17,8 +21,8 @@
 struct tls_context;
 struct stream;
 
-/* Takes `fd` (made non-blocking, closed by stream_free, also when this fails). NULL on lack of memory or descriptors.
- */
+/* Takes `fd` (a stream socket; closed by stream_free, also when this fails; whether it is non-blocking does not
+ * matter). NULL on lack of memory or descriptors. */
 MUST_USE struct stream *stream_new(struct loop *loop, int fd);
 /* Closes at once, sending nothing more. NULL-safe. */
 void stream_free(struct stream *s);
@@ -35,8 +39,8 @@ void stream_consume(struct stream *s, size_t n);
 MUST_USE int stream_fill(struct fiber *self, struct stream *s, uint64_t deadline);
 
 /* A line up to LF, without the LF or CRLF, consumed; valid until the next read. 0; -EMSGSIZE when it is longer than
- * `max` bytes (terminator not counted): then it has been dropped up to and including its LF, in bounded memory. max <
- * STREAM_INPUT_MAX. The deadline is for the whole line, so a byte every ten seconds buys nothing. NUL, CR and 8-bit
+ * `max` bytes (terminator not counted): then it has been dropped up to and including its LF, in bounded memory. max <=
+ * STREAM_INPUT_MAX - 2. The deadline is for the whole line, so a byte every ten seconds buys nothing. NUL, CR and 8-bit
  * bytes inside are handed on. */
 MUST_USE int stream_read_line(struct fiber *self, struct stream *s, size_t max, struct span *line, uint64_t deadline);
 /* True when a whole line or at least one byte is buffered: pipelined input stands there. */
@@ -50,7 +54,8 @@ MUST_USE int stream_flush(struct fiber *self, struct stream *s, uint64_t deadlin
 MUST_USE int stream_write(struct fiber *self, struct stream *s, struct span bytes, uint64_t deadline);
 
 /* Sends pending output, throws away buffered input (commands injected before the handshake: RFC 3207 section 4.2), does
- * a server's handshake. */
+ * a server's handshake. After any error, also -ETIMEDOUT and -ECANCELED, the connection is lost. -EINVAL when there is
+ * TLS already. */
 MUST_USE int stream_accept_tls(struct fiber *self, struct stream *s, struct tls_context *tls, uint64_t deadline);
 bool stream_is_tls(const struct stream *s);
 /* "TLSv1.3", "TLS_AES_256_GCM_SHA384", the name the client asked for ("" when none). Empty on a plain stream. */
