@@ -45,7 +45,7 @@ const struct setting schema[] = {
      "The directory that holds all mail, the database and the control socket. It is made at the first start."},
     {"user", SETTING_USER, FIELD(user), 1, 32, NULL, "ostiary",
      "The system user that the server becomes when it is started as root. Started otherwise it stays who it is."},
-    {"listeners", SETTING_LISTENERS, FIELD(listeners), 1, 64, NULL,
+    {"listeners", SETTING_LISTENERS, FIELD(listeners), 1, 32, NULL,
      "smtp 0.0.0.0 25,submission 0.0.0.0 587,pop3 0.0.0.0 110",
      "Where the server listens, one { service = …, address = …, port = … } for each. Services are smtp (strangers' "
      "mail), submission (members' mail, STARTTLS), "

@@ -1,7 +1,8 @@
 /* One parser and one writer for each type of setting. */
 #include "config/schema.h"
 
-#include <arpa/inet.h>
+#include "format/ip_address.h"
+
 #include <stdlib.h>
 
 #define LIST_ITEMS_MAX 1024
@@ -105,41 +106,14 @@ static bool parse_user(const struct setting *setting, struct span text, void *pl
     return keep_text(setting, text, place, memory);
 }
 
-/* The address as 16 bytes (IPv4 mapped) and the bits of its family. */
-static bool parse_ip(struct span text, unsigned char address[16], unsigned *family_bits)
-{
-    char copy[INET6_ADDRSTRLEN];
-    if (text.size == 0 || text.size >= sizeof copy)
-        return false;
-    memcpy(copy, text.data, text.size);
-    copy[text.size] = 0;
-    if (strlen(copy) != text.size)
-        return false;
-    memcpy(address, "\0\0\0\0\0\0\0\0\0\0\xff\xff", 12);
-    *family_bits = 32;
-    if (inet_pton(AF_INET, copy, address + 12) == 1)
-        return true;
-    *family_bits = 128;
-    return inet_pton(AF_INET6, copy, address) == 1;
-}
-
-/* The canonical form, so that two writings of one address are found to be the same. */
-static void write_ip(const unsigned char address[16], bool ipv4, struct buf *out)
-{
-    char text[INET6_ADDRSTRLEN];
-    if (inet_ntop(ipv4 ? AF_INET : AF_INET6, address + (ipv4 ? 12 : 0), text, sizeof text))
-        buf_add_text(out, text);
-}
-
 static bool parse_address(const struct setting *setting, struct span text, void *place, struct arena *memory)
 {
-    unsigned char address[16];
-    unsigned bits;
-    if (!parse_ip(text, address, &bits))
+    struct ip_address address;
+    struct buf canonical; /* so that two writings of one address are found to be the same */
+    if (!ip_address_parse(text, &address))
         return false;
-    struct buf canonical;
-    buf_init(&canonical, INET6_ADDRSTRLEN);
-    write_ip(address, bits == 32, &canonical);
+    buf_init(&canonical, IP_ADDRESS_TEXT_MAX);
+    ip_address_write(&address, &canonical);
     bool kept = !buf_failed(&canonical) && keep_text(setting, buf_span(&canonical), place, memory);
     buf_release(&canonical);
     return kept;
@@ -313,10 +287,12 @@ bool network_parse(struct span text, struct network *network)
     struct span rest = text;
     struct span address = span_cut(&rest, '/');
     bool has_bits = address.size < text.size;
-    unsigned family_bits;
-    struct network n = {.bits = 128};
-    if (!parse_ip(address, n.address, &family_bits))
+    struct ip_address ip;
+    if (!ip_address_parse(address, &ip))
         return false;
+    unsigned family_bits = span_find(address, ':') < address.size ? 128 : 32;
+    struct network n;
+    memcpy(n.address, ip.bytes, sizeof n.address);
     uint64_t bits = family_bits;
     if (has_bits && !span_parse_u64(rest, family_bits, &bits))
         return false;
@@ -346,13 +322,17 @@ static bool parse_networks(const struct setting *setting, struct span text, void
 
 static bool is_mapped(const struct network *network)
 {
-    return network->bits >= 96 && memcmp(network->address, "\0\0\0\0\0\0\0\0\0\0\xff\xff", 12) == 0;
+    struct ip_address ip;
+    memcpy(ip.bytes, network->address, sizeof ip.bytes);
+    return network->bits >= 96 && ip_address_is_ipv4(&ip);
 }
 
 static void write_network(const struct network *network, struct buf *out)
 {
     bool ipv4 = is_mapped(network);
-    write_ip(network->address, ipv4, out);
+    struct ip_address ip;
+    memcpy(ip.bytes, network->address, sizeof ip.bytes);
+    ip_address_write(&ip, out);
     buf_printf(out, "/%u", network->bits - (ipv4 ? 96 : 0));
 }
 

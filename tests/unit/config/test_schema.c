@@ -64,6 +64,9 @@ static void read_manual_page(struct buf *page)
     FILE *file = fopen(DOC_DIRECTORY "/ostiary.conf.5.scd", "r");
     assert_non_null(file);
     for (int c = fgetc(file); c != EOF; c = fgetc(file)) {
+        bool broken = c == '\n' && page->size > 2 && memcmp(page->data + page->size - 2, "++", 2) == 0;
+        if (broken) /* scdoc's forced line break */
+            buf_truncate(page, page->size - 2);
         bool blank = c == '\n' || c == '\t' || c == ' ';
         if (blank && page->size && page->data[page->size - 1] != ' ')
             buf_add_char(page, ' ');

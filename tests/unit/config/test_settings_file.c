@@ -123,7 +123,7 @@ static const struct {
     {H "trusted_networks = {\n '10.0.0.0/8',\n '10.0.0.1/8' }",
      "t.conf:4: trusted_networks, item 2: expected a network like \"192.0.2.0/24\", its bits behind the prefix zero, "
      "found \"10.0.0.1/8\""},
-    {H "listeners = {}", "t.conf:2: listeners: expected a list of 1 to 64 listeners like { service = \"smtp\", address "
+    {H "listeners = {}", "t.conf:2: listeners: expected a list of 1 to 32 listeners like { service = \"smtp\", address "
                          "= \"0.0.0.0\", port = 25 }, found a table"},
     {H "listeners = {\n { service = 'stmp', address = '::', port = 25 } }",
      "t.conf:3: listeners, item 1, service: expected one of \"smtp\", \"submission\", \"submissions\", \"pop3\", "

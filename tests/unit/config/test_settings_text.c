@@ -72,7 +72,7 @@ static void test_faults(void **state)
         {"hostname", "'hostname' is not of the form name=value"},
         {"hostname=a.example\nsmtp.recipients=\n",
          "smtp.recipients: expected a whole number from 1 to 10000, found ''"},
-        {"hostname=a.example\nlisteners=smtp ::\n", "listeners: expected a list of 1 to 64 listeners like { service = "
+        {"hostname=a.example\nlisteners=smtp ::\n", "listeners: expected a list of 1 to 32 listeners like { service = "
                                                     "\"smtp\", address = \"0.0.0.0\", port = 25 }, found 'smtp ::'"},
         {"hostname=a.example\ntls.key=/k\n", "tls.key is set but tls.certificate is not; TLS needs both"},
     };

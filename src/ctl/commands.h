@@ -1,0 +1,32 @@
+/* What the rows of the command table (ctl/commands.c) run. Each returns an exit status of sysexits(3), with the
+ * sentence in ctl->problem when it isn't 0. */
+#ifndef CTL_COMMANDS_H
+#define CTL_COMMANDS_H
+
+#include "ctl/ctl.h"
+
+int ctl_serve(struct ctl *ctl);
+int ctl_sandbox(struct ctl *ctl);
+int ctl_config_check(struct ctl *ctl);
+int ctl_config_explain(struct ctl *ctl);
+int ctl_config_print(struct ctl *ctl);
+int ctl_domain_add(struct ctl *ctl);
+int ctl_domain_remove(struct ctl *ctl);
+int ctl_domain_list(struct ctl *ctl);
+int ctl_account_add(struct ctl *ctl);
+int ctl_account_remove(struct ctl *ctl);
+int ctl_account_list(struct ctl *ctl);
+int ctl_account_show(struct ctl *ctl);
+int ctl_account_passwd(struct ctl *ctl);
+int ctl_account_set(struct ctl *ctl);
+int ctl_alias_add(struct ctl *ctl);
+int ctl_alias_remove(struct ctl *ctl);
+int ctl_alias_list(struct ctl *ctl);
+int ctl_store_status(struct ctl *ctl);
+int ctl_store_check(struct ctl *ctl);
+int ctl_store_rebuild(struct ctl *ctl);
+int ctl_store_compact(struct ctl *ctl);
+int ctl_version(struct ctl *ctl);
+int ctl_help(struct ctl *ctl);
+
+#endif

@@ -1,0 +1,70 @@
+/* The command line: one table of commands (ctl/commands.c), each a function from its parsed arguments to an exit status
+ * of sysexits(3).
+ *
+ * A command gathers what it prints in `out`, which is written when it ends; what went wrong is one sentence in
+ * `problem`, which goes to stderr behind "ostiary: ". Passwords never come from the arguments, where other users of the
+ * machine could read them. */
+#ifndef CTL_CTL_H
+#define CTL_CTL_H
+
+#include "base/buf.h"
+#include "config/settings.h"
+
+#define CTL_OPTIONS_MAX 4
+#define CTL_OUTPUT_MAX (256u << 20)
+
+struct ctl;
+
+struct ctl_option {
+    const char *name;  /* without its dashes; NULL ends an array */
+    const char *value; /* what it takes ("SIZE"), NULL for a mere switch */
+    const char *explanation;
+};
+
+struct ctl_command {
+    const char *name;      /* "account add" */
+    const char *arguments; /* "ADDRESS TARGET..." */
+    size_t least, most;    /* how many of them */
+    bool has_json;         /* takes --json */
+    const char *summary;
+    const char *example; /* the whole line, without "ostiary" */
+    struct ctl_option options[CTL_OPTIONS_MAX + 1];
+    int (*run)(struct ctl *ctl); /* its exit status */
+};
+
+extern const struct ctl_command ctl_commands[];
+extern const size_t ctl_command_count;
+
+struct ctl {
+    const struct ctl_command *command; /* NULL when `help` is about several */
+    const char *topic;                 /* help: a command, a group ("account"), "" for all */
+    bool help, json;
+    const char *config_path;
+    char **arguments;
+    size_t argument_count;
+    const char *options[CTL_OPTIONS_MAX]; /* in the command's order: NULL when not given, "" for a switch */
+    struct buf out, problem;
+};
+
+/* The whole program but for the servers' own processes: parses, runs, prints. The exit status. */
+int ctl_main(int argc, char **argv);
+
+/* Pure: reads the words behind the program's name. `arguments` has room for argc pointers. 0, or EX_USAGE with a
+ * sentence in ctl->problem. */
+MUST_USE int ctl_parse(struct ctl *ctl, int argc, char **argv, char **arguments);
+/* The option's value ("" for a switch), NULL when it was not given. Its name must stand in the command's table. */
+const char *ctl_option(const struct ctl *ctl, const char *name);
+/* The command of that name, NULL when there is none. */
+const struct ctl_command *ctl_find(const char *name);
+/* Is it the first word of some commands? */
+bool ctl_is_group(const char *name);
+
+/* Appends the help text of ctl->topic. */
+void ctl_write_help(struct ctl *ctl);
+
+/* Writes the sentence to ctl->problem and returns status. */
+int ctl_fail(struct ctl *ctl, int status, const char *format, ...) __attribute__((format(printf, 3, 4)));
+/* The settings of ctl->config_path. NULL with the sentence written; the command then ends with EX_CONFIG. */
+MUST_USE struct settings *ctl_read_settings(struct ctl *ctl);
+
+#endif

@@ -1,0 +1,48 @@
+#include "ctl/listing.h"
+
+#include <stdlib.h>
+#include <sysexits.h>
+
+static size_t items_of(const StoreWrite__ListReply *reply, StoreWrite__ListKind kind, struct span *last)
+{
+    size_t n = kind == STORE_WRITE__LIST_KIND__LIST_DOMAINS    ? reply->n_domains
+               : kind == STORE_WRITE__LIST_KIND__LIST_ACCOUNTS ? reply->n_accounts
+                                                               : reply->n_aliases;
+    if (n == 0)
+        return 0;
+    if (kind == STORE_WRITE__LIST_KIND__LIST_DOMAINS)
+        *last = span_of_bytes(reply->domains[n - 1]->name);
+    else if (kind == STORE_WRITE__LIST_KIND__LIST_ACCOUNTS)
+        *last = span_of_bytes(reply->accounts[n - 1]->address);
+    else
+        *last = span_of_bytes(reply->aliases[n - 1]->address);
+    return n;
+}
+
+int listing_run(struct fiber *self, struct store_client *client, struct listing *listing)
+{
+    StoreWrite__ListRequest request = STORE_WRITE__LIST_REQUEST__INIT;
+    struct buf after;
+    buf_init(&after, 4096);
+    int status = EX_OK;
+    request.kind = listing->kind;
+    request.match = bytes_of_span(listing->match);
+    for (bool more = true; more && status == EX_OK;) {
+        struct answer answer;
+        request.after = bytes_of_span(buf_span(&after));
+        status = store_client_call(self, client, STORE_WRITE_LIST, &request.base, &answer);
+        if (status)
+            break;
+        const StoreWrite__ListReply *reply = (const StoreWrite__ListReply *)answer.message;
+        struct span last = {NULL, 0};
+        size_t n = items_of(reply, listing->kind, &last);
+        listing->page(listing, reply);
+        listing->count += n;
+        buf_reset(&after);
+        buf_add_span(&after, last);
+        more = reply->more && n > 0;
+        answer_release(&answer);
+    }
+    buf_release(&after);
+    return status;
+}
