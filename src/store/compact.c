@@ -1,0 +1,372 @@
+#include "store/compact.h"
+
+#include "base/log.h"
+#include "store/change.h"
+#include "store/mailbox.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#define SLICE_RECORDS 256
+#define SLICE_BYTES (2u << 20)
+
+struct compaction {
+    uint32_t volume;
+    int fd;
+    uint64_t position, end;
+    bool is_lowest;  /* no older volume is left */
+    struct map done; /* kind and id of what was carried over in this compaction */
+    struct buf memory;
+    struct arena arena;
+};
+
+void compaction_free(struct store *s)
+{
+    struct compaction *c = s->compaction;
+    if (!c)
+        return;
+    s->compaction = NULL;
+    close(c->fd);
+    map_release(&c->done);
+    buf_release(&c->memory);
+    arena_release(&c->arena);
+    free(c);
+}
+
+bool compaction_is_running(const struct store *s)
+{
+    return s->compaction != NULL;
+}
+
+static int choose(struct store *s, unsigned dead_percent, uint64_t *number, uint64_t *end)
+{
+    struct statement *st =
+        database_query(s->db,
+                       "SELECT number, end_position FROM volume WHERE state IN ($2, $3) AND dead_bytes > 0"
+                       " AND dead_bytes * 100 >= end_position * $1"
+                       " AND (state = $3 OR end_position >= $4) ORDER BY dead_bytes DESC LIMIT 1",
+                       "uuuu", (uint64_t)dead_percent, (uint64_t)VOLUME_OPEN, (uint64_t)VOLUME_SEALED,
+                       /* the newest is worth it only when it has some size */
+                       dead_percent < 2 ? (uint64_t)0 : s->volume_size / 4);
+    int rc = database_step(st);
+    if (rc > 0) {
+        *number = database_u64(st, 0);
+        *end = database_u64(st, 1);
+    }
+    database_end(st);
+    return rc;
+}
+
+/* Makes the newest volume an old one. */
+static int seal_newest(struct store *s)
+{
+    uint64_t size = s->volume_size;
+    s->volume_size = 0;
+    int rc = store_begin(s);
+    s->volume_size = size;
+    return rc ? rc : store_commit(s);
+}
+
+int compaction_start(struct store *s, unsigned dead_percent)
+{
+    uint64_t number, end, lower = 0;
+    if (s->compaction)
+        return 1;
+    int rc = choose(s, dead_percent, &number, &end);
+    if (rc <= 0)
+        return rc;
+    if (number == s->volumes.number && (rc = seal_newest(s)) != 0)
+        return rc;
+    rc = database_find(s->db, &lower, "SELECT COUNT(*) FROM volume WHERE number < $1 AND state <> $2", "uu", number,
+                       (uint64_t)VOLUME_REMOVED);
+    struct compaction *c = rc > 0 ? calloc(1, sizeof(*c)) : NULL;
+    if (!c)
+        return rc < 0 ? rc : -ENOMEM;
+    c->volume = (uint32_t)number;
+    c->end = end;
+    c->is_lowest = lower == 0;
+    map_init(&c->done);
+    buf_init(&c->memory, RECORD_FACTS_MAX);
+    arena_init(&c->arena, 4ull * RECORD_FACTS_MAX);
+    c->fd = volume_open(s->volumes.directory, c->volume);
+    s->compaction = c;
+    if (c->fd >= 0)
+        return 1;
+    rc = c->fd;
+    compaction_free(s);
+    return rc;
+}
+
+/* True the first time that this thing comes by. */
+static bool is_first(struct compaction *c, char kind, uint64_t a, uint64_t b)
+{
+    char key[17] = {kind};
+    memcpy(key + 1, &a, sizeof(a));
+    memcpy(key + 9, &b, sizeof(b));
+    struct span s = span_from(key, sizeof(key));
+    if (map_get(&c->done, s) != NULL)
+        return false;
+    /* Without memory for the note the thing is carried over twice, which does no harm. */
+    int rc = map_put(&c->done, s, c);
+    (void)rc;
+    return true;
+}
+
+static int carry_mailbox(struct store *s, uint64_t id)
+{
+    return is_first(s->compaction, 'm', id, 0) ? mailbox_log(s, id) : 0;
+}
+
+/* The entries that are still there, as they are now. */
+static int present_entries(struct store *s, struct message_facts *f)
+{
+    uint32_t kept = 0;
+    for (uint32_t i = 0; i < f->entry_count; i++) {
+        struct message_entry *e = &f->entries[i];
+        struct statement *st = database_query(
+            s->db, "SELECT flags, modseq FROM entry WHERE mailbox_id = $1 AND uid = $2 AND message_id = $3", "uuu",
+            e->mailbox_id, (uint64_t)e->uid, f->message_id);
+        int rc = database_step(st);
+        if (rc > 0) {
+            e->flags = database_u64(st, 0);
+            e->modseq = database_u64(st, 1);
+            f->entries[kept++] = *e;
+        }
+        database_end(st);
+        if (rc < 0)
+            return rc;
+        /* Its next uid must survive also where none of its messages does. */
+        rc = carry_mailbox(s, e->mailbox_id);
+        if (rc != 0)
+            return rc;
+    }
+    f->entry_count = kept;
+    return 0;
+}
+
+static int message_row(struct store *s, uint64_t id, uint64_t *volume, uint64_t *position, uint64_t *living)
+{
+    struct statement *st = database_query(s->db, "SELECT volume, position, living FROM message WHERE id = $1", "u", id);
+    int rc = database_step(st);
+    if (rc > 0) {
+        *volume = database_u64(st, 0);
+        *position = database_u64(st, 1);
+        *living = database_u64(st, 2);
+    }
+    database_end(st);
+    return rc;
+}
+
+static int carry_message(struct store *s, const struct record *record)
+{
+    struct compaction *c = s->compaction;
+    struct message_facts f;
+    if (!message_facts_parse(record->facts, &c->arena, &f))
+        return -EBADMSG;
+    uint64_t volume, position, living;
+    int rc = message_row(s, f.message_id, &volume, &position, &living);
+    if (rc < 0)
+        return rc;
+    bool is_here = rc > 0 && volume == c->volume && position == record->position;
+    rc = present_entries(s, &f);
+    if (rc != 0 || !is_here)
+        return rc;
+    if (living == 0)
+        return database_run(s->db, "DELETE FROM message WHERE id = $1", "u", f.message_id);
+    struct body body = {.kind = BODY_RECORD,
+                        .message_id = f.message_id,
+                        .fd = c->fd,
+                        .size = record->header.body_size,
+                        .record = record};
+    message_facts_write(&s->facts, &f);
+    struct record_place place;
+    rc = store_append(s, RECORD_MESSAGE, &body, &place);
+    if (rc != 0)
+        return rc;
+    return database_run(s->db, "UPDATE message SET volume = $2, position = $3, stored = $4 WHERE id = $1", "uuuu",
+                        f.message_id, (uint64_t)place.volume, place.position, place.size);
+}
+
+static int carry_entry(struct store *s, const struct record *record)
+{
+    struct entry_facts f;
+    if (!entry_facts_parse(record->facts, &f))
+        return -EBADMSG;
+    int rc = carry_mailbox(s, f.mailbox_id);
+    if (rc != 0 || !is_first(s->compaction, 'e', f.mailbox_id, f.uid))
+        return rc;
+    struct statement *st =
+        database_query(s->db, "SELECT flags, modseq FROM entry WHERE mailbox_id = $1 AND uid = $2 AND message_id = $3",
+                       "uuu", f.mailbox_id, (uint64_t)f.uid, f.message_id);
+    rc = database_step(st);
+    if (rc > 0) {
+        f.flags = database_u64(st, 0);
+        f.modseq = database_u64(st, 1);
+    }
+    database_end(st);
+    if (rc <= 0)
+        return rc;
+    entry_facts_write(&s->facts, &f);
+    struct record_place place;
+    return store_append(s, RECORD_ENTRY, NULL, &place);
+}
+
+/* An expunge is needed for as long as a record of its message exists that still names the mailbox. */
+static int carry_expunge(struct store *s, const struct record *record)
+{
+    struct compaction *c = s->compaction;
+    struct expunge_facts f;
+    if (!expunge_facts_parse(record->facts, &c->arena, &f))
+        return -EBADMSG;
+    int rc = carry_mailbox(s, f.mailbox_id);
+    uint32_t kept = 0;
+    for (uint32_t i = 0; rc == 0 && i < f.count; i++) {
+        uint64_t volume, position, living;
+        rc = message_row(s, f.items[i].message_id, &volume, &position, &living);
+        if (rc > 0 && (living > 0 || volume != c->volume))
+            f.items[kept++] = f.items[i];
+        rc = rc < 0 ? rc : 0;
+    }
+    f.count = kept;
+    if (rc != 0 || kept == 0)
+        return rc;
+    expunge_facts_write(&s->facts, &f);
+    struct record_place place;
+    return store_append(s, RECORD_EXPUNGE, NULL, &place);
+}
+
+static int carry_removal(struct store *s, const struct record *record)
+{
+    uint64_t id;
+    if (!id_facts_parse(record->facts, &id))
+        return -EBADMSG;
+    if (s->compaction->is_lowest)
+        return 0;
+    id_facts_write(&s->facts, id);
+    struct record_place place;
+    return store_append(s, record->header.type, NULL, &place);
+}
+
+/* The present row of the thing that the record is about. All these facts begin with the thing's id. */
+static int carry_row(struct store *s, const struct record *record)
+{
+    static int (*const log[RECORD_TYPE_COUNT])(struct store *, uint64_t) = {
+        [RECORD_MAILBOX] = mailbox_log,
+        [RECORD_DOMAIN] = change_log_domain,
+        [RECORD_ACCOUNT] = change_log_account,
+        [RECORD_ALIAS] = change_log_alias,
+    };
+    static const char kinds[RECORD_TYPE_COUNT] = {
+        [RECORD_MAILBOX] = 'm', [RECORD_DOMAIN] = 'd', [RECORD_ACCOUNT] = 'a', [RECORD_ALIAS] = 'l'};
+    uint64_t id;
+    if (record->facts.size < 8 || !id_facts_parse(span_head(record->facts, 8), &id))
+        return -EBADMSG;
+    uint32_t type = record->header.type;
+    return is_first(s->compaction, kinds[type], id, 0) ? log[type](s, id) : 0;
+}
+
+static int carry(struct store *s, const struct record *record)
+{
+    switch (record->header.type) {
+    case RECORD_VOLUME:
+        return 0;
+    case RECORD_MESSAGE:
+        return carry_message(s, record);
+    case RECORD_ENTRY:
+        return carry_entry(s, record);
+    case RECORD_EXPUNGE:
+        return carry_expunge(s, record);
+    case RECORD_MAILBOX_REMOVED:
+    case RECORD_DOMAIN_REMOVED:
+    case RECORD_ACCOUNT_REMOVED:
+    case RECORD_ALIAS_REMOVED:
+        return carry_removal(s, record);
+    default:
+        return carry_row(s, record);
+    }
+}
+
+/* Outside of a batch: the file goes after the transaction that no longer needs it. */
+static int remove_file(struct store *s, uint32_t number, uint64_t size)
+{
+    char name[VOLUME_NAME_SIZE];
+    volume_name(number, name);
+    if (unlinkat(s->volumes.directory, name, 0) != 0 && errno != ENOENT) {
+        log_write(LOG_PROBLEM, "store", NULL,
+                  "a compacted volume could not be removed; the next start does it volume=%u error=%s", number,
+                  strerror(errno));
+        return 0;
+    }
+    s->counts.volumes_removed++;
+    s->counts.bytes_freed += size;
+    log_write(LOG_LOW, "store", NULL, "compacted volume=%u bytes=%ju", number, (uintmax_t)size);
+    return database_run(s->db, "DELETE FROM volume WHERE number = $1", "u", (uint64_t)number);
+}
+
+static int damaged(struct store *s)
+{
+    struct compaction *c = s->compaction;
+    log_write(LOG_CRASH, "store", NULL,
+              "damaged record; the volume is kept and not compacted: run `ostiary store check` volume=%u position=%ju",
+              c->volume, (uintmax_t)c->position);
+    int rc = database_run(s->db, "UPDATE volume SET state = $2 WHERE number = $1", "uu", (uint64_t)c->volume,
+                          (uint64_t)VOLUME_DAMAGED);
+    compaction_free(s);
+    return rc ? rc : -EBADMSG;
+}
+
+static int slice(struct store *s, bool *finished)
+{
+    struct compaction *c = s->compaction;
+    uint64_t start = c->position;
+    int rc = 0;
+    for (int n = 0; rc == 0 && n < SLICE_RECORDS && c->position - start < SLICE_BYTES; n++) {
+        struct record record;
+        rc = record_read(c->fd, c->volume, s->volumes.mark, c->position, c->end, &c->memory, &record);
+        if (rc != 0)
+            break;
+        arena_reset(&s->arena);
+        arena_reset(&c->arena);
+        rc = carry(s, &record);
+        if (rc == 0)
+            c->position += record_size(&record.header);
+    }
+    *finished = rc == -ENODATA;
+    return *finished ? 0 : rc;
+}
+
+int compaction_step(struct store *s)
+{
+    struct compaction *c = s->compaction;
+    if (!c)
+        return 0;
+    uint64_t start = c->position;
+    bool finished = false;
+    int rc = store_begin(s);
+    if (rc != 0)
+        return rc;
+    rc = slice(s, &finished);
+    if (rc == 0 && finished)
+        rc = database_run(s->db, "UPDATE volume SET state = $2 WHERE number = $1", "uu", (uint64_t)c->volume,
+                          (uint64_t)VOLUME_REMOVED);
+    if (rc == 0 && (rc = store_commit(s)) == 0) {
+        if (!finished)
+            return 1;
+        uint32_t volume = c->volume;
+        uint64_t size = c->end;
+        compaction_free(s);
+        return remove_file(s, volume, size);
+    }
+    uint64_t failed_at = c->position;
+    store_abort(s);
+    if (rc == -EBADMSG) {
+        c->position = failed_at;
+        return damaged(s);
+    }
+    /* What this slice noted as carried over was not. */
+    c->position = start;
+    map_release(&c->done);
+    map_init(&c->done);
+    return rc;
+}

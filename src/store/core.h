@@ -1,0 +1,100 @@
+/* The storage core: plain functions on one struct, without IPC. The writer process puts a service in front of it.
+ *
+ * Work is done in batches (group commit): store_begin(), any number of operations, store_commit(). The commit writes
+ * the gathered records, syncs the volume once, commits the database's one transaction, and only then returns: what an
+ * operation said may be told to others after that and never before. An operation whose own input is bad returns its
+ * error and leaves the batch as it was. An error of the disk or the database ends the batch: every operation since
+ * store_begin() has then not happened (s->batch_error; store_commit() returns it). After a failed sync `broken` is set:
+ * nothing more is accepted, the process has to end and its successor recovers from what is really on the disk.
+ */
+#ifndef STORE_CORE_H
+#define STORE_CORE_H
+
+#include "base/arena.h"
+#include "base/list.h"
+#include "base/map.h"
+#include "config/settings.h"
+#include "store/database.h"
+#include "store/volume.h"
+
+#define STORE_RECIPIENTS_MAX 10000
+
+enum volume_state {
+    VOLUME_OPEN, /* the newest: appended to */
+    VOLUME_SEALED,
+    VOLUME_REMOVED, /* all that lived in it is elsewhere; its file may still be there */
+    VOLUME_DAMAGED, /* not compacted, so that nothing that could still be saved is thrown away */
+};
+
+struct compaction;
+
+struct store {
+    struct database *db;
+    struct volume_writer volumes;
+    int data_directory, lock;
+    uint64_t volume_size, message_max; /* bytes */
+    unsigned compact_dead_percent;
+    char *default_domain;
+    bool in_batch, broken;
+    int batch_error;
+    uint64_t committed_end, committed_lsn;
+    /* The mailboxes' counters, by id: owned by the one writer, so no delivery has to ask the database for them. */
+    struct map mailboxes, accounts;
+    struct list_node dirty;
+    struct buf facts;              /* of the record being built */
+    struct arena arena;            /* of one operation */
+    struct compaction *compaction; /* running, or NULL */
+    struct {
+        uint64_t batches, delivered, volumes_removed, bytes_freed, tail_bytes_cut;
+    } counts;
+};
+
+/* Locks the data directory (made where it is missing), opens and migrates the database, recovers. NULL with a sentence:
+ * another writer holds it, newer schema, database lost, … The settings are read, not kept. */
+MUST_USE struct store *store_open(const struct settings *settings, struct buf *problem);
+/* Ends a batch without it, checkpoints, closes. NULL-safe. */
+void store_close(struct store *s);
+/* Locks the data directory for the one process that may write there: a descriptor, or a negative errno with a sentence.
+ */
+MUST_USE int store_lock(int data_directory, struct buf *problem);
+
+MUST_USE int store_begin(struct store *s);
+MUST_USE int store_commit(struct store *s);
+void store_abort(struct store *s);
+/* Notes an error of disk or database and returns it: the batch is lost. */
+int store_fail(struct store *s, int error);
+/* Appends the record whose facts are in s->facts (and empties that). An error here is the batch's, but for a bad body.
+ */
+MUST_USE int store_append(struct store *s, enum record_type type, const struct body *body, struct record_place *place);
+
+/* ---- Mail ---- */
+
+enum delivery_outcome { DELIVERY_STORED, DELIVERY_OVER_QUOTA, DELIVERY_GONE };
+
+struct delivery_recipient {
+    uint64_t account_id, mailbox_id;
+    struct span address, orcpt;
+    uint32_t notify;
+    enum delivery_outcome outcome; /* set by store_deliver */
+};
+
+struct delivery {
+    struct message_facts facts; /* envelope facts; id and entries are store_deliver's */
+    struct delivery_recipient *recipients;
+    size_t recipient_count;
+    struct span body; /* borrowed until the commit */
+    int body_fd;      /* -1, or a regular file (spool) that is the body, whole */
+};
+
+/* One record, however many recipients. 0 with the outcomes; -EINVAL (not a regular file, too many recipients),
+ * -EMSGSIZE. */
+MUST_USE int store_deliver(struct store *s, struct delivery *d, uint64_t *message_id);
+/* 0; -ENOENT: no such mailbox of that account. Unknown uids are passed over. */
+MUST_USE int store_expunge(struct store *s, uint64_t account_id, uint64_t mailbox_id, const uint32_t *uids,
+                           size_t count, uint32_t *expunged);
+/* Replaces a message's flags. -ENOENT. */
+MUST_USE int store_set_flags(struct store *s, uint64_t mailbox_id, uint32_t uid, uint64_t flags);
+/* An unnamed file in the spool directory, O_RDWR. A descriptor or -errno. */
+MUST_USE int store_spool(struct store *s);
+
+#endif

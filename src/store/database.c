@@ -1,0 +1,129 @@
+#include "store/database.h"
+
+#include "store/sqlite.h"
+
+#include <errno.h>
+
+struct statement_head {
+    struct database *database;
+};
+
+static const struct database_driver *driver_of(struct statement *st)
+{
+    return ((struct statement_head *)st)->database->driver;
+}
+
+struct database *database_open(const char *path, enum database_mode mode, struct buf *problem)
+{
+    return sqlite_driver.open(path, mode, problem);
+}
+
+int database_close(struct database *db)
+{
+    return db ? db->driver->close(db) : 0;
+}
+
+static struct statement *query(struct database *db, const char *sql, const char *format, va_list args)
+{
+    struct statement *st = db->driver->prepare(db, sql);
+    if (!st)
+        return NULL;
+    for (int n = 1; *format; n++, format++) {
+        if (*format == 'u')
+            db->driver->bind_u64(st, n, va_arg(args, uint64_t));
+        else if (*format == 't')
+            db->driver->bind_text(st, n, va_arg(args, struct span));
+        else
+            db->driver->bind_bytes(st, n, va_arg(args, struct span));
+    }
+    return st;
+}
+
+struct statement *database_query(struct database *db, const char *sql, const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    struct statement *st = query(db, sql, format, args);
+    va_end(args);
+    return st;
+}
+
+int database_step(struct statement *st)
+{
+    return st ? driver_of(st)->step(st) : -EIO;
+}
+
+uint64_t database_u64(struct statement *st, int column)
+{
+    return driver_of(st)->u64(st, column);
+}
+
+struct span database_bytes(struct statement *st, int column)
+{
+    return driver_of(st)->bytes(st, column);
+}
+
+void database_end(struct statement *st)
+{
+    if (st)
+        driver_of(st)->end(st);
+}
+
+int database_run(struct database *db, const char *sql, const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    struct statement *st = query(db, sql, format, args);
+    va_end(args);
+    int rc;
+    while ((rc = database_step(st)) > 0)
+        ;
+    database_end(st);
+    return rc;
+}
+
+int database_find(struct database *db, uint64_t *value, const char *sql, const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    struct statement *st = query(db, sql, format, args);
+    va_end(args);
+    int rc = database_step(st);
+    if (rc > 0)
+        *value = database_u64(st, 0);
+    database_end(st);
+    return rc;
+}
+
+int database_script(struct database *db, const char *sql)
+{
+    return db->driver->script(db, sql);
+}
+
+int database_begin(struct database *db)
+{
+    return database_run(db, "BEGIN IMMEDIATE", "");
+}
+
+int database_begin_read(struct database *db)
+{
+    return database_run(db, "BEGIN", "");
+}
+
+int database_commit(struct database *db)
+{
+    return database_run(db, "COMMIT", "");
+}
+
+void database_rollback(struct database *db)
+{
+    /* It fails where the database has already rolled back by itself after a disk error: nothing is left to undo then.
+     */
+    int rc = database_run(db, "ROLLBACK", "");
+    (void)rc;
+}
+
+int database_checkpoint(struct database *db)
+{
+    return database_run(db, "PRAGMA wal_checkpoint(TRUNCATE)", "");
+}
