@@ -87,7 +87,7 @@ static enum sasl_outcome step_apop(struct sasl_exchange *x, const struct sasl_in
 {
     size_t space = span_find_last(input->data, ' ');
     struct span digest = span_skip(input->data, space + 1);
-    if (!input->has_data || digest.size != MD5_HEX_SIZE || input->apop_timestamp.size == 0)
+    if (!input->has_data || !digest.data || digest.size != MD5_HEX_SIZE || input->apop_timestamp.size == 0)
         return SASL_MALFORMED;
     buf_add_span(&x->timestamp, input->apop_timestamp);
     if (buf_failed(&x->timestamp))

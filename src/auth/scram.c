@@ -251,7 +251,7 @@ enum scram_result scram_client_final(struct scram_server *s, struct span message
     struct span rest = message, binding, nonce;
     size_t last = span_find_last(message, ',');
     struct span proof_text = span_skip(message, last + 1);
-    if (message.size > SCRAM_MESSAGE_MAX || last == message.size || proof_text.size < 2 ||
+    if (message.size > SCRAM_MESSAGE_MAX || last == message.size || !proof_text.data || proof_text.size < 2 ||
         memcmp(proof_text.data, "p=", 2) != 0 ||
         parse_bytes(span_skip(proof_text, 2), proof, sizeof proof) != SHA256_SIZE)
         return SCRAM_MALFORMED;

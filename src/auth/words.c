@@ -19,7 +19,8 @@ bool password_parse(struct span given, struct password *out)
 {
     out->size = 0;
     out->text[0] = '\0';
-    if (given.size == 0 || given.size > PASSWORD_MAX || !utf8_is_valid(given) || span_find(given, '\0') != given.size)
+    if (!given.data || given.size == 0 || given.size > PASSWORD_MAX || !utf8_is_valid(given) ||
+        span_find(given, '\0') != given.size)
         return false;
     size_t size = 0;
     for (size_t at = 0; at < given.size; size++) {

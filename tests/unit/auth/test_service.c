@@ -192,7 +192,7 @@ static void unknown_names(struct fiber *self, struct fixture *f)
     assert_string_not_equal(unknown.out, again.out); /* the nonce is fresh */
 }
 
-/* Ten failures: each answer comes when its delay is over, not before. Others go through meanwhile, the owner too. */
+/* The answer to a failure comes when its delay is over, not before. Others go through meanwhile, the owner too. */
 static void delays(struct fiber *self, struct fixture *f)
 {
     static const uint64_t half_seconds[] = {0, 1, 2, 4, 8, 16, 16};
@@ -390,6 +390,12 @@ static void hostile_requests(struct fiber *self, struct fixture *f)
     assert_int_equal(no_address.result, OK);
 }
 
+static void advance_and_settle(struct fiber *self, uint64_t nanoseconds)
+{
+    clock_fake_advance(nanoseconds);
+    settle(self);
+}
+
 /* A hundred at once: all are answered, and nobody waits for those that are held back. */
 static void many_at_once(struct fiber *self, struct fixture *f)
 {
@@ -409,7 +415,7 @@ static void many_at_once(struct fiber *self, struct fixture *f)
     clock_fake_advance(60 * NANOSECONDS);
     for (size_t i = 1; i < 100; i += 2) {
         for (int turn = 0; turn < 1000 && !asks[i].is_done; turn++)
-            clock_fake_advance(NANOSECONDS), settle(self);
+            advance_and_settle(self, NANOSECONDS);
         assert_int_equal(asks[i].result, REFUSED);
     }
 }
@@ -445,11 +451,17 @@ static void new_settings(struct fiber *self, struct fixture *f)
     other.references = bad.references = 1;
     bad.auth.password_hash = "$nonsense$";
     other.pop3.login_delay = 60;
+    /* The default of a real site: its memory and its stack must fit a fiber. */
+    other.auth.password_hash = "$y$";
+    other.auth.hash_cost = 0;
     assert_int_equal(auth_process_set_settings(f->process, &bad, &problem), -EINVAL);
     assert_true(problem.size > 0);
     assert_int_equal(bad.references, 1);
     assert_int_equal(auth_process_set_settings(f->process, &other, &problem), 0);
     assert_int_equal(other.references, 2);
+    struct ask nobody = {.mechanism = "PLAIN", .data = PLAIN_NOBODY};
+    ask_now(self, f, &nobody);
+    assert_int_equal(nobody.result, REFUSED);
     ask_now(self, f, &ask);
     ask_now(self, f, &ask);
     assert_int_equal(ask.result, AUTH__RESULT__RESULT_TOO_SOON);
