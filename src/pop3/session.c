@@ -79,8 +79,8 @@ static int dispatch(struct fiber *self, struct pop3_session *s, struct span line
         return 0;
     }
     if (!(row->states & s->state)) {
-        pop3_wrong(s, "%s is not for %s login", pop3_verb_name(command.verb),
-                   s->state == POP3_AUTHORIZATION ? "before" : "after");
+        pop3_wrong(s, "%s comes %s login", pop3_verb_name(command.verb),
+                   s->state == POP3_AUTHORIZATION ? "after" : "before");
         return 0;
     }
     return row->handle(self, s, &command);

@@ -201,9 +201,9 @@ static int remove_one(const char *path, const struct stat *info, int type, struc
 
 static void stop_services(struct fiber *self, struct house *house)
 {
-    loop_cancel_all(house->loop, self);
-    while (loop_fiber_count(house->loop) > 1 && !fiber_yield(self))
-        continue;
+    /* A refusal may still be waiting for its delay. */
+    while (house->auth && auth_process_steps(house->auth) && !fiber_yield(self))
+        clock_fake_advance(NANOSECONDS / 100);
     peers_release(&house->gate);
     peers_release(&house->desk);
     channel_free(house->admin);
@@ -213,6 +213,8 @@ static void stop_services(struct fiber *self, struct house *house)
     if (house->writer)
         store_writer_stop(house->writer);
     store_writer_free(house->writer);
+    while (loop_fiber_count(house->loop) > 1 && !fiber_yield(self))
+        continue;
 }
 
 void house_free(struct fiber *self, struct house *house)

@@ -30,7 +30,8 @@ struct house {
 
 /* `overrides`: lines "name=value". NULL with a sentence. */
 MUST_USE struct house *house_new(struct fiber *self, struct span overrides, bool with_tls, struct buf *problem);
-/* Ends every fiber but `self`, stops the services, removes the directory. NULL-safe. */
+/* Stops the services, waits until `self` is the last fiber, removes the directory. Every session has ended. NULL-safe.
+ */
 void house_free(struct fiber *self, struct house *house);
 
 MUST_USE bool house_add_account(struct fiber *self, struct house *house, struct span address, struct span password,

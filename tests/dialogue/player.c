@@ -90,7 +90,8 @@ bool player_connect(struct player *p, struct connection *c)
         .house = p->house, .address = p->peer.data, .session_id = c->name, .implicit_tls = p->implicit_tls};
     memcpy(c->visit.address_bytes, address.bytes, sizeof address.bytes);
     c->is_over = false;
-    if (!fiber_start(p->house->loop, c->name, visit_main, c)) {
+    c->fiber = fiber_start(p->house->loop, c->name, visit_main, c);
+    if (!c->fiber) {
         close(fds[1]);
         c->is_over = true;
         return player_fail(p, "no fiber");
@@ -145,10 +146,15 @@ bool player_drop(struct player *p, struct connection *c)
     client_free(c->client);
     c->client = NULL;
     struct patience patience = {.steps = GOODBYE_STEPS};
-    while (!c->is_over)
-        if (!player_wait(p, &patience))
-            return player_fail(p, "session %s does not end behind its client", c->name);
-    return true;
+    bool good = true;
+    while (!c->is_over) {
+        if (player_wait(p, &patience))
+            continue;
+        good = player_fail(p, "session %s does not end behind its client", c->name);
+        fiber_cancel(c->fiber);
+        patience = (struct patience){.steps = GOODBYE_STEPS};
+    }
+    return good;
 }
 
 /* ---- The house, made when the first step needs it ---- */
@@ -251,7 +257,6 @@ bool play(const struct script *script, struct buf *problem)
         if (result)
             player.good = player_fail(&player, "the loop failed: %s", strerror(-result));
     }
-    loop_cancel_all(loop, NULL);
     player_release(&player);
     loop_free(loop);
     return player.good;

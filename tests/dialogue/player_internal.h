@@ -14,6 +14,7 @@ struct connection {
     struct player *player;
     struct client *client; /* NULL while it is not open */
     int server_fd;
+    struct fiber *fiber;
     struct visit visit;
     bool is_over; /* the session's fiber has returned */
 };
