@@ -207,6 +207,7 @@ static int enter_sandbox(struct child *child, const struct control_frame *frame,
     struct sandbox_profile profile = {
         .files = child->row->files,
         .directory = settings->data_directory,
+        .also_writes = child->row->also_writes,
         .may_accept = child->row->may_accept,
         .may_connect = child->row->may_connect,
         .uid = (uid_t)frame->uid,

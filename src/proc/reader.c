@@ -22,6 +22,7 @@ static int attach(struct child *child, int fd, enum role peer)
 static void stop(struct fiber *self, struct child *child, uint64_t deadline)
 {
     store_reader_stop(reader);
+    store_reader_free(reader);
 }
 
 const struct child_part reader_part = {.start = start, .attach = attach, .stop = stop};

@@ -46,6 +46,7 @@ const struct role_row role_rows[] = {
      .count = count_readers,
      .stop_stage = 1,
      .files = SANDBOX_READ,
+     .also_writes = "store.db-shm", /* the index of the database's log, where readers note what they still need */
      .has_grant_key = true,
      .descriptors = 4096},
     {.role = ROLE_AUTH, .count = count_one, .stop_stage = 1, .has_grant_key = true, .descriptors = 256},

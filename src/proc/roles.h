@@ -15,6 +15,7 @@ struct role_row {
     unsigned (*count)(const struct settings *settings);
     unsigned stop_stage; /* at the end those of stage 0 go first; each stage when the one before is gone */
     enum sandbox_files files;
+    const char *also_writes; /* see run/sandbox.h */
     bool may_accept, may_connect;
     uint32_t services; /* mask of 1 << enum service_kind: the listeners it gets */
     bool has_grant_key, has_tls, has_admin_socket;

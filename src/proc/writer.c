@@ -94,6 +94,7 @@ static void stop(struct fiber *self, struct child *child, uint64_t deadline)
     if (writer.admin_fiber)
         fiber_cancel(writer.admin_fiber);
     store_writer_stop(writer.store);
+    store_writer_free(writer.store);
 }
 
 const struct child_part writer_part = {.start = start, .attach = attach, .adopt = adopt, .stop = stop};

@@ -24,10 +24,12 @@ enum sandbox_files {
 
 struct sandbox_profile {
     enum sandbox_files files;
-    const char *directory; /* must exist. Without files: any place where root may make a directory for a moment */
-    bool may_accept;       /* connections, of listening sockets it is given */
-    bool may_connect;      /* and resolve nothing: addresses only */
-    uid_t uid;             /* whom to become when started as root; 0 is refused then */
+    const char *directory;   /* must exist. Without files: any place where root may make a directory for a moment */
+    const char *also_writes; /* with SANDBOX_READ: the name of one file in `directory` that it may write, where it is
+                                there already; else NULL */
+    bool may_accept;         /* connections, of listening sockets it is given */
+    bool may_connect;        /* and resolve nothing: addresses only */
+    uid_t uid;               /* whom to become when started as root; 0 is refused then */
     gid_t gid;
     unsigned descriptors; /* at most so many open at a time */
 };

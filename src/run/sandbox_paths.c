@@ -55,14 +55,31 @@ static uint64_t allowed_access(enum sandbox_files files, uint64_t handled)
     return allowed & handled;
 }
 
+static int add_rule(int rules, int fd, uint64_t access)
+{
+    struct landlock_path_beneath_attr beneath = {.allowed_access = access, .parent_fd = fd};
+    return syscall(SYS_landlock_add_rule, rules, LANDLOCK_RULE_PATH_BENEATH, &beneath, 0) < 0 ? -errno : 0;
+}
+
+static int add_file(int rules, int directory, const char *name, uint64_t handled)
+{
+    int fd = openat(directory, name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+    if (fd < 0)
+        return errno == ENOENT ? 0 : -errno;
+    int error = add_rule(rules, fd,
+                         (LANDLOCK_ACCESS_FS_READ_FILE | LANDLOCK_ACCESS_FS_WRITE_FILE | ACCESS_FS_TRUNCATE) & handled);
+    close(fd);
+    return error;
+}
+
 static int add_directory(int rules, const struct sandbox_profile *profile, const char *path, uint64_t handled)
 {
     int directory = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
     if (directory < 0)
         return -errno;
-    struct landlock_path_beneath_attr beneath = {.allowed_access = allowed_access(profile->files, handled),
-                                                 .parent_fd = directory};
-    int error = syscall(SYS_landlock_add_rule, rules, LANDLOCK_RULE_PATH_BENEATH, &beneath, 0) < 0 ? -errno : 0;
+    int error = add_rule(rules, directory, allowed_access(profile->files, handled));
+    if (!error && profile->also_writes)
+        error = add_file(rules, directory, profile->also_writes, handled);
     close(directory);
     return error;
 }

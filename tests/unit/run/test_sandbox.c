@@ -29,7 +29,7 @@ static int open_outside(const char *inside)
     return open("/etc/passwd", O_RDONLY) < 0 ? errno : 0;
 }
 
-static int in_place(const char *inside, const char *name, char path[256])
+__attribute__((noinline)) static int in_place(const char *inside, const char *name, char path[256])
 {
     return snprintf(path, 256, "%s%s%s", inside, strcmp(inside, "/") ? "/" : "", name);
 }
@@ -39,6 +39,23 @@ static int open_inside(const char *inside)
     char path[256];
     in_place(inside, "file", path);
     return open(path, O_RDONLY) < 0 ? errno : 0;
+}
+
+static int write_named(const char *inside)
+{
+    char path[256];
+    in_place(inside, "shared", path);
+    int fd = open(path, O_RDWR | O_CREAT, 0600);
+    if (fd < 0)
+        return errno;
+    return ftruncate(fd, 3) < 0 ? errno : 0;
+}
+
+static int write_other(const char *inside)
+{
+    char path[256];
+    in_place(inside, "file", path);
+    return open(path, O_RDWR) < 0 ? errno : 0;
 }
 
 static int make_inside(const char *inside)
@@ -141,6 +158,8 @@ static const struct {
     {"work", ordinary_work, 0, 0, 0},
     {"open outside", open_outside, EPERM, -1, -1}, /* -1: EACCES of Landlock or ENOENT of an own root */
     {"open inside", open_inside, EPERM, 0, 0},
+    {"write the named file", write_named, EPERM, 0, 0},
+    {"write another file", write_other, EPERM, EACCES, 0},
     {"make inside", make_inside, EPERM, EACCES, 0},
     {"climb out", climb_out, EPERM, -1, -1},
     {"connect", connect_out, EPERM, EPERM, EPERM},
@@ -165,6 +184,7 @@ static int run_attempt(int (*attempt)(const char *), enum sandbox_files files, b
             _exit(250);
         struct sandbox_profile profile = {.files = files,
                                           .directory = directory,
+                                          .also_writes = files == SANDBOX_READ ? "shared" : NULL,
                                           .may_accept = files == SANDBOX_NO_FILES,
                                           .uid = NOBODY,
                                           .gid = NOBODY,
@@ -249,11 +269,14 @@ static int set_up(void **state)
     char path[256];
     if (!mkdtemp(directory) || (geteuid() == 0 && chown(directory, NOBODY, NOBODY) < 0))
         return -1;
-    in_place(directory, "file", path);
-    int fd = open(path, O_CREAT | O_WRONLY, 0644);
-    if (fd < 0)
-        return -1;
-    close(fd);
+    static const char *const names[] = {"file", "shared"};
+    for (size_t i = 0; i < 2; i++) {
+        in_place(directory, names[i], path);
+        int fd = open(path, O_CREAT | O_WRONLY, 0644);
+        if (fd < 0 || (geteuid() == 0 && fchown(fd, NOBODY, NOBODY) < 0))
+            return -1;
+        close(fd);
+    }
     socklen_t size = sizeof listener_address;
     listener_address = (struct sockaddr_in){.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
     listener = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
@@ -266,6 +289,8 @@ static int tear_down(void **state)
 {
     char path[256];
     in_place(directory, "file", path);
+    unlink(path);
+    in_place(directory, "shared", path);
     unlink(path);
     close(listener);
     return rmdir(directory);
