@@ -34,7 +34,7 @@ void pop3_top_init(struct pop3_top *top, uint64_t lines)
 static bool is_blank(const struct pop3_top *top, struct span part)
 {
     if (!top->in_line)
-        return part.size == 0 || (part.size == 1 && part.data[0] == '\r');
+        return part.size == 0 || span_is(part, "\r");
     return top->at_cr && part.size == 0;
 }
 
@@ -45,7 +45,7 @@ struct span pop3_top_cut(struct pop3_top *top, struct span bytes, bool *done)
     while (!*done && rest.size) {
         size_t length = span_find(rest, '\n');
         if (length == rest.size) {
-            top->at_cr = !top->in_line && length == 1 && rest.data[0] == '\r';
+            top->at_cr = !top->in_line && span_is(rest, "\r");
             top->in_line = true;
             return bytes;
         }

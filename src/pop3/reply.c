@@ -2,7 +2,8 @@
 
 #include <errno.h>
 
-static void write_reply(struct pop3_session *s, const char *indicator, const char *format, va_list args)
+__attribute__((format(printf, 3, 0))) static void write_reply(struct pop3_session *s, const char *indicator,
+                                                              const char *format, va_list args)
 {
     struct buf *out = stream_output(s->stream);
     buf_add_text(out, indicator);

@@ -209,7 +209,8 @@ static void stop_services(struct fiber *self, struct house *house)
     channel_free(house->admin);
     auth_process_free(house->auth);
     peers_release(&house->auth_peers);
-    store_reader_free(house->reader);
+    if (house->reader)
+        store_reader_free(house->reader);
     if (house->writer)
         store_writer_stop(house->writer);
     store_writer_free(house->writer);

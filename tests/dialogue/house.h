@@ -15,7 +15,7 @@ struct store_writer;
 struct house {
     struct loop *loop;
     struct settings *settings;
-    char directory[64];
+    char directory[72];
     unsigned char grant_key[GRANT_KEY_SIZE];
     struct store_writer *writer;
     struct store_reader *reader;
