@@ -4,6 +4,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdio.h>
+#include <stdlib.h>
 
 #include <cmocka.h>
 
@@ -110,9 +111,13 @@ static const struct path_row {
 static void check_path(const struct path_row *row, enum path_kind kind)
 {
     struct arena arena;
-    struct span input = row->in;
+    /* A block of just its size, so that AddressSanitizer sees a step too far. */
+    char *copy = malloc(row->in.size + !row->in.size);
     struct mail_path path;
 
+    assert_non_null(copy);
+    memcpy(copy, row->in.data, row->in.size);
+    struct span input = span_from(copy, row->in.size);
     arena_init(&arena, 4096);
     const char *problem = mail_path_parse(&input, kind, row->how & UTF8, &arena, &path);
     if (row->problem || problem) {
@@ -132,6 +137,7 @@ static void check_path(const struct path_row *row, enum path_kind kind)
         assert_true(span_equal(path.text, span_from(row->in.data + start, row->in.size - input.size - start - 1)));
     }
     arena_release(&arena);
+    free(copy);
 }
 
 static void paths(void **state)

@@ -128,6 +128,7 @@ static const struct span variants[] = {
     SPAN("a: \xff\r\nb: c\r\n\r\nd"),
     SPAN("\xc3\xa9: a\r\n\r\n"),
     SPAN("a: b\r\n\xc3\xa9\xff\r\n"),
+    SPAN("~!x: a\r\nFrom: b\r\n\x7f: c\r\nDate: d\r\n"),
     SPAN("a:b\r\n.c:d\r\n..e:f\r\n"),
     SPAN("a: b\nReceived: c\r\nDate\r: d\r\n"),
     SPAN("0123456789: long enough to meet the limits of this test\r\nb:c\r\nd:e\r\nf:g\r\n\r\nbody body body body\r\n"),
@@ -282,7 +283,7 @@ static void nothing_is_stored_behind_a_problem(void **state)
 
     (void)state;
     memset(block, 'x', sizeof(block));
-    buf_init(&out, 1000);
+    buf_init(&out, BUF_LIMIT);
     smtp_data_init(&d, &limits);
     for (int i = 0; i < 100; i++)
         assert_int_equal(smtp_data_feed(&d, span_from(block, sizeof(block)), &consumed, &out), SMTP_DATA_MORE);
