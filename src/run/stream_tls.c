@@ -74,10 +74,12 @@ static int explain(struct stream *s, int result)
         s->ended = true;
         return -ENODATA;
     }
+    /* Before the look at the socket's error: OpenSSL answers a truncation with an alert, which fails too. */
+    if (ERR_GET_REASON(code) == SSL_R_UNEXPECTED_EOF_WHILE_READING ||
+        (kind == SSL_ERROR_SYSCALL && s->hung_up && !s->socket_error))
+        return stream_fail(s, -ENODATA, "the peer closed the connection without TLS close_notify");
     if (s->socket_error)
         return stream_fail(s, s->socket_error == EPIPE ? -EPIPE : -ECONNRESET, strerror(s->socket_error));
-    if (s->hung_up && (kind == SSL_ERROR_SYSCALL || ERR_GET_REASON(code) == SSL_R_UNEXPECTED_EOF_WHILE_READING))
-        return stream_fail(s, -ENODATA, "the peer closed the connection without TLS close_notify");
     const char *reason = ERR_reason_error_string(code);
     buf_add_text(&s->problem, "TLS: ");
     return stream_fail(s, -ECONNRESET, reason ? reason : "protocol error");
