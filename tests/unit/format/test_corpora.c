@@ -221,6 +221,10 @@ static void test_corpora(void **state)
                   "parts %zu of %zu\n",
                   tally.messages, tally.same_subjects, tally.subjects, tally.same_senders, tally.senders,
                   tally.same_parts, tally.parts);
+    assert_int_equal(tally.same_subjects, tally.subjects);
+    assert_int_equal(tally.same_senders, tally.senders);
+    /* Of broken boundaries and unclosed embedded messages each parser thinks differently. */
+    assert_true(tally.same_parts * 10 >= tally.parts * 8);
 }
 
 int main(void)

@@ -43,7 +43,9 @@ static const struct row rows[] = {
     {SPAN("=?utf-8"), SPAN("=?utf-8")},
     {SPAN("=?"), SPAN("=?")},
     {SPAN("=??q?a?="), SPAN("=??q?a?=")},
-    {SPAN("=?utf-8?q?" "?="), SPAN("")},
+    {SPAN("=?utf-8?q?"
+          "?="),
+     SPAN("")},
     {SPAN("=?utf-8?q?with space?="), SPAN("with space")},
     {SPAN("=?a?=?utf-8?q?x?="), SPAN("=?a?x")},
     {SPAN("raw \xC3\xBC and \xFC"), SPAN("raw ü and " BAD)},
