@@ -35,6 +35,7 @@ DOORS = {
     ("ctl", "store/check.h"): "store check reads a store that no server has open",
     ("ctl", "store/rebuild.h"): "store rebuild writes a new database while no server runs",
     ("ctl", "proc/supervisor.h"): "serve and sandbox start the server",
+    ("ctl", "proc/data_directory.h"): "without a server the command line makes the data directory as the server would",
 }
 INCLUDE = re.compile(r'^\s*#\s*include\s+"([^"]+)"')
 

@@ -1,0 +1,96 @@
+#!/usr/bin/env bash
+# Starts the throwaway server, shows the main job by doing it, and stays until Ctrl-C: tools/show_sandbox.sh PROGRAM [--once] [--port-base N] [--dir DIR]
+set -euo pipefail
+program=$1
+shift
+once=""
+base=10000
+options=()
+while [ $# -gt 0 ]; do
+    case $1 in
+    --once) once=yes ;;
+    --port-base)
+        base=${2:?--port-base needs a number}
+        options+=(--port-base "$2")
+        shift
+        ;;
+    --dir)
+        options+=(--dir "${2:?--dir needs a directory}")
+        shift
+        ;;
+    *)
+        echo "dev run: unknown option '$1'; there are --once, --port-base N and --dir DIR" >&2
+        exit 64
+        ;;
+    esac
+    shift
+done
+work=$(mktemp -d)
+server=""
+
+end() {
+    [ -z "$server" ] || kill -TERM "$server" 2>/dev/null || true
+    [ -z "$server" ] || wait "$server" 2>/dev/null || true
+    rm -rf "$work"
+}
+trap end EXIT
+
+heading() { printf '\n== %s\n' "$*"; }
+fail() {
+    printf 'dev run: %s\n' "$*" >&2
+    exit 1
+}
+
+mkfifo "$work/ready"
+exec 9<>"$work/ready"
+"$program" sandbox "${options[@]}" --ready-fd 9 &
+server=$!
+# Either the server says that it is ready, or it is gone.
+until read -r -t 1 -u 9 _; do
+    kill -0 "$server" 2>/dev/null || {
+        wait "$server" && status=0 || status=$?
+        server=""
+        exit "$status"
+    }
+done
+
+smtp=127.0.0.1:$((base + 25))
+subject="It works ($(date +%H:%M:%S))"
+
+heading "1. A stranger sends a letter to alice, over SMTP on port $((base + 25))"
+swaks --server "$smtp" --from stranger@elsewhere.test --to alice@example.test --tls --header "Subject: $subject" \
+    --body "Written by ./dev run, stored before the 250." --suppress-data >"$work/accepted" 2>&1 || {
+    cat "$work/accepted"
+    fail "the letter was not accepted"
+}
+grep -E '^ ?(<|~>|<~)' "$work/accepted" | tail -n 6
+
+heading "2. alice reads it, over POP3S on port $((base + 995))"
+count=$(curl -sSk --max-time 20 -u alice@example.test:sandbox "pop3s://127.0.0.1:$((base + 995))/" | wc -l)
+curl -sSk --max-time 20 -u alice@example.test:sandbox "pop3s://127.0.0.1:$((base + 995))/$count" >"$work/letter" || fail "the letter could not be read"
+cat "$work/letter"
+grep -qF "Subject: $subject" "$work/letter" || fail "this is not the letter that was sent"
+
+heading "3. A stranger tries to relay through us, and one writes to nobody"
+for to in someone@elsewhere.test nobody@example.test; do
+    if swaks --server "$smtp" --from stranger@elsewhere.test --to "$to" --quit-after RCPT >"$work/refused" 2>&1; then
+        fail "$to should have been refused"
+    fi
+    grep -E '^<(~|\*\*)? +5[0-9][0-9] ' "$work/refused" || fail "no refusal with a reason for $to: $(tail -n 3 "$work/refused")"
+done
+
+if [ -n "$once" ]; then
+    heading "All of it worked"
+    kill -TERM "$server"
+    wait "$server" && status=0 || status=$?
+    server=""
+    [ "$status" = 0 ] || fail "the server ended with status $status"
+    exit 0
+fi
+
+heading "The server stays until Ctrl-C; its log follows. A line to try:"
+echo "   swaks --server $smtp --from you@elsewhere.test --to bob@example.test"
+echo
+trap 'exit 0' INT TERM
+wait "$server" || true
+server=""
