@@ -132,8 +132,8 @@ static bool is_boundary(const struct walk *w, struct span line, struct meeting *
         line.size--;
     if (line.size == 0 || line.size > MIME_BOUNDARY_MAX + 2)
         return false;
-    bool may_be_last = line.size > 2 && memcmp(line.data + line.size - 2, "--", 2) == 0;
-    for (int last = 0; last <= may_be_last; last++) {
+    int forms = line.size > 2 && memcmp(line.data + line.size - 2, "--", 2) == 0 ? 2 : 1;
+    for (int last = 0; last < forms; last++) {
         struct span text = last ? span_head(line, line.size - 2) : line;
         uint64_t hash = hash_bytes(text);
         for (size_t i = w->depth; i-- > 0;)

@@ -382,7 +382,7 @@ static struct mime_part *get_part(struct reader *r, struct mime_part *parent, ui
 static struct mime_part *get_tree(struct reader *r, uint64_t message_size)
 {
     uint64_t missing[MIME_DEPTH_MAX];
-    struct mime_part *last[MIME_DEPTH_MAX], *root = NULL, *parent = NULL;
+    struct mime_part *last[MIME_DEPTH_MAX] = {NULL}, *root = NULL, *parent = NULL;
     size_t depth = 0;
     for (size_t parts = 0; parts < MIME_PARTS_MAX; parts++) {
         uint64_t children;
