@@ -25,7 +25,7 @@ static bool parse_server_first(struct span message, struct span *nonce, struct b
 static void make_proof(struct span password, struct span salt, unsigned iterations, struct span message,
                        unsigned char proof[SHA256_SIZE], unsigned char server_signature[SHA256_SIZE])
 {
-    unsigned char salted[SHA256_SIZE], key[SHA256_SIZE], stored[SHA256_SIZE], signature[SHA256_SIZE];
+    unsigned char salted[SHA256_SIZE] = {0}, key[SHA256_SIZE] = {0}, stored[SHA256_SIZE] = {0}, signature[SHA256_SIZE];
     struct span salted_span = span_from(salted, sizeof salted);
     digest_pbkdf2_sha256(password, salt, iterations, salted);
     digest_hmac_sha256(salted_span, span_text("Client Key"), key);
