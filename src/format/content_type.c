@@ -137,7 +137,7 @@ static struct piece piece_of(struct span name)
     if (piece.base.size == 0 || piece.base.size == name.size)
         return piece;
     piece.is_extended = rest.size == 0;
-    if (rest.size && rest.data[rest.size - 1] == '*') {
+    if (rest.size && rest.data && rest.data[rest.size - 1] == '*') {
         piece.is_extended = true;
         rest.size--;
     }
@@ -308,7 +308,7 @@ static void decode_extended(struct span value, struct buf *out)
     }
     struct buf bytes;
     buf_init(&bytes, text.size);
-    for (size_t i = 0; i < text.size; i++) {
+    for (size_t i = 0; text.data && i < text.size; i++) {
         int high = text.data[i] == '%' && i + 2 < text.size ? hex_digit(text.data[i + 1]) : -1;
         int low = high >= 0 ? hex_digit(text.data[i + 2]) : -1;
         if (low >= 0)

@@ -33,6 +33,8 @@ static void add_code_point(struct buf *out, unsigned c)
 static size_t utf8_character(struct span s)
 {
     const unsigned char *p = (const unsigned char *)s.data;
+    if (!p)
+        return 0;
     if (p[0] < 0x80)
         return 1;
     size_t n = p[0] >= 0xC2 && p[0] <= 0xDF ? 2 : (p[0] & 0xF0) == 0xE0 ? 3 : p[0] >= 0xF0 && p[0] <= 0xF4 ? 4 : 0;

@@ -17,6 +17,9 @@
 #define MAGIC 'S'
 #define VERSION 1
 
+#define ENVELOPE_LISTS 6
+#define OPTIONAL_STRINGS 5
+
 enum present {
     HAS_ID = 1,
     HAS_DESCRIPTION = 2,
@@ -102,12 +105,13 @@ static void put_addresses(struct writer *w, const struct address_list *list)
 
 static void put_envelope(struct writer *w, const struct message_envelope *e)
 {
-    const struct address_list *const lists[] = {&e->from, &e->sender, &e->reply_to, &e->to, &e->cc, &e->bcc};
+    const struct address_list *const lists[ENVELOPE_LISTS] = {&e->from, &e->sender, &e->reply_to,
+                                                              &e->to,   &e->cc,     &e->bcc};
     put_string(w, e->date);
     put_string(w, e->subject);
     put_string(w, e->message_id);
     put_string(w, e->in_reply_to);
-    for (size_t i = 0; i < sizeof lists / sizeof *lists; i++)
+    for (size_t i = 0; i < ENVELOPE_LISTS; i++)
         put_addresses(w, lists[i]);
 }
 
@@ -135,12 +139,13 @@ static void put_part(struct writer *w, const struct mime_part *part)
     put_parameters(w, part->type.parameters);
     put_string(w, part->encoding);
 
-    const struct span optional[] = {part->id, part->description, part->md5, part->location, part->language};
+    const struct span optional[OPTIONAL_STRINGS] = {part->id, part->description, part->md5, part->location,
+                                                    part->language};
     unsigned mask = part->disposition.kind.size ? HAS_DISPOSITION : 0;
-    for (unsigned i = 0; i < sizeof optional / sizeof *optional; i++)
+    for (unsigned i = 0; i < OPTIONAL_STRINGS; i++)
         mask |= optional[i].size ? 1u << i : 0;
     put_number(w->out, mask);
-    for (unsigned i = 0; i < sizeof optional / sizeof *optional; i++)
+    for (unsigned i = 0; i < OPTIONAL_STRINGS; i++)
         if (optional[i].size)
             put_string(w, optional[i]);
     if (part->disposition.kind.size) {
@@ -221,7 +226,7 @@ static uint64_t get_number(struct reader *r)
 {
     uint64_t n = 0;
     for (unsigned shift = 0; shift < 64; shift += 7) {
-        if (r->rest.size == 0)
+        if (r->rest.size == 0 || !r->rest.data)
             break;
         unsigned char byte = (unsigned char)r->rest.data[0];
         r->rest = span_skip(r->rest, 1);
@@ -301,12 +306,12 @@ static struct message_envelope *get_envelope(struct reader *r)
     struct message_envelope *e = get_memory(r, sizeof *e);
     if (!e)
         return NULL;
-    struct address_list *const lists[] = {&e->from, &e->sender, &e->reply_to, &e->to, &e->cc, &e->bcc};
+    struct address_list *const lists[ENVELOPE_LISTS] = {&e->from, &e->sender, &e->reply_to, &e->to, &e->cc, &e->bcc};
     e->date = get_string(r);
     e->subject = get_string(r);
     e->message_id = get_string(r);
     e->in_reply_to = get_string(r);
-    for (size_t i = 0; i < sizeof lists / sizeof *lists && !r->bad; i++)
+    for (size_t i = 0; i < ENVELOPE_LISTS && !r->bad; i++)
         get_addresses(r, lists[i]);
     return e;
 }
@@ -363,8 +368,9 @@ static struct mime_part *get_part(struct reader *r, struct mime_part *parent, ui
     part->type.parameters = get_parameters(r);
     part->encoding = get_string(r);
     uint64_t mask = get_number_to(r, HAS_DISPOSITION * 2 - 1);
-    struct span *const optional[] = {&part->id, &part->description, &part->md5, &part->location, &part->language};
-    for (unsigned i = 0; i < sizeof optional / sizeof *optional; i++)
+    struct span *const optional[OPTIONAL_STRINGS] = {&part->id, &part->description, &part->md5, &part->location,
+                                                     &part->language};
+    for (unsigned i = 0; i < OPTIONAL_STRINGS; i++)
         if (mask >> i & 1)
             *optional[i] = get_string(r);
     if (mask & HAS_DISPOSITION) {

@@ -2,6 +2,7 @@
 
 /* A longer string is written as a literal: clients read lines with a limit. */
 #define QUOTED_MAX 1000
+#define ENVELOPE_LISTS 6
 
 static bool is_quotable(struct span s)
 {
@@ -87,12 +88,12 @@ static void write_envelope(const struct message_envelope *e, struct buf *out)
 {
     const struct address_list *sender = e->sender.first ? &e->sender : &e->from;
     const struct address_list *reply_to = e->reply_to.first ? &e->reply_to : &e->from;
-    const struct address_list *const lists[] = {&e->from, sender, reply_to, &e->to, &e->cc, &e->bcc};
+    const struct address_list *const lists[ENVELOPE_LISTS] = {&e->from, sender, reply_to, &e->to, &e->cc, &e->bcc};
     buf_add_char(out, '(');
     write_nstring(e->date, out);
     buf_add_char(out, ' ');
     write_nstring(e->subject, out);
-    for (size_t i = 0; i < sizeof lists / sizeof *lists; i++) {
+    for (size_t i = 0; i < ENVELOPE_LISTS; i++) {
         buf_add_char(out, ' ');
         write_addresses(lists[i], out);
     }
