@@ -132,7 +132,7 @@ int stream_fill(struct fiber *self, struct stream *s, uint64_t deadline)
         if (n != -EAGAIN)
             return (int)n;
         bool wants_write = s->wants_write;
-        if (s->output.size > 0) {
+        if (s->output.size > 0 || buf_failed(&s->output)) {
             error = stream_flush(self, s, deadline);
             if (error)
                 return error;
@@ -153,7 +153,7 @@ static int take_line(struct stream *s, size_t max, struct span *line)
 {
     struct span input = stream_input(s);
     struct span fresh = span_skip(input, s->scanned);
-    const char *lf = fresh.size > 0 ? memchr(fresh.data, '\n', fresh.size) : NULL;
+    const char *lf = fresh.data ? memchr(fresh.data, '\n', fresh.size) : NULL;
     if (!lf) {
         s->scanned = input.size;
         if (s->dropping || input.size > max + 1) { /* max and a CR may still become a line */

@@ -339,6 +339,25 @@ static void lingers_for_a_bounded_time(void **state)
     pair_release(&p);
 }
 
+/* More output than the limit is an error, never a reply that is missing. */
+static void overflow_output(struct fiber *self, void *argument)
+{
+    struct pair *p = argument;
+    static char piece[300000];
+    struct span line;
+    buf_add(stream_output(p->stream), piece, sizeof piece);
+    assert_int_equal(stream_read_line(self, p->stream, 100, &line, LONG), -ENOMEM);
+    assert_int_equal(stream_flush(self, p->stream, LONG), -ENOMEM);
+}
+
+static void too_much_output_is_an_error(void **state)
+{
+    struct pair p;
+    pair_init(&p);
+    pair_run(&p, overflow_output, NULL);
+    pair_release(&p);
+}
+
 /* ---- deadlines and cancel ---- */
 
 static void line_times_out(struct fiber *self, void *argument)
@@ -465,6 +484,7 @@ int main(void)
         cmocka_unit_test(peer_closes_in_the_middle),
         cmocka_unit_test(half_closed_peer_gets_its_reply),
         cmocka_unit_test(lingers_for_a_bounded_time),
+        cmocka_unit_test(too_much_output_is_an_error),
         cmocka_unit_test(deadline_is_for_the_whole_line),
         cmocka_unit_test(deadline_holds_in_a_flood),
         cmocka_unit_test(write_times_out_on_a_reader_that_sleeps),

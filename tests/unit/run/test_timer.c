@@ -5,6 +5,7 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdlib.h>
+#include <sys/mman.h>
 
 #include <cmocka.h>
 
@@ -178,6 +179,58 @@ static void the_loop_never_sleeps_for_real_under_a_fake_clock(void **state)
     loop_remove_hook(&hook);
 }
 
+/* ---- idle stacks ---- */
+
+static struct condition idle;
+static char *deep_page;
+
+static __attribute__((noinline)) int dig(int depth)
+{
+    volatile char frame[1024];
+    frame[0] = (char)depth;
+    if (depth > 0)
+        return dig(depth - 1) + frame[0];
+    deep_page = (char *)((uintptr_t)frame & ~(uintptr_t)4095);
+    return frame[0];
+}
+
+static void dig_and_wait(struct fiber *self, void *argument)
+{
+    int sum = dig(40);
+    assert_int_equal(condition_wait(self, &idle, CLOCK_NEVER), 0);
+    assert_int_equal(dig(40), sum);
+}
+
+static bool is_resident(char *page)
+{
+    unsigned char in_memory;
+    assert_int_equal(mincore(page, 4096, &in_memory), 0);
+    return in_memory & 1;
+}
+
+static void watch_memory(struct fiber *self, void *argument)
+{
+    assert_int_equal(fiber_yield(self), 0);
+    assert_true(is_resident(deep_page));
+    for (int seconds = 0; seconds < 3; seconds++) {
+        clock_fake_advance(NANOSECONDS);
+        assert_int_equal(fiber_yield(self), 0);
+    }
+    assert_false(is_resident(deep_page));
+    condition_wake_all(&idle);
+    while (loop_fiber_count(loop) > 1)
+        assert_int_equal(fiber_yield(self), 0);
+    loop_stop(loop);
+}
+
+static void an_idle_fiber_gives_its_stack_back(void **state)
+{
+    condition_init(&idle);
+    assert_non_null(fiber_start(loop, "idle", dig_and_wait, NULL));
+    assert_non_null(fiber_start(loop, "watch", watch_memory, NULL));
+    assert_int_equal(loop_run(loop), 0);
+}
+
 static int set_up(void **state)
 {
     loop = loop_new();
@@ -200,6 +253,7 @@ int main(void)
         T(a_self_starting_timer_does_not_hold_the_loop),
         T(an_hour_passes_at_once),
         T(the_loop_never_sleeps_for_real_under_a_fake_clock),
+        T(an_idle_fiber_gives_its_stack_back),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
