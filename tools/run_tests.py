@@ -122,7 +122,7 @@ def main():
     began = time.monotonic()
     compile_all(BUILD / "test")
     compile_all(BUILD / "plain", "src/ostiary")
-    compile_all(BUILD / "fuzz", "fuzz/all")
+    compile_all(BUILD / "fuzz", "fuzz_all")
     say(f"built in {time.monotonic() - began:.0f} s")
     tally = Tally()
     run_meson(tally, only)
