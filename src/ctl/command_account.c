@@ -103,7 +103,7 @@ static int send_with_password(struct account_work *w)
     struct buf password;
     struct credential_set set = {.count = 0};
     StoreWrite__StoredCredential stored[CREDENTIALS_MAX], *list[CREDENTIALS_MAX];
-    password_init(&password);
+    password_input_init(&password);
     int status = password_input(ctl, &password);
     if (status == EX_OK && credentials_make(w->work.settings, buf_span(&password), &set, &ctl->problem) != 0)
         status = EX_DATAERR;
@@ -129,7 +129,7 @@ static int send_with_password(struct account_work *w)
         json_end_object(&json);
     }
     credentials_release(&set);
-    password_wipe(&password);
+    password_input_release(&password);
     return status;
 }
 

@@ -14,21 +14,21 @@ static const char alphabet[] = "abcdefghjkmnpqrstuvwxyz23456789A";
 /* Ctrl-C as a byte: while the echo is off the terminal sends no signals, so that it is always put right again. */
 #define INTERRUPT 3
 
-void password_init(struct buf *password)
+void password_input_init(struct buf *password)
 {
     buf_init(password, 2 * PASSWORD_INPUT_MAX);
     /* All of it at once: a buf that grows leaves copies behind. Where this fails, every later append does too. */
     (void)buf_reserve(password, password->limit);
 }
 
-void password_wipe(struct buf *password)
+void password_input_release(struct buf *password)
 {
     if (password->data)
         explicit_bzero(password->data, password->room);
     buf_release(password);
 }
 
-int password_generate(struct buf *password)
+int password_input_generate(struct buf *password)
 {
     unsigned char random[GENERATED_LETTERS];
     if (getrandom(random, sizeof random, 0) != sizeof random)
@@ -86,14 +86,14 @@ static int ask_twice(struct ctl *ctl, struct buf *password)
         return ctl_fail(ctl, EX_USAGE,
                         "there is no terminal to ask for a password; use --password-stdin or --password-generate");
     struct buf again;
-    password_init(&again);
+    password_input_init(&again);
     int status = EX_OK;
     if (!ask(terminal, "password", password) || !ask(terminal, "once more", &again))
         status = ctl_fail(ctl, EX_DATAERR, "no password was read");
     else if (!span_equal_secret(buf_span(password), buf_span(&again)))
         status = ctl_fail(ctl, EX_DATAERR, "the two passwords differ");
     close(terminal);
-    password_wipe(&again);
+    password_input_release(&again);
     return status;
 }
 
@@ -103,7 +103,8 @@ int password_input(struct ctl *ctl, struct buf *password)
     if (from_stdin && generate)
         return ctl_fail(ctl, EX_USAGE, "--password-stdin and --password-generate exclude one another");
     if (generate)
-        return password_generate(password) == 0 ? EX_OK : ctl_fail(ctl, EX_OSERR, "the system gives no random numbers");
+        return password_input_generate(password) == 0 ? EX_OK
+                                                      : ctl_fail(ctl, EX_OSERR, "the system gives no random numbers");
     if (!from_stdin)
         return ask_twice(ctl, password);
     if (!read_line(STDIN_FILENO, password) || password->size == 0)

@@ -8,14 +8,14 @@
 #define PASSWORD_INPUT_MAX 512
 
 /* For a password: its memory is taken at once, so that wiping it leaves no copy. */
-void password_init(struct buf *password);
-/* By the options password-stdin and password-generate of the command. Appends to `password` (of password_init; the
- * caller wipes it). 0 or an exit status with the sentence. */
+void password_input_init(struct buf *password);
+/* By the options password-stdin and password-generate of the command. Appends to `password` (of password_input_init;
+ * the caller wipes it). 0 or an exit status with the sentence. */
 MUST_USE int password_input(struct ctl *ctl, struct buf *password);
 /* Wipes, then releases. */
-void password_wipe(struct buf *password);
+void password_input_release(struct buf *password);
 /* Appends a random one of 100 bits, in letters and digits that can't be mistaken for one another. 0 or -EIO. */
-MUST_USE int password_generate(struct buf *password);
+MUST_USE int password_input_generate(struct buf *password);
 /* Asks a question on the terminal and reads a line with the word yes. False also when there is no terminal. */
 bool terminal_confirm(const char *question);
 

@@ -77,6 +77,17 @@ static int become(const char *name, uid_t uid, gid_t gid, struct buf *problem)
     return EX_NOPERM;
 }
 
+/* A private directory above may keep the user from what is theirs: the server gets in by a chroot that it enters as
+ * root. */
+static bool can_enter(const char *path, uid_t uid, gid_t gid)
+{
+    bool can = setegid(gid) == 0 && seteuid(uid) == 0 && faccessat(AT_FDCWD, path, R_OK | W_OK | X_OK, AT_EACCESS) == 0;
+    /* Whoever can't come back from this must not go on as somebody else. */
+    if (seteuid(0) != 0 || setegid(0) != 0)
+        abort();
+    return can;
+}
+
 int store_client_enter(const struct settings *settings, struct buf *problem)
 {
     uid_t uid = 0;
@@ -85,7 +96,7 @@ int store_client_enter(const struct settings *settings, struct buf *problem)
         return EX_CONFIG;
     if (data_directory_prepare(settings->data_directory, uid, gid, problem) != 0)
         return EX_CANTCREAT;
-    return uid ? become(settings->user, uid, gid, problem) : EX_OK;
+    return uid && can_enter(settings->data_directory, uid, gid) ? become(settings->user, uid, gid, problem) : EX_OK;
 }
 
 struct writer_child {
@@ -148,8 +159,11 @@ static _Noreturn void run_child(struct settings *settings, int fd, int status_fd
         told = write(status_fd, child.problem.data, child.problem.size) == (ssize_t)child.problem.size;
     if (status == EX_OK && told && loop_run(child.loop) != 0)
         status = EX_OSERR;
-    store_writer_free(child.writer);
     log_flush();
+    /* After a failed sync nothing more is to be written, not even on the way out. */
+    if (child.writer && store_writer_is_broken(child.writer))
+        _exit(EX_IOERR);
+    store_writer_free(child.writer);
     _exit(told ? status : EX_IOERR);
 }
 
@@ -227,8 +241,9 @@ static int connect_client(struct store_client *client)
     }
     int error = -client->fd;
     if (error == EACCES || error == EPERM)
-        return ctl_fail(work->ctl, EX_NOPERM, "%s can't be entered: %s; try it as root or as the user %s",
-                        work->settings->data_directory, strerror(error), work->settings->user);
+        return ctl_fail(work->ctl, access(work->settings->data_directory, X_OK) == 0 ? EX_NOPERM : EX_CANTCREAT,
+                        "%s can't be entered: %s; try it as root or as the user %s", work->settings->data_directory,
+                        strerror(error), work->settings->user);
     return ctl_fail(work->ctl, EX_UNAVAILABLE, "the server's control socket can't be reached: %s", strerror(error));
 }
 

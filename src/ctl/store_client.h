@@ -29,8 +29,9 @@ MUST_USE int store_client_call(struct fiber *self, struct store_client *client, 
 MUST_USE int store_client_change(struct fiber *self, struct store_client *client, const ProtobufCMessage *request,
                                  uint64_t *id);
 
-/* As root: makes the data directory where it is missing and becomes its user for good, so that no file in it ends up
- * root's. 0 or an exit status with the sentence. */
+/* Makes the data directory where it is missing. As root becomes its user for good, so that no file in it ends up
+ * root's; where that user can't come through to it, stays root: the server gives such files to the user when it starts.
+ * 0 or an exit status with the sentence. */
 MUST_USE int store_client_enter(const struct settings *settings, struct buf *problem);
 
 #endif
