@@ -1,0 +1,248 @@
+#include "store/reader.h"
+
+#include "base/clock.h"
+#include "ipc/services.h"
+#include "store/attachments.h"
+#include "store/directory.h"
+#include "store/view.h"
+
+#include "store_read.pb-c.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+#define CALL_MEMORY (16u << 20)
+#define FETCH_UIDS_MAX 1024
+
+struct store_reader {
+    struct settings *settings;
+    struct attachments attachments;
+    struct view view;
+    struct directory directory;
+    struct arena arena; /* of one call */
+    struct buf out;     /* attachment of one reply */
+    unsigned char grant_key[GRANT_KEY_SIZE];
+    bool stopped;
+};
+
+static struct span bytes(const ProtobufCBinaryData *b)
+{
+    return span_from(b->data, b->len);
+}
+
+static ProtobufCBinaryData binary(struct span s)
+{
+    return (ProtobufCBinaryData){.len = s.size, .data = (uint8_t *)(uintptr_t)s.data};
+}
+
+/* The account of the grant, if the mailbox is its own. */
+static int mailbox_of_grant(struct store_reader *r, const ProtobufCBinaryData *grant, uint64_t mailbox_id)
+{
+    uint64_t account = grant_check(r->grant_key, bytes(grant), clock_wall() / NANOSECONDS), owner;
+    uint32_t uidvalidity;
+    if (account == 0)
+        return -EACCES;
+    int rc = view_mailbox_owner(&r->view, mailbox_id, &owner, &uidvalidity);
+    return rc < 0 ? rc : rc == 0 || owner != account ? -EACCES : 0;
+}
+
+static int serve_resolve(struct store_reader *r, struct call *call)
+{
+    static const StoreRead__Route routes[] = {
+        [ROUTED_LOCAL] = STORE_READ__ROUTE__ROUTE_LOCAL,
+        [ROUTED_NO_USER] = STORE_READ__ROUTE__ROUTE_NO_USER,
+        [ROUTED_NOT_OURS] = STORE_READ__ROUTE__ROUTE_NOT_OURS,
+        [ROUTED_OVER_QUOTA] = STORE_READ__ROUTE__ROUTE_OVER_QUOTA,
+        [ROUTED_DISABLED] = STORE_READ__ROUTE__ROUTE_DISABLED,
+    };
+    const StoreRead__ResolveRequest *q = (const StoreRead__ResolveRequest *)call->request;
+    struct routing routing;
+    int rc = directory_resolve(&r->directory, bytes(&q->local_part), bytes(&q->domain), &r->arena, &routing);
+    if (rc != 0)
+        return rc;
+    StoreRead__ResolveReply reply = STORE_READ__RESOLVE_REPLY__INIT;
+    StoreRead__Target *targets = arena_array(&r->arena, routing.count + 1, sizeof(*targets));
+    reply.targets = arena_array(&r->arena, routing.count + 1, sizeof(*reply.targets));
+    if (!targets || !reply.targets)
+        return -ENOMEM;
+    reply.route = routes[routing.route];
+    reply.n_targets = routing.count;
+    for (size_t i = 0; i < routing.count; i++) {
+        store_read__target__init(&targets[i]);
+        targets[i].account_id = routing.targets[i].account_id;
+        targets[i].mailbox_id = routing.targets[i].mailbox_id;
+        targets[i].quota_left = routing.targets[i].quota_left;
+        reply.targets[i] = &targets[i];
+    }
+    call_reply(call, &reply.base, (struct span){NULL, 0}, -1);
+    return 0;
+}
+
+static int serve_credentials(struct store_reader *r, struct call *call)
+{
+    const StoreRead__CredentialsRequest *q = (const StoreRead__CredentialsRequest *)call->request;
+    StoreRead__CredentialsReply reply = STORE_READ__CREDENTIALS_REPLY__INIT;
+    struct login login;
+    int rc = directory_login(&r->directory, bytes(&q->login), &r->arena, &login);
+    if (rc < 0)
+        return rc;
+    StoreRead__Credential *credentials = arena_array(&r->arena, login.count + 1, sizeof(*credentials));
+    reply.credentials = arena_array(&r->arena, login.count + 1, sizeof(*reply.credentials));
+    if (!credentials || !reply.credentials)
+        return -ENOMEM;
+    reply.found = rc > 0;
+    reply.account_id = login.account_id;
+    reply.address = binary(login.address);
+    reply.enabled = login.enabled;
+    reply.version = login.version;
+    reply.n_credentials = login.count;
+    for (size_t i = 0; i < login.count; i++) {
+        store_read__credential__init(&credentials[i]);
+        credentials[i].kind = arena_text(&r->arena, login.credentials[i].kind);
+        credentials[i].value = binary(login.credentials[i].value);
+        reply.credentials[i] = &credentials[i];
+        if (!credentials[i].kind)
+            return -ENOMEM;
+    }
+    call_reply(call, &reply.base, (struct span){NULL, 0}, -1);
+    return 0;
+}
+
+static int serve_may_send(struct store_reader *r, struct call *call)
+{
+    const StoreRead__MaySendRequest *q = (const StoreRead__MaySendRequest *)call->request;
+    StoreRead__MaySendReply reply = STORE_READ__MAY_SEND_REPLY__INIT;
+    uint64_t account = grant_check(r->grant_key, bytes(&q->grant), clock_wall() / NANOSECONDS);
+    if (account == 0)
+        return -EACCES;
+    int rc = directory_may_send(&r->directory, account, bytes(&q->local_part), bytes(&q->domain), &r->arena);
+    if (rc < 0)
+        return rc;
+    reply.allowed = rc > 0;
+    call_reply(call, &reply.base, (struct span){NULL, 0}, -1);
+    return 0;
+}
+
+static int inbox_of(struct store_reader *r, uint64_t account, StoreRead__MaildropReply *reply)
+{
+    struct statement *st = database_query(
+        r->view.db, "SELECT id, uidvalidity FROM mailbox WHERE account_id = $1 AND name = 'INBOX'", "u", account);
+    int rc = database_step(st);
+    if (rc > 0) {
+        reply->mailbox_id = database_u64(st, 0);
+        reply->uidvalidity = (uint32_t)database_u64(st, 1);
+    }
+    database_end(st);
+    return rc > 0 ? 0 : rc < 0 ? rc : -ENOENT;
+}
+
+static int serve_maildrop(struct store_reader *r, struct call *call)
+{
+    const StoreRead__MaildropRequest *q = (const StoreRead__MaildropRequest *)call->request;
+    StoreRead__MaildropReply reply = STORE_READ__MAILDROP_REPLY__INIT;
+    uint64_t account = grant_check(r->grant_key, bytes(&q->grant), clock_wall() / NANOSECONDS);
+    if (account == 0)
+        return -EACCES;
+    int rc = inbox_of(r, account, &reply);
+    if (rc == 0)
+        rc = view_maildrop(&r->view, reply.mailbox_id, q->from_uid, &r->out, &reply.count, &reply.next_uid);
+    if (rc == 0)
+        call_reply(call, &reply.base, buf_span(&r->out), -1);
+    return rc;
+}
+
+static int reply_pieces(struct store_reader *r, struct call *call, const struct piece *pieces, size_t count)
+{
+    StoreRead__FetchReply reply = STORE_READ__FETCH_REPLY__INIT;
+    StoreRead__Piece *list = arena_array(&r->arena, count + 1, sizeof(*list));
+    reply.pieces = arena_array(&r->arena, count + 1, sizeof(*reply.pieces));
+    if (!list || !reply.pieces)
+        return -ENOMEM;
+    reply.n_pieces = count;
+    for (size_t i = 0; i < count; i++) {
+        store_read__piece__init(&list[i]);
+        list[i].uid = pieces[i].uid;
+        list[i].offset = pieces[i].offset;
+        list[i].size = pieces[i].gone ? 0 : pieces[i].size;
+        list[i].total = pieces[i].total;
+        list[i].gone = pieces[i].gone;
+        reply.pieces[i] = &list[i];
+    }
+    call_reply(call, &reply.base, buf_span(&r->out), -1);
+    return 0;
+}
+
+static int serve_fetch(struct store_reader *r, struct call *call)
+{
+    const StoreRead__FetchRequest *q = (const StoreRead__FetchRequest *)call->request;
+    int rc = mailbox_of_grant(r, &q->grant, q->mailbox_id);
+    if (rc != 0)
+        return rc;
+    size_t count = q->n_uids < FETCH_UIDS_MAX ? q->n_uids : FETCH_UIDS_MAX;
+    struct piece *pieces = arena_array(&r->arena, count + 1, sizeof(*pieces));
+    if (!pieces)
+        return -ENOMEM;
+    rc = view_fetch(&r->view, q->mailbox_id, q->uids, q->n_uids, q->offset, q->max_bytes, pieces, &count, &r->out);
+    return rc ? rc : reply_pieces(r, call, pieces, count);
+}
+
+static void called(void *context, struct call *call)
+{
+    static int (*const methods[])(struct store_reader *, struct call *) = {
+        [STORE_READ_RESOLVE] = serve_resolve,   [STORE_READ_CREDENTIALS] = serve_credentials,
+        [STORE_READ_MAY_SEND] = serve_may_send, [STORE_READ_MAILDROP] = serve_maildrop,
+        [STORE_READ_FETCH] = serve_fetch,
+    };
+    struct store_reader *r = context;
+    arena_reset(&r->arena);
+    buf_reset(&r->out);
+    int rc = r->stopped ? -ESHUTDOWN : methods[call->method](r, call);
+    if (rc != 0)
+        call_fail(call, rc);
+}
+
+struct store_reader *store_reader_new(struct loop *loop, struct settings *settings,
+                                      const unsigned char grant_key[GRANT_KEY_SIZE], struct buf *problem)
+{
+    struct store_reader *r = calloc(1, sizeof(*r));
+    if (!r) {
+        buf_add_text(problem, "There is no memory to open the store.");
+        return NULL;
+    }
+    if (view_open(&r->view, settings->data_directory, problem) != 0) {
+        free(r);
+        return NULL;
+    }
+    r->settings = settings_ref(settings);
+    r->directory = (struct directory){.db = r->view.db,
+                                      .detail_separator = span_text(settings->smtp.detail_separator),
+                                      .default_domain = span_text(settings->auth.default_domain)};
+    memcpy(r->grant_key, grant_key, GRANT_KEY_SIZE);
+    arena_init(&r->arena, CALL_MEMORY);
+    buf_init(&r->out, CHANNEL_ATTACHMENT_MAX);
+    attachments_init(&r->attachments, loop, &store_read_service, called, r);
+    return r;
+}
+
+int store_reader_attach(struct store_reader *r, int fd, enum role peer)
+{
+    return attachments_add(&r->attachments, fd, peer);
+}
+
+void store_reader_stop(struct store_reader *r)
+{
+    r->stopped = true;
+}
+
+void store_reader_free(struct store_reader *r)
+{
+    if (!r)
+        return;
+    attachments_release(&r->attachments);
+    view_release(&r->view);
+    arena_release(&r->arena);
+    buf_release(&r->out);
+    settings_unref(r->settings);
+    explicit_bzero(r->grant_key, sizeof(r->grant_key));
+    free(r);
+}

@@ -1,0 +1,327 @@
+#include "store/writer_internal.h"
+
+#include "base/clock.h"
+#include "ipc/services.h"
+#include "store/change.h"
+#include "store/list.h"
+#include "store/schema.h"
+
+#include "store_write.pb-c.h"
+
+#include <errno.h>
+#include <unistd.h>
+
+#define EXPUNGE_UIDS_MAX 1000000
+
+static struct span bytes(const ProtobufCBinaryData *b)
+{
+    return span_from(b->data, b->len);
+}
+
+static ProtobufCBinaryData binary(struct span s)
+{
+    return (ProtobufCBinaryData){.len = s.size, .data = (uint8_t *)(uintptr_t)s.data};
+}
+
+/* ---- Deliver ---- */
+
+static void take_envelope(const StoreWrite__DeliverRequest *q, struct message_facts *f)
+{
+    *f = (struct message_facts){.received_at = q->received_at,
+                                .sender_account_id = q->sender_account_id,
+                                .ret = q->ret,
+                                .smtputf8 = q->smtputf8,
+                                .eight_bit = q->eight_bit,
+                                .reverse_path = bytes(&q->reverse_path),
+                                .peer_address = bytes(&q->peer_address),
+                                .helo = bytes(&q->helo),
+                                .protocol = span_text(q->protocol),
+                                .session = bytes(&q->session),
+                                .envid = bytes(&q->envid),
+                                .summary = bytes(&q->summary)};
+}
+
+static int reply_delivered(struct store_writer *w, struct pending *p, const struct delivery *d, uint64_t message_id)
+{
+    static const StoreWrite__Outcome outcomes[] = {
+        [DELIVERY_STORED] = STORE_WRITE__OUTCOME__OUTCOME_STORED,
+        [DELIVERY_OVER_QUOTA] = STORE_WRITE__OUTCOME__OUTCOME_OVER_QUOTA,
+        [DELIVERY_GONE] = STORE_WRITE__OUTCOME__OUTCOME_GONE,
+    };
+    StoreWrite__DeliverReply *reply = arena_alloc(&w->arena, sizeof(*reply));
+    StoreWrite__Outcome *list = arena_array(&w->arena, d->recipient_count + 1, sizeof(*list));
+    /* Without memory for the answer the message must not stand, since its sender will be told that it does not. */
+    if (!reply || !list)
+        return store_fail(w->store, -ENOMEM);
+    store_write__deliver_reply__init(reply);
+    reply->message_id = message_id;
+    reply->n_outcomes = d->recipient_count;
+    reply->outcomes = list;
+    for (size_t i = 0; i < d->recipient_count; i++)
+        list[i] = outcomes[d->recipients[i].outcome];
+    p->reply = &reply->base;
+    return 0;
+}
+
+static int perform_deliver(struct store_writer *w, struct pending *p)
+{
+    const StoreWrite__DeliverRequest *q = (const StoreWrite__DeliverRequest *)p->call->request;
+    struct delivery d = {.recipient_count = q->n_recipients, .body = p->call->attachment, .body_fd = p->call->fd};
+    if (q->n_recipients == 0 || q->n_recipients > STORE_RECIPIENTS_MAX)
+        return -EINVAL;
+    d.recipients = arena_array(&w->arena, q->n_recipients, sizeof(*d.recipients));
+    if (!d.recipients)
+        return -ENOMEM;
+    take_envelope(q, &d.facts);
+    for (size_t i = 0; i < q->n_recipients; i++) {
+        const StoreWrite__Recipient *r = q->recipients[i];
+        d.recipients[i] = (struct delivery_recipient){.account_id = r->account_id,
+                                                      .mailbox_id = r->mailbox_id,
+                                                      .address = bytes(&r->address),
+                                                      .orcpt = bytes(&r->orcpt),
+                                                      .notify = r->notify};
+    }
+    uint64_t message_id;
+    int rc = store_deliver(w->store, &d, &message_id);
+    return rc ? rc : reply_delivered(w, p, &d, message_id);
+}
+
+/* ---- Expunge ---- */
+
+static int perform_expunge(struct store_writer *w, struct pending *p)
+{
+    const StoreWrite__ExpungeRequest *q = (const StoreWrite__ExpungeRequest *)p->call->request;
+    uint64_t account = grant_check(w->grant_key, bytes(&q->grant), clock_wall() / NANOSECONDS);
+    StoreWrite__ExpungeReply *reply = arena_alloc(&w->arena, sizeof(*reply));
+    if (account == 0 || q->n_uids > EXPUNGE_UIDS_MAX)
+        return account ? -EINVAL : -EACCES;
+    if (!reply)
+        return -ENOMEM;
+    store_write__expunge_reply__init(reply);
+    p->reply = &reply->base;
+    int rc = store_expunge(w->store, account, q->mailbox_id, q->uids, q->n_uids, &reply->expunged);
+    w->compact_wanted |= rc == 0 && reply->expunged > 0;
+    return rc == -ENOENT ? -EACCES : rc;
+}
+
+/* ---- Change ---- */
+
+static int take_change(struct store_writer *w, const StoreWrite__ChangeRequest *q, struct change *c)
+{
+    static const enum change_kind kinds[] = {
+        [STORE_WRITE__CHANGE__DOMAIN_ADD] = CHANGE_DOMAIN_ADD,
+        [STORE_WRITE__CHANGE__DOMAIN_REMOVE] = CHANGE_DOMAIN_REMOVE,
+        [STORE_WRITE__CHANGE__ACCOUNT_ADD] = CHANGE_ACCOUNT_ADD,
+        [STORE_WRITE__CHANGE__ACCOUNT_REMOVE] = CHANGE_ACCOUNT_REMOVE,
+        [STORE_WRITE__CHANGE__ACCOUNT_SET] = CHANGE_ACCOUNT_SET,
+        [STORE_WRITE__CHANGE__ACCOUNT_CREDENTIALS] = CHANGE_ACCOUNT_CREDENTIALS,
+        [STORE_WRITE__CHANGE__ALIAS_PUT] = CHANGE_ALIAS_PUT,
+        [STORE_WRITE__CHANGE__ALIAS_REMOVE] = CHANGE_ALIAS_REMOVE,
+    };
+    *c = (struct change){.set_name = q->set_name, .set_enabled = q->set_enabled, .set_quota = q->set_quota};
+    if ((unsigned)q->change < sizeof(kinds) / sizeof(kinds[0]))
+        c->kind = kinds[q->change];
+    if (q->domain)
+        c->subject = bytes(&q->domain->name);
+    if (q->alias) {
+        c->subject = bytes(&q->alias->address);
+        c->target_count = q->alias->n_targets;
+    }
+    if (q->account) {
+        c->subject = bytes(&q->account->address);
+        c->name = bytes(&q->account->name);
+        c->quota = q->account->quota;
+        c->enabled = q->account->enabled;
+    }
+    struct span *targets = arena_array(&w->arena, c->target_count + 1, sizeof(*targets));
+    struct credential_facts *credentials = arena_array(&w->arena, q->n_credentials + 1, sizeof(*credentials));
+    if (!targets || !credentials)
+        return -ENOMEM;
+    for (size_t i = 0; i < c->target_count; i++)
+        targets[i] = bytes(&q->alias->targets[i]);
+    for (size_t i = 0; i < q->n_credentials; i++)
+        credentials[i] =
+            (struct credential_facts){span_text(q->credentials[i]->kind), bytes(&q->credentials[i]->value)};
+    c->targets = targets;
+    c->credentials = credentials;
+    c->credential_count = q->n_credentials;
+    return 0;
+}
+
+static int perform_change(struct store_writer *w, struct pending *p)
+{
+    const StoreWrite__ChangeRequest *q = (const StoreWrite__ChangeRequest *)p->call->request;
+    struct change change;
+    StoreWrite__ChangeReply *reply = arena_alloc(&w->arena, sizeof(*reply));
+    int rc = reply ? take_change(w, q, &change) : -ENOMEM;
+    if (rc != 0)
+        return rc;
+    store_write__change_reply__init(reply);
+    p->reply = &reply->base;
+    rc = store_change(w->store, &change, &reply->id, &p->problem);
+    buf_add_char(&p->problem, '\0');
+    if (rc == 0 && buf_failed(&p->problem))
+        return store_fail(w->store, -ENOMEM);
+    reply->problem = p->problem.data;
+    w->compact_wanted |= change.kind == CHANGE_ACCOUNT_REMOVE;
+    return rc;
+}
+
+void writer_perform(struct store_writer *w, struct pending *p)
+{
+    switch (p->call->method) {
+    case STORE_WRITE_DELIVER:
+        p->error = perform_deliver(w, p);
+        break;
+    case STORE_WRITE_EXPUNGE:
+        p->error = perform_expunge(w, p);
+        break;
+    default:
+        p->error = perform_change(w, p);
+    }
+}
+
+/* ---- What changes nothing ---- */
+
+static int answer_spool(struct store_writer *w, struct call *call)
+{
+    const StoreWrite__SpoolRequest *q = (const StoreWrite__SpoolRequest *)call->request;
+    if (q->expected_size > w->store->message_max)
+        return -EMSGSIZE;
+    int fd = store_spool(w->store);
+    if (fd < 0)
+        return fd;
+    StoreWrite__SpoolReply reply = STORE_WRITE__SPOOL_REPLY__INIT;
+    call_reply(call, &reply.base, (struct span){NULL, 0}, fd);
+    close(fd);
+    return 0;
+}
+
+static int fill_domains(struct store_writer *w, const StoreWrite__ListRequest *q, StoreWrite__ListReply *reply)
+{
+    struct listed_domain *items;
+    bool more;
+    int rc =
+        list_domains(w->store->db, bytes(&q->after), bytes(&q->match), &w->arena, &items, &reply->n_domains, &more);
+    StoreWrite__Domain *rows = arena_array(&w->arena, LIST_PAGE, sizeof(*rows));
+    reply->domains = arena_array(&w->arena, LIST_PAGE, sizeof(*reply->domains));
+    if (rc != 0 || !rows || !reply->domains)
+        return rc ? rc : -ENOMEM;
+    for (size_t i = 0; i < reply->n_domains; i++) {
+        store_write__domain__init(&rows[i]);
+        rows[i].id = items[i].id;
+        rows[i].name = binary(items[i].name);
+        rows[i].accounts = items[i].accounts;
+        reply->domains[i] = &rows[i];
+    }
+    reply->more = more;
+    return 0;
+}
+
+static int fill_accounts(struct store_writer *w, const StoreWrite__ListRequest *q, StoreWrite__ListReply *reply)
+{
+    struct listed_account *items;
+    bool more;
+    int rc =
+        list_accounts(w->store->db, bytes(&q->after), bytes(&q->match), &w->arena, &items, &reply->n_accounts, &more);
+    StoreWrite__Account *rows = arena_array(&w->arena, LIST_PAGE, sizeof(*rows));
+    reply->accounts = arena_array(&w->arena, LIST_PAGE, sizeof(*reply->accounts));
+    if (rc != 0 || !rows || !reply->accounts)
+        return rc ? rc : -ENOMEM;
+    for (size_t i = 0; i < reply->n_accounts; i++) {
+        store_write__account__init(&rows[i]);
+        rows[i].id = items[i].id;
+        rows[i].address = binary(items[i].address);
+        rows[i].name = binary(items[i].name);
+        rows[i].enabled = items[i].enabled;
+        rows[i].quota = items[i].quota;
+        rows[i].used = items[i].used;
+        rows[i].messages = items[i].messages;
+        rows[i].created_at = items[i].created_at;
+        reply->accounts[i] = &rows[i];
+    }
+    reply->more = more;
+    return 0;
+}
+
+static int fill_aliases(struct store_writer *w, const StoreWrite__ListRequest *q, StoreWrite__ListReply *reply)
+{
+    struct listed_alias *items;
+    bool more;
+    int rc =
+        list_aliases(w->store->db, bytes(&q->after), bytes(&q->match), &w->arena, &items, &reply->n_aliases, &more);
+    StoreWrite__Alias *rows = arena_array(&w->arena, LIST_PAGE, sizeof(*rows));
+    reply->aliases = arena_array(&w->arena, LIST_PAGE, sizeof(*reply->aliases));
+    if (rc != 0 || !rows || !reply->aliases)
+        return rc ? rc : -ENOMEM;
+    for (size_t i = 0; i < reply->n_aliases; i++) {
+        store_write__alias__init(&rows[i]);
+        rows[i].address = binary(items[i].address);
+        rows[i].n_targets = items[i].target_count;
+        rows[i].targets = arena_array(&w->arena, items[i].target_count + 1, sizeof(*rows[i].targets));
+        if (!rows[i].targets)
+            return -ENOMEM;
+        for (size_t n = 0; n < items[i].target_count; n++)
+            rows[i].targets[n] = binary(items[i].targets[n]);
+        reply->aliases[i] = &rows[i];
+    }
+    reply->more = more;
+    return 0;
+}
+
+static int answer_list(struct store_writer *w, struct call *call)
+{
+    const StoreWrite__ListRequest *q = (const StoreWrite__ListRequest *)call->request;
+    StoreWrite__ListReply reply = STORE_WRITE__LIST_REPLY__INIT;
+    int rc = -EINVAL;
+    arena_reset(&w->arena);
+    if (q->kind == STORE_WRITE__LIST_KIND__LIST_DOMAINS)
+        rc = fill_domains(w, q, &reply);
+    else if (q->kind == STORE_WRITE__LIST_KIND__LIST_ACCOUNTS)
+        rc = fill_accounts(w, q, &reply);
+    else if (q->kind == STORE_WRITE__LIST_KIND__LIST_ALIASES)
+        rc = fill_aliases(w, q, &reply);
+    if (rc == 0)
+        call_reply(call, &reply.base, (struct span){NULL, 0}, -1);
+    return rc;
+}
+
+static int answer_status(struct store_writer *w, struct call *call)
+{
+    StoreWrite__StatusReply reply = STORE_WRITE__STATUS_REPLY__INIT;
+    struct statement *st =
+        database_query(w->store->db,
+                       "SELECT (SELECT COALESCE(SUM(messages), 0) FROM mailbox), (SELECT COUNT(*) FROM account),"
+                       " COUNT(*), COALESCE(SUM(end_position), 0), COALESCE(SUM(dead_bytes), 0) FROM volume",
+                       "");
+    int rc = database_step(st);
+    if (rc > 0) {
+        reply.messages = database_u64(st, 0);
+        reply.accounts = database_u64(st, 1);
+        reply.volumes = database_u64(st, 2);
+        reply.volume_bytes = database_u64(st, 3);
+        reply.dead_bytes = database_u64(st, 4);
+    }
+    database_end(st);
+    if (rc <= 0)
+        return rc ? rc : -EIO;
+    reply.syncs = w->store->volumes.syncs;
+    reply.batches = w->store->counts.batches;
+    reply.delivered = w->store->counts.delivered;
+    reply.schema_version = SCHEMA_VERSION;
+    call_reply(call, &reply.base, (struct span){NULL, 0}, -1);
+    return 0;
+}
+
+void writer_answer(struct store_writer *w, struct call *call)
+{
+    int rc = -EINVAL;
+    if (call->method == STORE_WRITE_SPOOL)
+        rc = answer_spool(w, call);
+    else if (call->method == STORE_WRITE_LIST)
+        rc = answer_list(w, call);
+    else if (call->method == STORE_WRITE_STATUS)
+        rc = answer_status(w, call);
+    if (rc != 0)
+        call_fail(call, rc);
+}

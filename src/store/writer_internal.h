@@ -1,0 +1,40 @@
+/* The insides of the writer's service. */
+#ifndef STORE_WRITER_INTERNAL_H
+#define STORE_WRITER_INTERNAL_H
+
+#include "store/attachments.h"
+#include "store/core.h"
+#include "store/writer.h"
+
+#define QUEUE_BYTES_MAX (256u << 20) /* attachments that wait; past it the channels are paused */
+
+struct store_writer {
+    struct loop *loop;
+    struct settings *settings;
+    struct store *store;
+    struct attachments attachments;
+    struct timer timer;     /* due at once whenever there is work */
+    struct list_node queue; /* calls that wait for the next batch */
+    size_t queue_bytes;
+    struct list_node compact;                /* calls that wait for the end of a compaction */
+    unsigned compact_percent;                /* what they asked for, 0 when none does */
+    uint64_t compact_removed, compact_freed; /* the counts when the first of them came */
+    bool compact_wanted, paused, stopped;
+    unsigned char grant_key[GRANT_KEY_SIZE];
+    struct arena arena; /* of a batch: the replies that wait for its commit */
+};
+
+/* A call in a batch: done, but for the commit. */
+struct pending {
+    struct call *call;
+    int error; /* its own */
+    const ProtobufCMessage *reply;
+    struct buf problem;
+};
+
+/* Does what the call asks, in the running batch. */
+void writer_perform(struct store_writer *w, struct pending *pending);
+/* Spool, list, status: answered at once. */
+void writer_answer(struct store_writer *w, struct call *call);
+
+#endif
