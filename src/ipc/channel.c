@@ -28,6 +28,14 @@ int channel_pair(int fds[2])
     return 0;
 }
 
+static void wipe(const struct channel *c, char *data, size_t size)
+{
+    /* Auth is sent, and an admin sends, what is stored of passwords. */
+    bool secret = c->service->carries_secrets || c->peer == ROLE_AUTH || c->peer == ROLE_ADMIN;
+    if (secret && size)
+        explicit_bzero(data, size);
+}
+
 /* ---- Sending ---- */
 
 /* Sends from the front of the output up to the next descriptor's frame; that descriptor travels with its frame's first
@@ -74,6 +82,7 @@ static int send_output(struct channel *c)
         c->sent += (uint64_t)n;
         c->output_sent += (size_t)n;
     }
+    wipe(c, c->output.data, c->output.size);
     buf_reset(&c->output);
     c->output_sent = 0;
     if (c->output.room > CHANNEL_BACKLOG)
@@ -231,6 +240,7 @@ static int handle_frames(struct fiber *self, struct channel *c)
         while (!error && c->open && (c->paused || channel_backlog(c) > CHANNEL_BACKLOG))
             error = condition_wait(self, c->paused ? &c->resumed : &c->drained, CLOCK_NEVER);
     }
+    wipe(c, c->input.data, c->input_used);
     buf_drop(&c->input, c->input_used);
     c->input_used = 0;
     return error;

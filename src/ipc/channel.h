@@ -38,6 +38,7 @@ struct service {
     const char *name;
     const struct method *methods; /* the number of a method is its index */
     size_t count;
+    bool carries_secrets; /* passwords and their hashes: buffers are wiped behind each use */
 };
 
 /* ---- Client end ---- */

@@ -35,6 +35,6 @@ static const struct method auth_methods[] = {
     ROW(AUTH_STEP, "step", auth__step_request, auth__step_reply, DESK),
 };
 
-const struct service store_read_service = {"store-read", store_read_methods, COUNT(store_read_methods)};
-const struct service store_write_service = {"store-write", store_write_methods, COUNT(store_write_methods)};
-const struct service auth_service = {"auth", auth_methods, COUNT(auth_methods)};
+const struct service store_read_service = {"store-read", store_read_methods, COUNT(store_read_methods), false};
+const struct service store_write_service = {"store-write", store_write_methods, COUNT(store_write_methods), false};
+const struct service auth_service = {"auth", auth_methods, COUNT(auth_methods), true};
