@@ -30,32 +30,34 @@ void pop3_top_init(struct pop3_top *top, uint64_t lines)
     *top = (struct pop3_top){.lines = lines};
 }
 
-/* Is the line whose last part (without its LF) is `part` the blank one? */
-static bool is_blank(const struct pop3_top *top, struct span part)
+/* Is the line whose last `size` bytes (without its LF) are at `part` the blank one? */
+static bool is_blank(const struct pop3_top *top, const char *part, size_t size)
 {
     if (!top->in_line)
-        return part.size == 0 || span_is(part, "\r");
-    return top->at_cr && part.size == 0;
+        return size == 0 || (size == 1 && *part == '\r');
+    return top->at_cr && size == 0;
 }
 
 struct span pop3_top_cut(struct pop3_top *top, struct span bytes, bool *done)
 {
-    struct span rest = bytes;
     *done = top->in_body && top->lines == 0;
-    while (!*done && rest.size) {
-        size_t length = span_find(rest, '\n');
-        if (length == rest.size) {
-            top->at_cr = !top->in_line && span_is(rest, "\r");
+    if (!bytes.size)
+        return bytes;
+    const char *at = bytes.data, *end = bytes.data + bytes.size;
+    while (!*done && at < end) {
+        const char *lf = memchr(at, '\n', (size_t)(end - at));
+        if (!lf) {
+            top->at_cr = !top->in_line && end - at == 1 && *at == '\r';
             top->in_line = true;
             return bytes;
         }
         if (top->in_body)
             top->lines--;
         else
-            top->in_body = is_blank(top, span_head(rest, length));
+            top->in_body = is_blank(top, at, (size_t)(lf - at));
         top->in_line = top->at_cr = false;
-        rest = span_skip(rest, length + 1);
+        at = lf + 1;
         *done = top->in_body && top->lines == 0;
     }
-    return span_head(bytes, bytes.size - rest.size);
+    return span_from(bytes.data, (size_t)(at - bytes.data));
 }

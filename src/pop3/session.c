@@ -171,9 +171,9 @@ void pop3_session_run(struct fiber *self, struct stream *stream, struct pop3_con
               s.account.size ? log_quote(buf_span(&s.account)) : "-", peer->address, (unsigned long long)s.retrieved,
               s.expunged, (unsigned long long)s.octets, end_reason(&s, error), *problem ? " problem=" : "",
               *problem ? log_quote(span_text(problem)) : "");
-    /* After an error nothing more is said: RFC 1939 section 3 for the time-out, and half a message must not look whole.
-     */
-    if (!error)
+    /* Who closed the sending side still gets its replies. After any other error nothing more is said: RFC 1939 section
+     * 3 for the time-out, and half a message must not look whole. */
+    if (!error || error == -ENODATA)
         stream_close(self, stream, clock_in_seconds(CLOSE_SECONDS));
     session_release(&s);
 }

@@ -24,6 +24,7 @@ static const struct dialogue_service *const services[] = {
     &service_smtp,
     &service_submission,
 #endif
+    NULL,
 };
 
 bool player_fail(struct player *p, const char *format, ...)
@@ -174,7 +175,7 @@ bool player_house(struct player *p)
 
 bool player_choose_service(struct player *p, struct span name)
 {
-    for (size_t i = 0; i < sizeof services / sizeof *services; i++)
+    for (size_t i = 0; services[i]; i++)
         if (span_is(name, services[i]->name)) {
             p->service = services[i];
             return true;
@@ -223,6 +224,7 @@ static void player_init(struct player *p, const struct script *script, struct bu
     buf_init(&p->peer, 64);
     buf_init(&p->scratch, 4u << 20);
     buf_add(&p->peer, "192.0.2.7", sizeof "192.0.2.7");
+    buf_truncate(&p->peer, sizeof "192.0.2.7" - 1); /* its NUL stays behind it */
     map_init(&p->variables);
     static const char *const names[CONNECTIONS] = {"s1", "s2", "s3", "s4"};
     for (size_t i = 0; i < CONNECTIONS; i++)

@@ -95,8 +95,8 @@ static void test_stuffing_is_linear(void **state)
     buf_init(&out, 3 * size);
     stuff_split(span_from(dots, size), size / 2, &out);
     assert_int_equal(out.size, size + 1 + 5);
-    for (size_t i = 0; i + 1 < size; i += 2)
-        memcpy(dots + i, "\n.", 2);
+    for (size_t i = 0; i < size; i += 2)
+        dots[i] = '\n';
     buf_reset(&out);
     stuff_split(span_from(dots, size), size / 2 + 1, &out);
     assert_int_equal(out.size, size + size / 2 + 5);
