@@ -1,6 +1,7 @@
 /* A fiber that overruns its stack is caught and named, in the sanitizer's build and in the ordinary one. */
 #include "run/fiber.h"
 #include "run/loop.h"
+#include "run/stack.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -66,7 +67,7 @@ static void overrun_is_named(void **state)
     assert_int_equal(waitpid(child, &status, 0), child);
     if (!strstr(text, "fiber 'the deep one' overran its stack"))
         fail_msg("not named: %s", text);
-#if defined(__SANITIZE_ADDRESS__)
+#ifdef RUN_ASAN
     if (!strstr(text, "AddressSanitizer: stack-overflow"))
         fail_msg("AddressSanitizer is silent: %s", text);
 #else
