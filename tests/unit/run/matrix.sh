@@ -31,7 +31,7 @@ build() {
     (
         cd "$directory"
         # shellcheck disable=SC2086
-        $cc -std=gnu11 -D_GNU_SOURCE -g1 -fno-strict-aliasing "$@" "-I$root/src" -c $sources
+        $cc -std=gnu11 -D_GNU_SOURCE -gdwarf-4 -fno-strict-aliasing "$@" "-I$root/src" -c $sources
         objects=$(ls ./*.o | grep -v '/test_')
         for name in $tests; do
             # shellcheck disable=SC2086
