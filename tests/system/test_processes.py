@@ -1,0 +1,352 @@
+"""The processes: start, restart, reload, end, sandboxes, limits of connections, the log."""
+import os
+import pathlib
+import re
+import signal
+import socket
+import subprocess
+import time
+
+import pytest
+
+from conftest import OSTIARY, PATIENCE, Raw, wait_until
+
+ROLES = ("writer", "reader", "auth", "desk", "gate")
+MESSAGE = "Subject: processes\r\n\r\nHello\r\n"
+
+# What each role meets that tries to leave its sandbox: the errno, or "none" where it may. Without root Landlock answers EACCES where an own root directory answers
+# ENOENT.
+OUTSIDE = {"ENOENT", "EACCES"}
+ESCAPES = {
+    "open": {"writer": OUTSIDE, "reader": OUTSIDE},
+    "make": {"writer": {"none"}, "reader": {"EACCES"}},
+    "list": {"writer": {"none"}, "reader": {"none"}},
+    "connect": {},
+    "bind": {},
+    "exec": {},
+    "fork": {},
+    "signal": {},
+    "code": {},
+}
+
+
+def pid_of(server, role):
+    return next((pid for pid, words in server.children().items() if f" {role} " in f" {words} "), None)
+
+
+def is_gone(pid):
+    return not pathlib.Path(f"/proc/{pid}").exists()
+
+
+def mail_goes_through(server):
+    before = len(server.messages())
+    server.send(MESSAGE)
+    assert len(server.messages()) == before + 1
+
+
+def log_has(server, pattern):
+    return lambda: re.search(pattern, server.log())
+
+
+def fields(line):
+    return dict(re.findall(r"(\w+)=(\S+)", line))
+
+
+# ---- Start and end ----
+
+
+def test_all_roles_run_and_end(fresh):
+    server = fresh()
+    for role in ROLES:
+        assert pid_of(server, role), (role, server.children())
+    children = list(server.children())
+    assert server.stop() == 0
+    assert all(is_gone(pid) for pid in children)
+    assert " CRASH " not in server.log()
+    assert not (server.directory / "data" / "control.sock").exists()
+
+
+def test_children_end_with_the_supervisor(fresh):
+    server = fresh()
+    children = list(server.children())
+    assert len(children) >= len(ROLES)
+    server.process.kill()
+    server.process.wait(PATIENCE)
+    wait_until(lambda: all(is_gone(pid) for pid in children), "the end of the children")
+    server.start()
+    mail_goes_through(server)
+
+
+def test_idle_sessions_are_told(fresh):
+    server = fresh()
+    smtp, pop3 = server.raw(25), server.raw(110)
+    assert smtp.reply()[0] == 220
+    assert pop3.line().startswith(b"+OK")
+    server.process.send_signal(signal.SIGTERM)
+    assert smtp.reply()[0] == 421
+    assert smtp.is_closed()
+    while pop3.line():
+        pass
+    assert server.process.wait(PATIENCE) == 0
+
+
+def test_transaction_in_hand_is_finished(fresh):
+    server = fresh("processes.stop_grace = '60s'")
+    session = server.raw(25)
+    session.reply()
+    assert session.ask("EHLO client.elsewhere.test")[0] == 250
+    assert session.ask("MAIL FROM:<a@elsewhere.test>")[0] == 250
+    assert session.ask("RCPT TO:<alice@example.test>")[0] == 250
+    assert session.ask("DATA")[0] == 354
+    session.send("Subject: in hand\r\n\r\n")
+    server.process.send_signal(signal.SIGTERM)
+    wait_until(log_has(server, r"supervisor \S+ stopping"), "the stop")
+    session.send("Finished\r\n.\r\n")
+    assert session.reply()[0] == 250
+    assert session.reply()[0] == 421
+    assert server.process.wait(PATIENCE) == 0
+    server.start()
+    assert any(b"in hand" in message for message in server.messages())
+
+
+def test_second_interrupt_ends_at_once(fresh):
+    server = fresh("processes.stop_grace = '1h'")
+    session = server.raw(25)
+    session.reply()
+    session.ask("EHLO client.elsewhere.test")
+    session.ask("MAIL FROM:<a@elsewhere.test>")
+    session.ask("RCPT TO:<alice@example.test>")
+    assert session.ask("DATA")[0] == 354
+    server.process.send_signal(signal.SIGINT)
+    wait_until(log_has(server, r"supervisor \S+ stopping"), "the stop")
+    assert server.process.poll() is None
+    server.process.send_signal(signal.SIGINT)
+    assert server.process.wait(PATIENCE) == 0
+    session.close()
+
+
+# ---- Restart ----
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_killed_process_comes_back(server, role):
+    old = pid_of(server, role)
+    os.kill(old, signal.SIGKILL)
+    wait_until(lambda: pid_of(server, role) not in (None, old), f"the new {role}")
+    assert re.search(rf"0 CRASH supervisor - process died role={role} .*signal=SIGKILL", server.log())
+
+    def works():
+        try:
+            mail_goes_through(server)
+            return True
+        except (OSError, EOFError, AssertionError, Exception) as problem:  # noqa: B014 the peers answer 4xx meanwhile
+            works.problem = problem
+            return False
+
+    wait_until(works, f"mail after the death of the {role}")
+
+
+# ---- Sandboxes ----
+
+
+def test_nobody_escapes(fresh):
+    server = fresh(environment={"OSTIARY_ESCAPE_TEST": "1"})
+    met = {}
+    for line in server.log().splitlines():
+        if " escape " in line:
+            record = fields(line)
+            met.setdefault((record["role"], record["what"]), set()).add(record["result"])
+    for role in ROLES:
+        for what, expected in ESCAPES.items():
+            assert met.get((role, what)) and met[role, what] <= expected.get(role, {"EPERM"}), (role, what, met)
+    # What is off for strangers is on for nobody: mail still goes through.
+    mail_goes_through(server)
+
+
+def test_children_are_not_root_and_hold_no_environment(server):
+    for pid, words in server.children().items():
+        status = pathlib.Path(f"/proc/{pid}/status").read_text()
+        uids = re.search(r"^Uid:\s+(\d+)\s+(\d+)\s+(\d+)\s+(\d+)", status, re.M).groups()
+        assert "0" not in uids, (words, uids)
+        assert re.search(r"^NoNewPrivs:\s+1", status, re.M)
+        assert re.search(r"^Seccomp:\s+2", status, re.M)
+        if os.geteuid() == 0:
+            environment = pathlib.Path(f"/proc/{pid}/environ").read_bytes()
+            assert b"PATH=" not in environment
+
+
+def test_process_word_is_not_for_people():
+    result = subprocess.run([OSTIARY, "process", "writer"], capture_output=True, text=True, timeout=PATIENCE)
+    assert result.returncode == 64
+    assert "server's own use" in result.stderr
+
+
+# ---- Reload ----
+
+
+def greeting(server, port):
+    with socket.create_connection(("127.0.0.1", port), PATIENCE) as s:
+        return s.recv(1000).decode()
+
+
+def test_reload(fresh):
+    server = fresh()
+    port = server.port(25)
+    idle = server.raw(25)
+    assert "mail.example.test" in idle.line().decode()
+    text = server.config.read_text()
+    server.config.write_text(text.replace('hostname = "mail.example.test"', 'hostname = "new.example.test"'))
+    pids = server.children()
+    server.process.send_signal(signal.SIGHUP)
+    wait_until(lambda: "new.example.test" in greeting(server, port), "the new name")
+    assert server.children().keys() == pids.keys()  # nobody was started anew
+    assert idle.ask("NOOP")[0] == 250  # what began before goes on
+    assert "mail.example.test" in idle.ask("EHLO x.test")[1]
+    idle.close()
+
+    server.config.write_text(text + '\nhostnme = "typo.example.test"\n')
+    server.process.send_signal(signal.SIGHUP)
+    wait_until(log_has(server, r"3 PROBLEM supervisor - the new configuration is not taken.*hostnme"), "the refusal")
+    assert "new.example.test" in greeting(server, port)
+    mail_goes_through(server)
+
+
+def test_reload_moves_listeners(fresh):
+    server = fresh()
+    text = server.config.read_text()
+    old, new = server.port(25), server.port(25) + 1
+    assert "base + 25 }" in text
+    server.config.write_text(text.replace("base + 25 }", "base + 26 }"))
+    server.process.send_signal(signal.SIGHUP)
+    wait_until(lambda: can_connect(new), "the new port")
+    assert greeting(server, new).startswith("220")
+    wait_until(lambda: not can_connect(old), "the end of the old port")
+
+
+def can_connect(port):
+    try:
+        socket.create_connection(("127.0.0.1", port), PATIENCE).close()
+        return True
+    except OSError:
+        return False
+
+
+# ---- Limits ----
+
+
+def test_connections_per_address(fresh):
+    server = fresh("processes.connections_per_address = 3\nprocesses.gates = 2")
+    held = [server.raw(25) for _ in range(3)]
+    assert [session.reply()[0] for session in held] == [220] * 3
+    refused = server.raw(25)
+    code, words = refused.reply()
+    assert code == 421 and "Too many connections from your address" in words
+    assert refused.is_closed()
+    # Members are counted for themselves.
+    pop3 = [server.raw(110) for _ in range(3)]
+    assert all(session.line().startswith(b"+OK") for session in pop3)
+    assert server.raw(110).line().startswith(b"-ERR [SYS/TEMP] Too many connections from your address")
+    held.pop().ask("QUIT")
+
+    def is_let_in():
+        session = server.raw(25)
+        return session.reply()[0] == 220 and (held.append(session) or True)
+
+    wait_until(is_let_in, "a free place")
+    # What a dead gate had counted is forgotten.
+    for _ in range(2):
+        os.kill(pid_of(server, "gate"), signal.SIGKILL)
+        wait_until(is_let_in, "a place after a gate's death")
+
+
+def test_connections_of_a_process(fresh):
+    server = fresh("processes.connections = 2")
+    held = [server.raw(25) for _ in range(2)]
+    assert [session.reply()[0] for session in held] == [220] * 2
+    code, words = server.raw(25).reply()
+    assert code == 421 and "Too many connections" in words
+    wait_until(log_has(server, r"1 FAILURE smtp - connection refused ip=127.0.0.1 reason=too_many\b"), "its record")
+
+
+# ---- The log ----
+
+
+def test_log_rotates(fresh):
+    server = fresh()
+    server.stop()
+    log = server.directory / "logs.txt"
+    server.config.write_text(server.config.read_text() + f'\nlog.target = "{log}"\nlog.rotate_size = 4096\nlog.keep = 2\nlog.level = "all"\n')
+    server.start()
+
+    def has_rotated():
+        server.send(MESSAGE)
+        return log.with_name("logs.txt.2").exists()
+
+    wait_until(has_rotated, "two rotations")
+    # Every process writes to the new file.
+    inode = log.stat().st_ino
+    wait_until(lambda: all_write_to(server, log), "the new file in every process")
+    assert not log.with_name("logs.txt.3").exists()
+    for path in (log, log.with_name("logs.txt.1")):
+        for line in path.read_text().splitlines():
+            assert re.match(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z [0-5] ", line), line
+    assert inode
+
+
+def all_write_to(server, log):
+    inode = log.stat().st_ino
+    for pid in server.children():
+        try:
+            inodes = {os.stat(f"/proc/{pid}/fd/{fd}").st_ino for fd in os.listdir(f"/proc/{pid}/fd")}
+        except OSError:
+            return False
+        if inode not in inodes:
+            return False
+    return True
+
+
+# ---- What can't start ----
+
+
+def serve(config, **options):
+    return subprocess.run([OSTIARY, "serve", "--config", config], capture_output=True, text=True, timeout=PATIENCE, **options)
+
+
+def config_of(tmp_path, port, more=""):
+    config = tmp_path / "ostiary.conf"
+    config.write_text(
+        f'hostname = "mail.example.test"\nuser = "nobody"\ndata_directory = "{tmp_path}/data"\n'
+        f'listeners = {{ {{ service = "smtp", address = "127.0.0.1", port = {port} }} }}\n{more}\n')
+    return config
+
+
+def test_taken_port(tmp_path):
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        result = serve(config_of(tmp_path, port))
+    assert result.returncode == 69
+    assert result.stderr == (f"ostiary: can't listen for smtp on 127.0.0.1 port {port}: Address already in use; "
+                             "another program has the port\n")
+
+
+def test_unusable_data_directory(tmp_path):
+    config = config_of(tmp_path, 0 or 20025)
+    (tmp_path / "data").write_text("a file")
+    result = serve(config)
+    assert result.returncode == 73
+    assert result.stderr.count("\n") == 1 and "data directory" in result.stderr
+
+
+def test_missing_certificate(tmp_path):
+    result = serve(config_of(tmp_path, 20025, 'tls = { certificate = "/no/such.pem", key = "/no/such.key" }'))
+    assert result.returncode == 78
+    assert result.stderr.count("\n") == 1 and "/no/such.pem" in result.stderr
+
+
+def test_second_server_on_one_directory(server):
+    result = serve(server.config)
+    assert result.returncode == 69
+    assert result.stderr.count("\n") == 1 and "running already" in result.stderr
+    mail_goes_through(server)
