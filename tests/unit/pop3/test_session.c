@@ -498,6 +498,53 @@ static void test_back_pressure(void **state)
     leave(&house);
 }
 
+/* Sends a byte at a time, each seen by the session before the next. */
+static void slow_client(struct fiber *self, void *argument)
+{
+    struct house *house = argument;
+    for (size_t i = 0; i < house->input.size; i++) {
+        /* It may have hung up already; then nothing more of this matters. */
+        if (send(house->client_fd, house->input.data + i, 1, MSG_NOSIGNAL) != 1)
+            break;
+        for (unsigned n = 0; n < 20; n++)
+            assert_int_equal(fiber_yield(self), 0);
+    }
+    if (house->reads)
+        while (receive(house) == 1)
+            continue;
+    close(house->client_fd);
+    end_fiber(house);
+}
+
+#define WHOLE LOGIN "RETR 1\r\nTOP 2 0\r\nDELE 1\r\nRSET\r\nDELE 2\r\nQUIT\r\n"
+
+/* A client that vanishes behind any byte of a session: it ends, and deletes nothing before the whole QUIT is there. */
+static void test_vanishing_at_every_byte(void **state)
+{
+    (void)state;
+    for (size_t size = 0; size <= sizeof WHOLE - 1; size++) {
+        char input[] = WHOLE;
+        input[size] = 0;
+        struct house house = {.reads = false};
+        run_client(&house, HONEST, 3, 5000, input, slow_client);
+        assert_int_equal(house.expunges, size == sizeof WHOLE - 1);
+        leave(&house);
+    }
+}
+
+/* How the bytes are cut into packets changes nothing. */
+static void test_byte_by_byte(void **state)
+{
+    (void)state;
+    struct house at_once = {.reads = true}, slow = {.reads = true};
+    run(&at_once, HONEST, 3, 5000, WHOLE);
+    run_client(&slow, HONEST, 3, 5000, WHOLE, slow_client);
+    assert_true(slow.output.size > 10000);
+    assert_true(span_equal(buf_span(&at_once.output), buf_span(&slow.output)));
+    leave(&at_once);
+    leave(&slow);
+}
+
 static void say(struct fiber *self, struct house *house, const char *text)
 {
     assert_int_equal(send(house->client_fd, text, strlen(text), MSG_NOSIGNAL), strlen(text));
@@ -573,6 +620,8 @@ int main(void)
         cmocka_unit_test(test_read_ahead),
         cmocka_unit_test(test_back_pressure),
         cmocka_unit_test(test_large_update),
+        cmocka_unit_test(test_vanishing_at_every_byte),
+        cmocka_unit_test(test_byte_by_byte),
         cmocka_unit_test(test_given_back_when_idle),
     };
     return cmocka_run_group_tests_name("pop3 session", tests, NULL, NULL);
