@@ -26,7 +26,7 @@ struct file_reader {
     struct buf fault;    /* the sentence of the first fault so far */
     unsigned fault_line; /* 0: no line */
     bool has_fault;
-    struct buf scratch;                  /* here and not on the stack, as a Lua error jumps over whoever uses it */
+    struct buf scratch, expected;        /* here and not on the stack, as a Lua error jumps over whoever uses it */
     struct source_step steps[STEPS_MAX]; /* where we are */
     size_t depth;
 };
@@ -120,19 +120,23 @@ static void write_here(const struct file_reader *r, struct buf *out)
     }
 }
 
-static void refuse_value(struct file_reader *r, const struct setting *setting, const char *expected)
+static void refuse_as(struct file_reader *r, struct span expected)
 {
     struct buf *out = begin_fault(r);
     if (!out)
         return;
     write_here(r, out);
     buf_add_text(out, ": expected ");
-    if (expected)
-        buf_add_text(out, expected);
-    else
-        setting_write_expected(setting, out);
+    buf_add_span(out, expected);
     buf_add_text(out, ", found ");
     write_found(r, -1, out);
+}
+
+static void refuse_value(struct file_reader *r, const struct setting *setting)
+{
+    buf_reset(&r->expected);
+    setting_write_expected(setting, &r->expected);
+    refuse_as(r, buf_span(&r->expected));
 }
 
 static void refuse_key(struct file_reader *r, const char *near, const char *advice)
@@ -189,7 +193,7 @@ static bool read_scalar(struct file_reader *r, const struct setting *setting, vo
         right = setting_parse(setting, text, base, settings_memory(r->settings));
     }
     if (!right)
-        refuse_value(r, setting, NULL);
+        refuse_value(r, setting);
     return right;
 }
 
@@ -199,7 +203,7 @@ static bool read_network(struct file_reader *r, struct buf *list)
     const char *data = lua_type(r->lua, -1) == LUA_TSTRING ? lua_tolstring(r->lua, -1, &size) : NULL;
     struct network network;
     if (!data || !network_parse(span_from(data, size), &network)) {
-        refuse_value(r, NULL, "a network like \"192.0.2.0/24\", its bits behind the prefix zero");
+        refuse_as(r, span_text("a network like \"192.0.2.0/24\", its bits behind the prefix zero"));
         return false;
     }
     buf_add(list, data, size);
@@ -237,7 +241,7 @@ static bool read_listener(struct file_reader *r, struct buf *list)
 {
     struct listener_setting listener = {0};
     if (lua_type(r->lua, -1) != LUA_TTABLE) {
-        refuse_value(r, NULL, "a listener like { service = \"smtp\", address = \"0.0.0.0\", port = 25 }");
+        refuse_as(r, span_text("a listener like { service = \"smtp\", address = \"0.0.0.0\", port = 25 }"));
         return false;
     }
     bool good = true;
@@ -279,7 +283,7 @@ static void read_list(struct file_reader *r, const struct setting *setting)
     bool is_table = lua_type(r->lua, -1) == LUA_TTABLE;
     size_t count = is_table ? lua_rawlen(r->lua, -1) : 0;
     if (!is_table || count_entries(r->lua, setting->most) != count || count < setting->least) {
-        refuse_value(r, setting, NULL);
+        refuse_value(r, setting);
         return;
     }
     struct buf *list = &r->scratch;
@@ -297,7 +301,7 @@ static void read_list(struct file_reader *r, const struct setting *setting)
     bool set =
         good && !buf_failed(list) && setting_parse(setting, buf_span(list), r->settings, settings_memory(r->settings));
     if (good && !set)
-        refuse_value(r, setting, NULL);
+        refuse_value(r, setting);
 }
 
 static void read_setting(struct file_reader *r, const struct setting *setting)
@@ -313,7 +317,7 @@ static void read_setting(struct file_reader *r, const struct setting *setting)
 static void read_section_entry(struct file_reader *r, struct span section)
 {
     if (lua_type(r->lua, -2) != LUA_TSTRING) {
-        refuse_value(r, NULL, "names with values, like { name = value }, and no list item");
+        refuse_as(r, span_text("names with values, like { name = value }, and no list item"));
         return;
     }
     size_t size;
@@ -344,7 +348,7 @@ static void read_entry(struct file_reader *r)
     } else if (!schema_has_section(name)) {
         refuse_key(r, schema_nearest(name), "; variables of your own are written with 'local'");
     } else if (lua_type(r->lua, -1) != LUA_TTABLE) {
-        refuse_value(r, NULL, "a table like { name = value }");
+        refuse_as(r, span_text("a table like { name = value }"));
     } else {
         for (lua_pushnil(r->lua); lua_next(r->lua, -2); lua_pop(r->lua, 1))
             read_section_entry(r, name);
@@ -417,6 +421,7 @@ struct settings *settings_read_text(const char *name, struct span text, struct b
     struct lua_state state = {0};
     buf_init(&r.fault, PROBLEM_MAX);
     buf_init(&r.scratch, FILE_MAX);
+    buf_init(&r.expected, PROBLEM_MAX);
     bool ready = r.settings && lua_state_init(&state) == 0;
     if (ready) {
         r.lua = state.lua;
@@ -438,6 +443,7 @@ struct settings *settings_read_text(const char *name, struct span text, struct b
     }
     buf_release(&r.fault);
     buf_release(&r.scratch);
+    buf_release(&r.expected);
     lua_state_release(&state);
     return r.settings;
 }
