@@ -220,6 +220,7 @@ const struct database_driver sqlite_driver = {
     .key_type = "INTEGER PRIMARY KEY",
     .bytes_type = "BLOB",
     .clustered = "WITHOUT ROWID",
+    .integrity = "PRAGMA integrity_check",
     .open = sqlite_open,
     .close = sqlite_close,
     .prepare = sqlite_prepare,

@@ -14,7 +14,7 @@
 #include <cmocka.h>
 
 struct fixture {
-    char directory[64];
+    char directory[128];
     struct settings settings;
     struct store *store;
 };

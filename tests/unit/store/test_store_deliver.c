@@ -36,10 +36,205 @@ static void round_trip(void **state)
     fixture_stop(&f);
 }
 
+static void fifty_people_one_record(void **state)
+{
+    struct fixture f;
+    char names[50][32];
+    const char *addresses[50];
+    struct buf text;
+    buf_init(&text, 4096);
+    fixture_start(&f);
+    for (int i = 0; i < 50; i++) {
+        snprintf(names[i], sizeof(names[i]), "u%d@example.test", i);
+        fixture_account(&f, names[i], 0);
+        addresses[i] = names[i];
+    }
+    uint64_t lsn = f.store->volumes.lsn, syncs = f.store->volumes.syncs, position = f.store->volumes.position;
+    uint64_t id = fixture_deliver(&f, addresses, 50, span_text("to all of you"));
+    assert_int_equal(f.store->volumes.lsn, lsn + 1);
+    assert_int_equal(f.store->volumes.syncs, syncs + 1);
+    assert_true(f.store->volumes.position - position < 50 * 200);
+    assert_int_equal(fixture_count(&f, "SELECT living FROM message ORDER BY id DESC LIMIT 1"), 50);
+    fixture_fetch(&f, "u49@example.test", 1, &text);
+    assert_true(id == lsn && span_is(buf_span(&text), "to all of you"));
+    buf_release(&text);
+    fixture_stop(&f);
+}
+
+static void group_commit(void **state)
+{
+    struct fixture f;
+    fixture_start(&f);
+    uint64_t syncs = f.store->volumes.syncs;
+    assert_int_equal(store_begin(f.store), 0);
+    for (int i = 0; i < 500; i++)
+        fixture_gather(&f, "alice@example.test", span_text("one of five hundred"));
+    assert_int_equal(store_commit(f.store), 0);
+    assert_int_equal(f.store->volumes.syncs, syncs + 1);
+    assert_int_equal(fixture_count(&f, "SELECT COUNT(*) FROM entry"), 500);
+    assert_int_equal(fixture_count(&f, "SELECT messages FROM mailbox WHERE messages > 0"), 500);
+    fixture_stop(&f);
+}
+
+static void an_abort_leaves_nothing(void **state)
+{
+    struct fixture f;
+    struct buf before, after;
+    buf_init(&before, 1 << 16);
+    buf_init(&after, 1 << 16);
+    fixture_start(&f);
+    fixture_mail(&f, "alice@example.test", "before");
+    fixture_list(&f, &before);
+    uint64_t position = f.store->volumes.position;
+    assert_int_equal(store_begin(f.store), 0);
+    fixture_gather(&f, "alice@example.test", span_text("abandoned"));
+    assert_int_equal(store_fail(f.store, -ENOSPC), -ENOSPC);
+    assert_int_equal(store_commit(f.store), -ENOSPC);
+    fixture_list(&f, &after);
+    assert_string_equal(before.data, after.data);
+    assert_int_equal(f.store->volumes.position, position);
+    fixture_mail(&f, "alice@example.test", "after");
+    fixture_fetch(&f, "alice@example.test", 2, &after);
+    assert_true(span_is(buf_span(&after), "after"));
+    buf_release(&before);
+    buf_release(&after);
+    fixture_stop(&f);
+}
+
+static void quota(void **state)
+{
+    struct fixture f;
+    fixture_start(&f);
+    fixture_account(&f, "dora@example.test", 100);
+    static const struct {
+        size_t size;
+        enum delivery_outcome dora;
+    } rows[] = {{60, DELIVERY_STORED}, {41, DELIVERY_OVER_QUOTA}, {40, DELIVERY_STORED}, {1, DELIVERY_OVER_QUOTA}};
+    char body[128];
+    memset(body, 'x', sizeof(body));
+    struct delivery_recipient dora = fixture_recipient(&f, "dora@example.test");
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        struct delivery_recipient r[3] = {
+            dora, fixture_recipient(&f, "bob@example.test"), {.account_id = 1, .mailbox_id = 999}};
+        uint64_t id;
+        struct delivery d = {
+            .recipients = r, .recipient_count = 3, .body = span_from(body, rows[i].size), .body_fd = -1};
+        assert_int_equal(store_begin(f.store), 0);
+        assert_int_equal(store_deliver(f.store, &d, &id), 0);
+        assert_int_equal(store_commit(f.store), 0);
+        assert_int_equal(r[0].outcome, rows[i].dora);
+        assert_int_equal(r[1].outcome, DELIVERY_STORED);
+        assert_int_equal(r[2].outcome, DELIVERY_GONE);
+    }
+    /* An expunge makes room. */
+    uint32_t expunged;
+    assert_int_equal(store_begin(f.store), 0);
+    assert_int_equal(store_expunge(f.store, dora.account_id, dora.mailbox_id, (uint32_t[]){1}, 1, &expunged), 0);
+    assert_int_equal(store_commit(f.store), 0);
+    fixture_mail(&f, "dora@example.test", "fits");
+    fixture_stop(&f);
+}
+
+/* Sizes around the blocks' bounds, in memory and from a file, compressible and not. */
+static void bodies_of_all_sizes(void **state)
+{
+    static const size_t sizes[] = {
+        0, 1, BODY_BLOCK_SIZE - 1, BODY_BLOCK_SIZE, BODY_BLOCK_SIZE + 1, 5 * BODY_BLOCK_SIZE + 12345};
+    size_t largest = 5 * BODY_BLOCK_SIZE + 12345;
+    struct fixture f;
+    struct buf text;
+    uint32_t uid = 0;
+    char *body = malloc(largest);
+    assert_non_null(body);
+    buf_init(&text, 16 << 20);
+    fixture_start(&f);
+    for (int kind = 0; kind < 2; kind++) {
+        uint32_t state32 = 1;
+        for (size_t i = 0; i < largest; i++) {
+            state32 = state32 * 1664525 + 1013904223;
+            body[i] = kind ? (char)(state32 >> 24) : "the same again and again "[i % 25];
+        }
+        for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
+            struct delivery_recipient r = fixture_recipient(&f, "alice@example.test");
+            uint64_t id;
+            int fd = i % 2 ? store_spool(f.store) : -1;
+            struct delivery d = {
+                .recipients = &r, .recipient_count = 1, .body = span_from(body, sizes[i]), .body_fd = fd};
+            if (fd >= 0)
+                assert_int_equal(write(fd, body, sizes[i]), sizes[i]);
+            assert_int_equal(store_begin(f.store), 0);
+            assert_int_equal(store_deliver(f.store, &d, &id), 0);
+            assert_int_equal(store_commit(f.store), 0);
+            if (fd >= 0)
+                close(fd);
+            fixture_fetch(&f, "alice@example.test", ++uid, &text);
+            assert_true(span_equal(buf_span(&text), span_from(body, sizes[i])));
+        }
+    }
+    /* Compressible ones took little. */
+    assert_true(fixture_count(&f, "SELECT SUM(stored) FROM message") < largest * 3);
+    free(body);
+    buf_release(&text);
+    fixture_stop(&f);
+}
+
+static void a_large_maildrop(void **state)
+{
+    enum { MESSAGES = 100000 };
+    struct fixture f;
+    struct view view;
+    struct buf problem, out;
+    buf_init(&problem, 4096);
+    buf_init(&out, 1 << 20);
+    fixture_start(&f);
+    struct delivery_recipient inbox = fixture_recipient(&f, "alice@example.test");
+    for (int batch = 0; batch < 20; batch++) {
+        assert_int_equal(store_begin(f.store), 0);
+        for (int i = 0; i < MESSAGES / 20; i++) {
+            struct delivery_recipient r = inbox;
+            uint64_t id;
+            struct delivery d = {.recipients = &r, .recipient_count = 1, .body = span_text("small"), .body_fd = -1};
+            assert_int_equal(store_deliver(f.store, &d, &id), 0);
+        }
+        assert_int_equal(store_commit(f.store), 0);
+    }
+    assert_int_equal(view_open(&view, f.directory, &problem), 0);
+    uint32_t from = 1, count, pages = 0, all = 0;
+    do {
+        buf_reset(&out);
+        assert_int_equal(view_maildrop(&view, inbox.mailbox_id, from, &out, &count, &from), 0);
+        assert_int_equal(out.size, (size_t)count * MAILDROP_ENTRY_SIZE);
+        all += count;
+        pages++;
+    } while (from != 0);
+    assert_int_equal(all, MESSAGES);
+    assert_int_equal(pages, 2);
+    /* Many small ones come with one call, in order. */
+    uint32_t uids[1000];
+    struct piece pieces[1000];
+    size_t piece_count = 1000;
+    for (uint32_t i = 0; i < 1000; i++)
+        uids[i] = 5000 + i;
+    buf_reset(&out);
+    assert_int_equal(view_fetch(&view, inbox.mailbox_id, uids, 1000, 0, 1 << 20, pieces, &piece_count, &out), 0);
+    assert_int_equal(piece_count, 1000);
+    assert_int_equal(out.size, 5000);
+    view_release(&view);
+    buf_release(&out);
+    buf_release(&problem);
+    fixture_stop(&f);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(round_trip),
+        cmocka_unit_test(fifty_people_one_record),
+        cmocka_unit_test(group_commit),
+        cmocka_unit_test(an_abort_leaves_nothing),
+        cmocka_unit_test(quota),
+        cmocka_unit_test(bodies_of_all_sizes),
+        cmocka_unit_test(a_large_maildrop),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

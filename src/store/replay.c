@@ -1,0 +1,329 @@
+#include "store/replay.h"
+
+#include "store/directory.h"
+
+#include <errno.h>
+
+static int note_removed(struct replay *r, uint64_t id)
+{
+    return map_put(&r->removed, span_from(&id, sizeof(id)), r);
+}
+
+static bool is_removed(const struct replay *r, uint64_t id)
+{
+    return map_get(&r->removed, span_from(&id, sizeof(id))) != NULL;
+}
+
+/* ---- Pass 1 ---- */
+
+static int put_domain(struct replay *r, uint64_t id, struct span name)
+{
+    int rc = database_run(r->db, "DELETE FROM domain WHERE name = $2 AND id <> $1", "ut", id, name);
+    return rc ? rc
+              : database_run(
+                    r->db,
+                    "INSERT INTO domain (id, name) VALUES ($1, $2) ON CONFLICT (id) DO UPDATE SET name = excluded.name",
+                    "ut", id, name);
+}
+
+static int replay_domain(struct replay *r, const struct record *record)
+{
+    struct domain_facts f;
+    return domain_facts_parse(record->facts, &f) ? put_domain(r, f.id, f.name) : -EBADMSG;
+}
+
+static int remove_account(struct replay *r, uint64_t id)
+{
+    static const char *const statements[] = {
+        "DELETE FROM keyword WHERE mailbox_id IN (SELECT id FROM mailbox WHERE account_id = $1)",
+        "DELETE FROM mailbox WHERE account_id = $1",
+        "DELETE FROM credential WHERE account_id = $1",
+        "DELETE FROM account WHERE id = $1",
+    };
+    int rc = note_removed(r, id);
+    for (size_t i = 0; rc == 0 && i < sizeof(statements) / sizeof(statements[0]); i++)
+        rc = database_run(r->db, statements[i], "u", id);
+    return rc;
+}
+
+/* A name can only be one's: an older claim is of something whose removal is logged elsewhere. */
+static int free_address(struct replay *r, uint64_t id, uint64_t domain_id, struct span local_part)
+{
+    uint64_t older;
+    int rc =
+        database_find(r->db, &older, "SELECT id FROM account WHERE domain_id = $1 AND local_part = $2 AND id <> $3",
+                      "utu", domain_id, local_part, id);
+    return rc <= 0 ? rc : remove_account(r, older);
+}
+
+static int put_account(struct replay *r, const struct account_facts *f)
+{
+    int rc = free_address(r, f->id, f->domain_id, f->local_part);
+    if (rc == 0)
+        rc = database_run(
+            r->db,
+            "INSERT INTO account (id, domain_id, local_part, name, enabled, quota, created_at, version)"
+            " VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT (id) DO UPDATE SET domain_id = excluded.domain_id,"
+            " local_part = excluded.local_part, name = excluded.name, enabled = excluded.enabled, quota = "
+            "excluded.quota,"
+            " created_at = excluded.created_at, version = excluded.version",
+            "uuttuuuu", f->id, f->domain_id, f->local_part, f->name, (uint64_t)f->enabled, f->quota, f->created_at,
+            f->version);
+    if (rc == 0)
+        rc = database_run(r->db, "DELETE FROM credential WHERE account_id = $1", "u", f->id);
+    for (uint32_t i = 0; rc == 0 && i < f->credential_count; i++)
+        rc = database_run(r->db,
+                          "INSERT INTO credential (account_id, kind, value) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING",
+                          "utb", f->id, f->credentials[i].kind, f->credentials[i].value);
+    return rc;
+}
+
+static int replay_account(struct replay *r, const struct record *record)
+{
+    struct account_facts f;
+    return account_facts_parse(record->facts, &r->arena, &f) ? put_account(r, &f) : -EBADMSG;
+}
+
+static int remove_alias(struct replay *r, uint64_t id)
+{
+    int rc = database_run(r->db, "DELETE FROM alias_target WHERE alias_id = $1", "u", id);
+    return rc ? rc : database_run(r->db, "DELETE FROM alias WHERE id = $1", "u", id);
+}
+
+static int replay_alias(struct replay *r, const struct record *record)
+{
+    struct alias_facts f;
+    uint64_t older;
+    if (!alias_facts_parse(record->facts, &r->arena, &f))
+        return -EBADMSG;
+    int rc = database_find(r->db, &older, "SELECT id FROM alias WHERE domain_id = $1 AND local_part = $2", "ut",
+                           f.domain_id, f.local_part);
+    if (rc > 0)
+        rc = remove_alias(r, older);
+    if (rc == 0)
+        rc = remove_alias(r, f.id);
+    if (rc == 0)
+        rc = database_run(r->db, "INSERT INTO alias (id, domain_id, local_part) VALUES ($1, $2, $3)", "uut", f.id,
+                          f.domain_id, f.local_part);
+    for (uint32_t i = 0; rc == 0 && i < f.target_count; i++)
+        rc = database_run(r->db, "INSERT INTO alias_target (alias_id, place, address) VALUES ($1, $2, $3)", "uut", f.id,
+                          (uint64_t)i, f.targets[i]);
+    return rc;
+}
+
+static int put_mailbox(struct replay *r, const struct mailbox_facts *f)
+{
+    int rc = database_run(r->db, "DELETE FROM mailbox WHERE account_id = $1 AND name = $2 AND id <> $3", "utu",
+                          f->account_id, f->name, f->id);
+    if (rc == 0)
+        rc = database_run(r->db,
+                          "INSERT INTO mailbox (id, account_id, name, uidvalidity, uidnext, highest_modseq, "
+                          "special_use, messages, bytes)"
+                          " VALUES ($1, $2, $3, $4, $5, $6, $7, 0, 0) ON CONFLICT (id) DO UPDATE SET account_id = "
+                          "excluded.account_id,"
+                          " name = excluded.name, uidvalidity = excluded.uidvalidity, uidnext = excluded.uidnext,"
+                          " highest_modseq = excluded.highest_modseq, special_use = excluded.special_use",
+                          "uutuuuu", f->id, f->account_id, f->name, (uint64_t)f->uidvalidity, (uint64_t)f->uidnext,
+                          f->highest_modseq, (uint64_t)f->special_use);
+    if (rc == 0)
+        rc = database_run(r->db, "DELETE FROM keyword WHERE mailbox_id = $1", "u", f->id);
+    for (uint32_t i = 0; rc == 0 && i < f->keyword_count; i++)
+        if (f->keywords[i].size)
+            rc = database_run(r->db, "INSERT INTO keyword (mailbox_id, bit, name) VALUES ($1, $2, $3)", "uut", f->id,
+                              (uint64_t)i, f->keywords[i]);
+    return rc;
+}
+
+static int replay_mailbox(struct replay *r, const struct record *record)
+{
+    struct mailbox_facts f;
+    return mailbox_facts_parse(record->facts, &r->arena, &f) ? put_mailbox(r, &f) : -EBADMSG;
+}
+
+static int replay_removal(struct replay *r, const struct record *record)
+{
+    uint64_t id;
+    if (!id_facts_parse(record->facts, &id))
+        return -EBADMSG;
+    switch (record->header.type) {
+    case RECORD_ACCOUNT_REMOVED:
+        return remove_account(r, id);
+    case RECORD_ALIAS_REMOVED:
+        return remove_alias(r, id);
+    case RECORD_DOMAIN_REMOVED:
+        return database_run(r->db, "DELETE FROM domain WHERE id = $1", "u", id);
+    default: {
+        int rc = note_removed(r, id);
+        if (rc == 0)
+            rc = database_run(r->db, "DELETE FROM keyword WHERE mailbox_id = $1", "u", id);
+        return rc ? rc : database_run(r->db, "DELETE FROM mailbox WHERE id = $1", "u", id);
+    }
+    }
+}
+
+int replay_directory(struct replay *r, const struct record *record)
+{
+    static int (*const steps[RECORD_TYPE_COUNT])(struct replay *, const struct record *) = {
+        [RECORD_MAILBOX] = replay_mailbox, [RECORD_MAILBOX_REMOVED] = replay_removal,
+        [RECORD_DOMAIN] = replay_domain,   [RECORD_DOMAIN_REMOVED] = replay_removal,
+        [RECORD_ACCOUNT] = replay_account, [RECORD_ACCOUNT_REMOVED] = replay_removal,
+        [RECORD_ALIAS] = replay_alias,     [RECORD_ALIAS_REMOVED] = replay_removal,
+    };
+    arena_reset(&r->arena);
+    return steps[record->header.type] ? steps[record->header.type](r, record) : 0;
+}
+
+/* ---- Pass 2 ---- */
+
+/* Where the record of an account or mailbox is lost with a damaged volume, its messages still say what it was called.
+ * The account comes back closed, without a password; a name that is in use by now is not taken from its owner. */
+static int make_again(struct replay *r, const struct message_entry *e)
+{
+    struct span local_part, domain;
+    uint64_t domain_id = 0, taken;
+    if (is_removed(r, e->mailbox_id) || is_removed(r, e->account_id) ||
+        !directory_split(e->account, &local_part, &domain))
+        return 0;
+    int rc = database_find(r->db, &domain_id, "SELECT id FROM domain WHERE name = $1", "t", domain);
+    if (rc < 0)
+        return rc;
+    if (rc == 0) {
+        domain_id = r->next_lsn++;
+        rc = put_domain(r, domain_id, domain);
+    } else {
+        rc =
+            database_find(r->db, &taken, "SELECT id FROM account WHERE domain_id = $1 AND local_part = $2 AND id <> $3",
+                          "utu", domain_id, local_part, e->account_id);
+        if (rc != 0)
+            return rc < 0 ? rc : 0;
+    }
+    if (rc == 0)
+        rc = database_run(r->db,
+                          "INSERT INTO account (id, domain_id, local_part, name, enabled, quota, created_at, version)"
+                          " VALUES ($1, $2, $3, '', 0, 0, 0, $1) ON CONFLICT DO NOTHING",
+                          "uut", e->account_id, domain_id, local_part);
+    struct mailbox_facts mailbox = {.id = e->mailbox_id,
+                                    .account_id = e->account_id,
+                                    .name = e->mailbox,
+                                    .uidvalidity = e->uidvalidity,
+                                    .uidnext = e->uid + 1,
+                                    .highest_modseq = e->modseq};
+    return rc ? rc : put_mailbox(r, &mailbox);
+}
+
+/* 1 when the mailbox exists; its counters are then past the entry's. */
+static int reach_mailbox(struct replay *r, uint64_t mailbox_id, uint32_t uid, uint64_t modseq)
+{
+    uint64_t id;
+    return database_find(
+        r->db, &id,
+        "UPDATE mailbox SET uidnext = CASE WHEN uidnext > $2 THEN uidnext ELSE $2 + 1 END,"
+        " highest_modseq = CASE WHEN highest_modseq > $3 THEN highest_modseq ELSE $3 END WHERE id = $1 RETURNING id",
+        "uuu", mailbox_id, (uint64_t)uid, modseq);
+}
+
+static int put_entry(struct replay *r, const struct entry_facts *f, uint64_t size)
+{
+    return database_run(
+        r->db,
+        "INSERT INTO entry (mailbox_id, uid, size, flags, modseq, message_id) VALUES ($1, $2, $3, $4, $5, $6)"
+        " ON CONFLICT (mailbox_id, uid) DO UPDATE SET flags = excluded.flags, modseq = excluded.modseq",
+        "uuuuuu", f->mailbox_id, (uint64_t)f->uid, size, f->flags, f->modseq, f->message_id);
+}
+
+static int replay_message(struct replay *r, const struct record *record)
+{
+    struct message_facts f;
+    if (!message_facts_parse(record->facts, &r->arena, &f))
+        return -EBADMSG;
+    uint64_t size = record->header.body_size;
+    int rc = database_run(r->db,
+                          "INSERT INTO message (id, volume, position, stored, size, living, received_at)"
+                          " VALUES ($1, $2, $3, $4, $5, 0, $6) ON CONFLICT (id) DO UPDATE SET volume = excluded.volume,"
+                          " position = excluded.position, stored = excluded.stored",
+                          "uuuuuu", f.message_id, (uint64_t)record->header.volume, record->position,
+                          record_size(&record->header), size, f.received_at);
+    for (uint32_t i = 0; rc == 0 && i < f.entry_count; i++) {
+        const struct message_entry *e = &f.entries[i];
+        rc = reach_mailbox(r, e->mailbox_id, e->uid, e->modseq);
+        if (rc == 0) {
+            rc = make_again(r, e);
+            rc = rc ? rc : reach_mailbox(r, e->mailbox_id, e->uid, e->modseq);
+        }
+        if (rc == 0 && !is_removed(r, e->mailbox_id) && !is_removed(r, e->account_id))
+            r->unplaced++;
+        if (rc > 0) {
+            struct entry_facts entry = {f.message_id, e->mailbox_id, e->uid, e->modseq, e->flags};
+            rc = put_entry(r, &entry, size);
+        }
+    }
+    return rc;
+}
+
+static int replay_entry(struct replay *r, const struct record *record)
+{
+    struct entry_facts f;
+    if (!entry_facts_parse(record->facts, &f))
+        return -EBADMSG;
+    uint64_t size = 0;
+    int rc = reach_mailbox(r, f.mailbox_id, f.uid, f.modseq);
+    if (rc <= 0)
+        return rc;
+    /* Its message may stand further behind, carried over by a compaction: the size is set right in the end. */
+    rc = database_find(r->db, &size, "SELECT size FROM message WHERE id = $1", "u", f.message_id);
+    return rc < 0 ? rc : put_entry(r, &f, size);
+}
+
+static int replay_expunge(struct replay *r, const struct record *record)
+{
+    struct expunge_facts f;
+    if (!expunge_facts_parse(record->facts, &r->arena, &f))
+        return -EBADMSG;
+    int rc = 0;
+    for (uint32_t i = 0; rc >= 0 && i < f.count; i++) {
+        rc = reach_mailbox(r, f.mailbox_id, f.items[i].uid, f.modseq);
+        if (rc >= 0)
+            rc = database_run(r->db, "DELETE FROM entry WHERE mailbox_id = $1 AND uid = $2", "uu", f.mailbox_id,
+                              (uint64_t)f.items[i].uid);
+    }
+    return rc < 0 ? rc : 0;
+}
+
+int replay_mail(struct replay *r, const struct record *record)
+{
+    arena_reset(&r->arena);
+    switch (record->header.type) {
+    case RECORD_MESSAGE:
+        return replay_message(r, record);
+    case RECORD_ENTRY:
+        return replay_entry(r, record);
+    case RECORD_EXPUNGE:
+        return replay_expunge(r, record);
+    default:
+        return 0;
+    }
+}
+
+int replay_finish(struct replay *r)
+{
+    static const char *const statements[] = {
+        "DELETE FROM entry WHERE NOT EXISTS (SELECT 1 FROM message m WHERE m.id = entry.message_id)",
+        "UPDATE entry SET size = (SELECT m.size FROM message m WHERE m.id = entry.message_id)",
+        "CREATE TABLE rebuilt AS SELECT message_id, COUNT(*) AS living FROM entry GROUP BY message_id",
+        "CREATE UNIQUE INDEX rebuilt_key ON rebuilt (message_id)",
+        "UPDATE message SET living = COALESCE((SELECT b.living FROM rebuilt b WHERE b.message_id = message.id), 0)",
+        "DROP TABLE rebuilt",
+        "UPDATE mailbox SET messages = (SELECT COUNT(*) FROM entry e WHERE e.mailbox_id = mailbox.id),"
+        " bytes = (SELECT COALESCE(SUM(e.size), 0) FROM entry e WHERE e.mailbox_id = mailbox.id)",
+        "UPDATE volume SET dead_bytes = (SELECT COALESCE(SUM(m.stored), 0) FROM message m WHERE m.volume = "
+        "volume.number AND m.living = 0)",
+        "INSERT INTO meta (name, value) SELECT 'uidvalidity', COALESCE(MAX(uidvalidity), 0) FROM mailbox",
+    };
+    int rc = 0;
+    for (size_t i = 0; rc == 0 && i < sizeof(statements) / sizeof(statements[0]); i++)
+        rc = database_script(r->db, statements[i]);
+    if (rc == 0)
+        rc = database_run(r->db, "INSERT INTO meta (name, value) VALUES ('mark', $1), ('lsn', $2)", "uu", r->mark,
+                          r->next_lsn);
+    return rc;
+}

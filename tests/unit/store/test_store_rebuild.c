@@ -1,0 +1,246 @@
+#include "fixture.h"
+
+#include "store/check.h"
+#include "store/compact.h"
+#include "store/rebuild.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+static void check_is_clean(struct fixture *f)
+{
+    struct store_check_report report;
+    assert_int_equal(store_check(f->directory, &report, NULL, NULL), 0);
+    if (report.problems)
+        fail_msg("check: %.*s", SPAN_ARG(buf_span(&report.text)));
+    buf_release(&report.text);
+}
+
+static void check_finds(struct fixture *f, const char *sentence)
+{
+    struct store_check_report report;
+    assert_int_equal(store_check(f->directory, &report, NULL, NULL), 0);
+    buf_add_char(&report.text, '\0');
+    if (!report.problems || !strstr(report.text.data, sentence))
+        fail_msg("check found %d problems and not \"%s\": %s", (int)report.problems, sentence, report.text.data);
+    buf_release(&report.text);
+}
+
+static void set_flags(struct fixture *f, const char *address, uint32_t uid, uint64_t flags)
+{
+    struct delivery_recipient r = fixture_recipient(f, address);
+    assert_int_equal(store_begin(f->store), 0);
+    assert_int_equal(store_set_flags(f->store, r.mailbox_id, uid, flags), 0);
+    assert_int_equal(store_commit(f->store), 0);
+}
+
+/* A store in which everything has happened once. */
+static void live(struct fixture *f)
+{
+    static const char *const both[] = {"alice@example.test", "bob@example.test"};
+    struct span targets[] = {span_text("alice@example.test"), span_text("bob@example.test")};
+    struct change alias = {
+        .kind = CHANGE_ALIAS_PUT, .subject = span_text("info@example.test"), .targets = targets, .target_count = 2};
+    struct change gone = {.kind = CHANGE_ACCOUNT_REMOVE, .subject = span_text("dave@example.test")};
+    struct credential_facts credential = {span_text("scram-sha-256"), span_text("abc")};
+    struct change password = {.kind = CHANGE_ACCOUNT_CREDENTIALS,
+                              .subject = span_text("bob@example.test"),
+                              .credentials = &credential,
+                              .credential_count = 1};
+    fixture_change(f, &alias, NULL);
+    fixture_change(f, &password, NULL);
+    fixture_account(f, "dave@example.test", 5000);
+    fixture_mail(f, "dave@example.test", "for dave");
+    for (int i = 0; i < 6; i++)
+        fixture_deliver(f, both, 2, span_text("Subject: both\r\n\r\nbody\r\n"));
+    fixture_mail(f, "carol@example.test", "for carol");
+    set_flags(f, "alice@example.test", 2, FLAG_SEEN | FLAG_FLAGGED | 1u << FLAG_KEYWORDS);
+    set_flags(f, "bob@example.test", 3, FLAG_ANSWERED);
+    fixture_expunge(f, "alice@example.test", (uint32_t[]){1, 3, 6}, 3);
+    fixture_expunge(f, "bob@example.test", (uint32_t[]){1, 6}, 2);
+    fixture_change(f, &gone, NULL);
+    fixture_account(f, "dave@example.test", 7000);
+    fixture_mail(f, "dave@example.test", "for the new dave");
+}
+
+static void rebuild_compare(struct fixture *f)
+{
+    struct buf before, after, problem;
+    struct store_rebuild_report report;
+    buf_init(&before, 1 << 20);
+    buf_init(&after, 1 << 20);
+    buf_init(&problem, 4096);
+    fixture_list(f, &before);
+    fixture_close(f);
+    if (store_rebuild(f->directory, &report, NULL, NULL, &problem) != 0)
+        fail_msg("rebuild: %.*s", SPAN_ARG(buf_span(&problem)));
+    assert_int_equal(report.damaged_bytes, 0);
+    assert_int_equal(report.unplaced, 0);
+    fixture_open(f);
+    fixture_list(f, &after);
+    assert_string_equal(before.data, after.data);
+    check_is_clean(f);
+    buf_release(&before);
+    buf_release(&after);
+    buf_release(&problem);
+}
+
+static void rebuild_gives_the_same(void **state)
+{
+    struct fixture f;
+    struct buf text;
+    char path[256];
+    buf_init(&text, 4096);
+    fixture_start(&f);
+    live(&f);
+    check_is_clean(&f);
+    rebuild_compare(&f);
+    fixture_fetch(&f, "bob@example.test", 2, &text);
+    assert_true(span_is(buf_span(&text), "Subject: both\r\n\r\nbody\r\n"));
+    /* And when the database is gone altogether: the store does not begin as if it were empty. */
+    fixture_close(&f);
+    const char *const names[] = {"store.db", "store.db-wal", "store.db-shm"};
+    for (int i = 0; i < 3; i++) {
+        fixture_path(&f, names[i], path);
+        assert_true(unlink(path) == 0 || errno == ENOENT);
+    }
+    struct buf problem;
+    buf_init(&problem, 4096);
+    assert_null(store_open(&f.settings, &problem));
+    buf_add_char(&problem, '\0');
+    assert_non_null(strstr(problem.data, "store rebuild"));
+    buf_reset(&problem);
+    struct store_rebuild_report report;
+    assert_int_equal(store_rebuild(f.directory, &report, NULL, NULL, &problem), 0);
+    assert_int_equal(report.messages, 6);
+    fixture_open(&f);
+    fixture_mail(&f, "alice@example.test", "next");
+    fixture_fetch(&f, "alice@example.test", 7, &text);
+    assert_true(span_is(buf_span(&text), "next"));
+    rebuild_compare(&f);
+    buf_release(&problem);
+    buf_release(&text);
+    fixture_stop(&f);
+}
+
+static void compact_all(struct fixture *f)
+{
+    for (int round = 0; round < 20 && compaction_start(f->store, 1) == 1; round++)
+        while (compaction_is_running(f->store))
+            assert_true(compaction_step(f->store) >= 0);
+}
+
+static uint64_t volume_bytes(struct fixture *f)
+{
+    return fixture_count(f, "SELECT SUM(end_position) FROM volume");
+}
+
+static void compaction_keeps_everything(void **state)
+{
+    struct fixture f;
+    struct buf before, after;
+    buf_init(&before, 1 << 20);
+    buf_init(&after, 1 << 20);
+    fixture_start(&f);
+    live(&f);
+    char *large = calloc(1, 300001);
+    assert_non_null(large);
+    for (int i = 0; i < 300000; i++)
+        large[i] = (char)('!' + ((unsigned)i * 7919u >> 3) % 90);
+    fixture_mail(&f, "carol@example.test", large);
+    fixture_expunge(&f, "carol@example.test", (uint32_t[]){2}, 1);
+    fixture_list(&f, &before);
+    uint64_t bytes = volume_bytes(&f);
+    compact_all(&f);
+    assert_true(volume_bytes(&f) < bytes);
+    fixture_list(&f, &after);
+    assert_string_equal(before.data, after.data);
+    check_is_clean(&f);
+    rebuild_compare(&f);
+    /* What was expunged stays so after several rounds, and uids go on. */
+    for (int round = 0; round < 3; round++) {
+        fixture_mail(&f, "carol@example.test", large);
+        fixture_mail(&f, "alice@example.test", "small");
+        set_flags(&f, "alice@example.test", 5, FLAG_SEEN << round);
+        fixture_expunge(&f, "carol@example.test", (uint32_t[]){(uint32_t)round + 3}, 1);
+        compact_all(&f);
+        rebuild_compare(&f);
+    }
+    fixture_mail(&f, "carol@example.test", "last");
+    fixture_fetch(&f, "carol@example.test", 6, &after);
+    assert_true(span_is(buf_span(&after), "last"));
+    free(large);
+    buf_release(&before);
+    buf_release(&after);
+    fixture_stop(&f);
+}
+
+static void flip(const char *path, off_t at)
+{
+    char byte;
+    int fd = open(path, O_RDWR);
+    assert_true(fd >= 0);
+    assert_int_equal(pread(fd, &byte, 1, at), 1);
+    byte ^= 4;
+    assert_int_equal(pwrite(fd, &byte, 1, at), 1);
+    close(fd);
+}
+
+static void check_finds_damage(void **state)
+{
+    struct fixture f;
+    char volume[256], aside[256];
+    struct buf text;
+    buf_init(&text, 4096);
+    fixture_start(&f);
+    live(&f);
+    fixture_path(&f, "volumes/0001.vol", volume);
+    fixture_path(&f, "aside", aside);
+    fixture_mail(&f, "carol@example.test", "a body to be damaged");
+    uint64_t end = file_size(volume);
+    flip(volume, (off_t)end - 3);
+    check_finds(&f, "is damaged");
+    fixture_fetch(&f, "carol@example.test", 2, &text);
+    assert_true(span_is(buf_span(&text), "DAMAGED"));
+    flip(volume, (off_t)end - 3);
+    check_is_clean(&f);
+    assert_int_equal(rename(volume, aside), 0);
+    check_finds(&f, "Volume 0001 is missing.");
+    assert_int_equal(rename(aside, volume), 0);
+    static const struct {
+        const char *sql, *undo, *sentence;
+    } rows[] = {
+        {"UPDATE mailbox SET bytes = bytes + 1", "UPDATE mailbox SET bytes = bytes - 1", "quota is wrong"},
+        {"UPDATE mailbox SET messages = messages + 1", "UPDATE mailbox SET messages = messages - 1",
+         "messages and has"},
+        {"UPDATE message SET position = position + 1 WHERE living > 0",
+         "UPDATE message SET position = position - 1 WHERE living > 0", "its record is not in"},
+        {"UPDATE message SET living = living + 1", "UPDATE message SET living = living - 1", "mailboxes and is in"},
+        {"UPDATE entry SET message_id = message_id + 1000", "UPDATE entry SET message_id = message_id - 1000",
+         "there is no message"},
+        {"UPDATE mailbox SET uidnext = uidnext - 1", "UPDATE mailbox SET uidnext = uidnext + 1", "its next uid"},
+        {"UPDATE account SET domain_id = domain_id + 1000", "UPDATE account SET domain_id = domain_id - 1000",
+         "is of domain"},
+    };
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        assert_int_equal(database_script(f.store->db, rows[i].sql), 0);
+        check_finds(&f, rows[i].sentence);
+        assert_int_equal(database_script(f.store->db, rows[i].undo), 0);
+        check_is_clean(&f);
+    }
+    buf_release(&text);
+    fixture_stop(&f);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(rebuild_gives_the_same),
+        cmocka_unit_test(compaction_keeps_everything),
+        cmocka_unit_test(check_finds_damage),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

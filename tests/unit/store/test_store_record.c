@@ -1,0 +1,137 @@
+#include "fixture.h"
+
+#include "store/crc32c.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+static void checksums(void **state)
+{
+    /* RFC 3720 appendix B.4 */
+    char zeros[32] = {0}, rising[32], text[256];
+    for (int i = 0; i < 32; i++)
+        rising[i] = (char)i;
+    assert_int_equal(crc32c(0, span_from(zeros, 32)), 0x8a9136aa);
+    assert_int_equal(crc32c(0, span_from(rising, 32)), 0x46dd794e);
+    for (size_t i = 0; i < sizeof(text); i++)
+        text[i] = (char)(i * 37);
+    for (size_t n = 0; n < sizeof(text); n++) {
+        struct span s = span_from(text, n);
+        assert_int_equal(crc32c(7, s), crc32c_by_table(7, s));
+        assert_int_equal(crc32c(crc32c(0, span_head(s, n / 3)), span_skip(s, n / 3)), crc32c(0, s));
+    }
+}
+
+/* A volume with one message, and where that message stands. */
+static int one_message(struct fixture *f, struct record *record, uint64_t *id, struct buf *memory, char **bytes)
+{
+    char path[256];
+    fixture_start(f);
+    uint64_t start = f->store->volumes.position;
+    *id = fixture_mail(f, "alice@example.test", "Subject: x\r\n\r\nThe body.\r\n");
+    fixture_path(f, "volumes", path);
+    int fd = volume_open(f->store->volumes.directory, 1);
+    assert_true(fd >= 0);
+    assert_int_equal(record_read(fd, 1, f->store->volumes.mark, start, f->store->volumes.position, memory, record), 0);
+    size_t size = record_size(&record->header);
+    *bytes = malloc(size);
+    assert_non_null(*bytes);
+    assert_int_equal(pread(fd, *bytes, size, (off_t)start), size);
+    return fd;
+}
+
+/* What a reader makes of a record in memory: true when it takes it for whole. */
+static bool is_whole(struct span bytes, uint64_t mark, uint64_t id)
+{
+    struct record_header h;
+    struct buf out;
+    if (!record_header_parse(bytes, &h) || h.mark != mark || h.volume != 1 || record_size(&h) != bytes.size)
+        return false;
+    if (!record_facts_match(&h, span_head(span_skip(bytes, RECORD_HEADER_SIZE), h.facts_size)))
+        return false;
+    buf_init(&out, 1 << 20);
+    int rc = body_read_memory(span_skip(bytes, RECORD_HEADER_SIZE + h.facts_size), &h, id, 0, h.body_size, &out);
+    buf_release(&out);
+    return rc == 0;
+}
+
+static void every_flip_and_truncation(void **state)
+{
+    struct fixture f;
+    struct record record;
+    struct buf memory;
+    uint64_t id;
+    char *bytes;
+    buf_init(&memory, 1 << 20);
+    int fd = one_message(&f, &record, &id, &memory, &bytes);
+    size_t size = record_size(&record.header);
+    uint64_t mark = f.store->volumes.mark;
+    assert_true(is_whole(span_from(bytes, size), mark, id));
+    assert_false(is_whole(span_from(bytes, size), mark, id + 1));
+    for (size_t bit = 0; bit < size * 8; bit++) {
+        bytes[bit / 8] ^= (char)(1 << bit % 8);
+        if (is_whole(span_from(bytes, size), mark, id))
+            fail_msg("bit %zu of %zu flipped was not seen", bit, size * 8);
+        bytes[bit / 8] ^= (char)(1 << bit % 8);
+    }
+    for (size_t n = 0; n < size; n++) {
+        char *exact = malloc(n + 1); /* so that a read past the end is seen */
+        assert_non_null(exact);
+        memcpy(exact, bytes, n);
+        assert_false(is_whole(span_from(exact, n), mark, id));
+        free(exact);
+    }
+    free(bytes);
+    close(fd);
+    buf_release(&memory);
+    fixture_stop(&f);
+}
+
+static void facts_come_back(void **state)
+{
+    struct arena arena;
+    struct buf out;
+    arena_init(&arena, 1 << 20);
+    buf_init(&out, 1 << 20);
+    struct message_entry entries[2] = {
+        {1, 2, 3, 4, 5, 6, span_text("a@b"), span_text("INBOX"), span_text("A@b"), span_text("rfc822;A@b"), 5},
+        {.uid = 9}};
+    struct message_facts f = {.message_id = 7,
+                              .received_at = 8,
+                              .ret = 2,
+                              .eight_bit = true,
+                              .helo = span_text("h"),
+                              .envid = span_text("e"),
+                              .entries = entries,
+                              .entry_count = 2};
+    struct message_facts g;
+    message_facts_write(&out, &f);
+    assert_true(message_facts_parse(buf_span(&out), &arena, &g));
+    assert_true(g.message_id == 7 && g.received_at == 8 && g.ret == 2 && g.eight_bit && !g.smtputf8 &&
+                g.entry_count == 2);
+    assert_true(span_is(g.helo, "h") && span_is(g.envid, "e") && span_is(g.entries[0].orcpt, "rfc822;A@b"));
+    assert_true(g.entries[0].flags == 6 && g.entries[0].notify == 5 && g.entries[1].uid == 9);
+    for (size_t n = 0; n < out.size; n++)
+        assert_false(message_facts_parse(span_head(buf_span(&out), n), &arena, &g));
+    buf_add_char(&out, 0);
+    assert_false(message_facts_parse(buf_span(&out), &arena, &g));
+    /* A count that the bytes cannot hold costs no memory. */
+    struct expunge_facts x;
+    static const char lie[] = "\1\0\0\0\0\0\0\0\1\0\0\0\0\0\0\0\xff\xff\xff\xff";
+    size_t before = arena.used;
+    assert_false(expunge_facts_parse(span_from(lie, sizeof(lie) - 1), &arena, &x));
+    assert_true(arena.used - before < 64);
+    buf_release(&out);
+    arena_release(&arena);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(checksums),
+        cmocka_unit_test(every_flip_and_truncation),
+        cmocka_unit_test(facts_come_back),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

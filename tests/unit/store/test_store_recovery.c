@@ -1,0 +1,197 @@
+#include "fixture.h"
+
+#include "store/check.h"
+#include "store/schema.h"
+#include "store/volume.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+static void check_is_clean(const char *directory)
+{
+    struct store_check_report report;
+    assert_int_equal(store_check(directory, &report, NULL, NULL), 0);
+    if (report.problems)
+        fail_msg("check: %.*s", SPAN_ARG(buf_span(&report.text)));
+    buf_release(&report.text);
+}
+
+/* What a crash leaves: the volume has a batch, in any state of completeness, whose transaction did not commit. */
+static void unacknowledged_tails(void **state)
+{
+    struct fixture f;
+    char before[100], volume[256], target[256], bytes[4096];
+    struct buf text;
+    buf_init(&text, 4096);
+    fixture_start(&f);
+    fixture_mail(&f, "alice@example.test", "kept");
+    fixture_close(&f);
+    snprintf(before, sizeof(before), "%.80s-before", f.directory);
+    copy_directory(f.directory, before);
+    fixture_path(&f, "volumes/0001.vol", volume);
+    uint64_t start = file_size(volume);
+    fixture_open(&f);
+    fixture_mail(&f, "alice@example.test", "not acknowledged");
+    fixture_close(&f);
+    size_t size = file_size(volume) - start;
+    int fd = open(volume, O_RDONLY);
+    assert_true(fd >= 0 && size < sizeof(bytes));
+    assert_int_equal(pread(fd, bytes, size, (off_t)start), size);
+    close(fd);
+    snprintf(target, sizeof(target), "%s/volumes/0001.vol", before);
+    struct fixture g = f;
+    snprintf(g.directory, sizeof(g.directory), "%s", before);
+    g.settings.data_directory = before;
+    for (size_t n = 0; n <= size; n += n < 80 || n > size - 3 ? 1 : 7) {
+        fd = open(target, O_WRONLY);
+        assert_int_equal(pwrite(fd, bytes, n, (off_t)start), n);
+        close(fd);
+        fixture_open(&g);
+        assert_int_equal(file_size(target), start);
+        assert_int_equal(g.store->counts.tail_bytes_cut, n);
+        fixture_close(&g);
+    }
+    fixture_open(&g);
+    fixture_mail(&g, "alice@example.test", "after the crash");
+    fixture_fetch(&g, "alice@example.test", 2, &text);
+    assert_true(span_is(buf_span(&text), "after the crash"));
+    check_is_clean(before);
+    fixture_close(&g);
+    buf_release(&text);
+    remove_directory(before);
+    fixture_open(&f);
+    fixture_stop(&f);
+}
+
+/* A restored backup of the database: the volumes have what was acknowledged since, and nothing of it may be cut off. */
+static void an_older_database_is_refused(void **state)
+{
+    struct fixture f;
+    char volume[256], path[256], aside[256];
+    struct buf problem;
+    buf_init(&problem, 4096);
+    fixture_start(&f);
+    fixture_close(&f);
+    fixture_path(&f, "store.db", path);
+    fixture_path(&f, "store.db-old", aside);
+    fixture_path(&f, "volumes/0001.vol", volume);
+    assert_int_equal(link(path, aside), 0);
+    char copy[160];
+    snprintf(copy, sizeof(copy), "%s-copy", f.directory);
+    copy_directory(f.directory, copy);
+    fixture_open(&f);
+    fixture_mail(&f, "alice@example.test", "one");
+    fixture_mail(&f, "alice@example.test", "two");
+    fixture_close(&f);
+    uint64_t size = file_size(volume);
+    char from[256], wal[256];
+    snprintf(from, sizeof(from), "%s/store.db", copy);
+    assert_int_equal(unlink(path), 0);
+    assert_int_equal(rename(from, path), 0);
+    fixture_path(&f, "store.db-wal", wal);
+    assert_true(unlink(wal) == 0 || errno == ENOENT);
+    assert_null(store_open(&f.settings, &problem));
+    buf_add_char(&problem, '\0');
+    assert_non_null(strstr(problem.data, "older than the volumes"));
+    assert_int_equal(file_size(volume), size);
+    buf_release(&problem);
+    remove_directory(copy);
+    remove_directory(f.directory);
+}
+
+/* Delivers until it is killed, and says on the pipe what was acknowledged. */
+static void deliver_forever(struct fixture *f, int out)
+{
+    fixture_open(f);
+    for (uint32_t n = 0;; n++) {
+        char bodies[8][32];
+        assert_int_equal(store_begin(f->store), 0);
+        for (int i = 0; i < 8; i++) {
+            snprintf(bodies[i], sizeof(bodies[i]), "message %u.%d", n, i);
+            fixture_gather(f, "bob@example.test", span_text(bodies[i]));
+        }
+        assert_int_equal(store_commit(f->store), 0);
+        uint32_t acknowledged = 8;
+        assert_int_equal(write(out, &acknowledged, sizeof(acknowledged)), sizeof(acknowledged));
+    }
+}
+
+static void killed_at_random(void **state)
+{
+    struct fixture f;
+    uint64_t acknowledged = 0;
+    fixture_start(&f);
+    for (unsigned round = 0; round < 8; round++) {
+        int ends[2];
+        fixture_close(&f);
+        assert_int_equal(pipe(ends), 0);
+        pid_t pid = fork();
+        assert_true(pid >= 0);
+        if (pid == 0) {
+            close(ends[0]);
+            deliver_forever(&f, ends[1]);
+        }
+        close(ends[1]);
+        uint32_t n;
+        for (unsigned batches = 0; batches < 3 + round * 5; batches++) {
+            assert_int_equal(read(ends[0], &n, sizeof(n)), sizeof(n));
+            acknowledged += n;
+        }
+        assert_int_equal(kill(pid, SIGKILL), 0);
+        while (read(ends[0], &n, sizeof(n)) == sizeof(n))
+            acknowledged += n;
+        close(ends[0]);
+        assert_int_equal(waitpid(pid, NULL, 0), pid);
+        fixture_open(&f);
+        uint64_t stored = fixture_count(&f, "SELECT COUNT(*) FROM entry");
+        /* Nothing acknowledged is lost; one batch may have been committed and its acknowledgement killed. */
+        assert_true(stored == acknowledged || stored == acknowledged + 8);
+        acknowledged = stored;
+        check_is_clean(f.directory);
+    }
+    fixture_stop(&f);
+}
+
+static void migrations(void **state)
+{
+    for (unsigned version = 0; version <= SCHEMA_VERSION; version++) {
+        struct fixture f;
+        char path[256];
+        struct buf problem;
+        buf_init(&problem, 4096);
+        memset(&f, 0, sizeof(f));
+        snprintf(f.directory, sizeof(f.directory), "/tmp/ostiary-store-XXXXXX");
+        assert_non_null(mkdtemp(f.directory));
+        fixture_path(&f, "store.db", path);
+        struct database *db = database_open(path, DATABASE_WRITE, &problem);
+        assert_non_null(db);
+        assert_int_equal(schema_migrate_to(db, version, &problem), 0);
+        assert_int_equal(schema_version(db), version);
+        assert_int_equal(schema_migrate(db, &problem), 0);
+        assert_int_equal(schema_migrate(db, &problem), 0);
+        assert_int_equal(schema_version(db), SCHEMA_VERSION);
+        assert_int_equal(database_run(db, "UPDATE schema_version SET version = version + 1", ""), 0);
+        assert_int_equal(schema_migrate(db, &problem), -EPROTO);
+        buf_add_char(&problem, '\0');
+        assert_non_null(strstr(problem.data, "newer program"));
+        assert_int_equal(database_close(db), 0);
+        buf_release(&problem);
+        remove_directory(f.directory);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(unacknowledged_tails),
+        cmocka_unit_test(an_older_database_is_refused),
+        cmocka_unit_test(killed_at_random),
+        cmocka_unit_test(migrations),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
