@@ -85,6 +85,8 @@ static int take_peer(struct child *child, struct control_descriptor *d)
 
 static void take_log(struct child *child, struct control_descriptor *d)
 {
+    if (d->fd < 0)
+        return; /* the boot frame's was taken before the sandbox */
     log_open((enum log_target)d->what, d->fd);
     if (child->log_fd > STDERR_FILENO)
         close(child->log_fd);
