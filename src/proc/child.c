@@ -102,7 +102,7 @@ static int take_descriptors(struct child *child, struct control_frame *frame)
         if (d->use == CONTROL_FD_PEER) {
             int failure = take_peer(child, d);
             error = failure ? failure : error;
-        } else if (d->use == CONTROL_FD_LOG) {
+        } else if (d->use == CONTROL_FD_LOG && d->fd >= 0) { /* the boot frame's is taken already */
             take_log(child, d);
         }
     }

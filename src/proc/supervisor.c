@@ -13,6 +13,8 @@
 #include <sysexits.h>
 #include <unistd.h>
 
+#include <linux/close_range.h>
+
 #define PEM_MAX (32u << 10)
 #define HOUSEKEEPING NANOSECONDS
 /* What each stage may take to end, beside the grace that the first one has. */
@@ -229,6 +231,11 @@ static int make_loop(struct supervisor *s)
 static int set_up(struct supervisor *s, struct buf *problem)
 {
     const struct settings *settings = s->settings;
+    /* Whatever whoever started us left open is no business of the children's. */
+    if (close_range(STDERR_FILENO + 1, ~0u, CLOSE_RANGE_CLOEXEC) < 0) {
+        buf_printf(problem, "inherited descriptors can't be kept from the processes: %s", strerror(errno));
+        return EX_OSERR;
+    }
     if (find_user(settings->user, &s->uid, &s->gid, problem))
         return EX_CONFIG;
     if (tls_files_read(settings, &s->certificate, &s->key, problem))
