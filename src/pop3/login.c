@@ -6,6 +6,7 @@
 
 #include <errno.h>
 
+#define SECRET_ROOM 2048
 #define ROUNDS_MAX 8 /* of one exchange; SCRAM needs three */
 
 /* One exchange with auth. Everything that logs in goes through here. */
@@ -21,6 +22,8 @@ static void exchange_init(struct exchange *e, enum mechanism_id mechanism)
 {
     *e = (struct exchange){.mechanism = mechanism};
     buf_init(&e->data, POP3_AUTH_LINE_MAX);
+    /* Room for what clients send, so that growing leaves no copy of a password behind. A failure stays with the buf. */
+    (void)buf_reserve(&e->data, SECRET_ROOM);
 }
 
 static void wipe(struct buf *b)
