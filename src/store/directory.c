@@ -6,8 +6,8 @@ struct resolver {
     const struct directory *directory;
     struct arena *arena;
     struct routing *routing;
-    uint64_t aliases[DIRECTORY_TARGETS_MAX]; /* already followed: a loop ends there */
-    size_t alias_count;
+    uint64_t *aliases; /* already followed: a loop ends there. Made with the first one: most addresses are accounts' */
+    size_t alias_count, target_room;
     bool found, any_enabled, any_room;
 };
 
@@ -29,18 +29,38 @@ bool directory_split(struct span address, struct span *local_part, struct span *
     return local_part->size > 0 && domain->size > 0;
 }
 
-static void add_target(struct resolver *r, const struct route_target *target, bool enabled)
+/* Room for one target more; most addresses have just one. */
+static bool make_room(struct resolver *r)
+{
+    if (r->routing->count < r->target_room)
+        return true;
+    size_t room = r->target_room ? DIRECTORY_TARGETS_MAX : 1;
+    struct route_target *targets = arena_array(r->arena, room, sizeof(*targets));
+    if (!targets)
+        return false;
+    for (size_t i = 0; i < r->routing->count; i++)
+        targets[i] = r->routing->targets[i];
+    r->routing->targets = targets;
+    r->target_room = room;
+    return true;
+}
+
+static int add_target(struct resolver *r, const struct route_target *target, bool enabled)
 {
     r->found = true;
     r->any_enabled |= enabled;
     if (!enabled)
-        return;
+        return 0;
     r->any_room |= target->quota_left > 0;
     for (size_t i = 0; i < r->routing->count; i++)
         if (r->routing->targets[i].account_id == target->account_id)
-            return;
-    if (r->routing->count < DIRECTORY_TARGETS_MAX)
-        r->routing->targets[r->routing->count++] = *target;
+            return 0;
+    if (r->routing->count == DIRECTORY_TARGETS_MAX)
+        return 0;
+    if (!make_room(r))
+        return -ENOMEM;
+    r->routing->targets[r->routing->count++] = *target;
+    return 0;
 }
 
 /* 1 when the account is there. */
@@ -58,7 +78,8 @@ static int try_account(struct resolver *r, struct span local_part, struct span d
         uint64_t quota = database_u64(st, 2), used = database_u64(st, 4);
         struct route_target target = {.account_id = database_u64(st, 0), .mailbox_id = database_u64(st, 3)};
         target.quota_left = quota == 0 ? UINT64_MAX : used < quota ? quota - used : 0;
-        add_target(r, &target, database_u64(st, 1) != 0);
+        int added = add_target(r, &target, database_u64(st, 1) != 0);
+        rc = added ? added : rc;
     }
     database_end(st);
     return rc;
@@ -98,6 +119,8 @@ static int try_alias(struct resolver *r, struct span local_part, struct span dom
             return 1;
     if (depth >= DIRECTORY_ALIAS_DEPTH || r->alias_count == DIRECTORY_TARGETS_MAX)
         return 1;
+    if (!r->aliases && !(r->aliases = arena_array(r->arena, DIRECTORY_TARGETS_MAX, sizeof(*r->aliases))))
+        return -ENOMEM;
     r->aliases[r->alias_count++] = alias;
     struct span *targets = arena_array(r->arena, DIRECTORY_TARGETS_MAX, sizeof(*targets));
     size_t count = 0;
@@ -148,8 +171,7 @@ int directory_resolve(const struct directory *d, struct span local_part, struct 
     if (local_part.size > DIRECTORY_ADDRESS_MAX || domain.size > DIRECTORY_ADDRESS_MAX)
         return 0;
     struct resolver *r = arena_alloc(arena, sizeof(*r));
-    routing->targets = arena_array(arena, DIRECTORY_TARGETS_MAX, sizeof(*routing->targets));
-    if (!r || !routing->targets)
+    if (!r)
         return -ENOMEM;
     *r = (struct resolver){.directory = d, .arena = arena, .routing = routing};
     struct span name = directory_lower(arena, local_part), home = directory_lower(arena, domain);
@@ -234,8 +256,8 @@ int directory_may_send(const struct directory *d, uint64_t account_id, struct sp
     struct resolver *r = arena_alloc(arena, sizeof(*r));
     if (local_part.size > DIRECTORY_ADDRESS_MAX || domain.size > DIRECTORY_ADDRESS_MAX || domain.size == 0)
         return 0;
-    routing = (struct routing){.targets = arena_array(arena, DIRECTORY_TARGETS_MAX, sizeof(*routing.targets))};
-    if (!r || !routing.targets)
+    routing = (struct routing){0};
+    if (!r)
         return -ENOMEM;
     *r = (struct resolver){.directory = d, .arena = arena, .routing = &routing};
     int rc = lookup(r, directory_lower(arena, local_part), directory_lower(arena, domain), 0);

@@ -23,7 +23,7 @@ struct view {
     struct buf window; /* what was read of a volume, within one fetch */
 };
 
-/* NULL-less: 0, or a negative errno with a sentence. A failed view needs no release. */
+/* 0, or a negative errno with a sentence. A failed view needs no release. */
 MUST_USE int view_open(struct view *v, const char *data_directory, struct buf *problem);
 void view_release(struct view *v);
 

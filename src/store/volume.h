@@ -93,8 +93,7 @@ MUST_USE int volume_begin(struct volume_writer *v, uint32_t number);
 MUST_USE int volume_continue(struct volume_writer *v, uint32_t number, uint64_t end);
 
 /* Gathers a record. 0; -EINVAL, -EBADMSG or -errno when the body can't be read: nothing was appended then and the batch
- * can go on; -ENOMEM.
- */
+ * can go on; -ENOMEM, -errno of the volume. */
 MUST_USE int volume_append(struct volume_writer *v, enum record_type type, struct span facts, const struct body *body,
                            struct record_place *place);
 /* Writes what is gathered. 0 or -errno. */
