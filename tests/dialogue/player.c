@@ -14,7 +14,8 @@
 
 #define QUIET_TURNS 60 /* turns in which nothing happened: everybody waits for time to pass */
 #define CLOCK_STEP (NANOSECONDS / 4)
-#define PATIENCE_STEPS (4 * 120)                    /* of the clock, for what is expected */
+#define PATIENCE_STEPS \
+    (4 * 30) /* of the clock, for what is expected: more than a refusal's delay, less than a time-out */
 #define GOODBYE_STEPS (4 * 3600)                    /* for sessions to end behind their client */
 #define START_OF_TIME (1795305600ull * NANOSECONDS) /* 2026-11-22 00:00:00 UTC */
 
@@ -132,9 +133,9 @@ bool player_send(struct player *p, struct connection *c, struct span bytes)
     return true;
 }
 
-enum received player_receive(struct player *p, struct connection *c)
+enum received player_receive(struct player *p, struct connection *c, unsigned seconds)
 {
-    struct patience patience = {.steps = PATIENCE_STEPS};
+    struct patience patience = {.steps = 4 * seconds};
     long n;
     while ((n = client_receive(c->client)) == -EAGAIN)
         if (!player_wait(p, &patience))
@@ -195,6 +196,9 @@ static void play_steps(struct player *p)
     for (size_t i = 0; i < CONNECTIONS; i++) {
         if (!p->connections[i].client)
             continue;
+        if (p->good && player_settle(p))
+            while (client_receive(p->connections[i].client) > 0)
+                continue;
         if (p->good && client_input(p->connections[i].client)->size)
             p->good = player_fail(p, "the script ends and this was not expected: %.*s",
                                   SPAN_ARG(span_head(buf_span(client_input(p->connections[i].client)), 200)));
@@ -244,6 +248,19 @@ static void player_release(struct player *p)
     buf_release(&p->scratch);
 }
 
+/* Turns the outcome of a script that tests the runner round. */
+static void judge(struct player *p)
+{
+    if (!p->must_fail)
+        return;
+    if (!p->good && p->line == p->must_fail) {
+        buf_reset(p->problem);
+        p->good = true;
+        return;
+    }
+    p->good = player_fail(p, "the script was to fail at line %llu", (unsigned long long)p->must_fail);
+}
+
 bool play(const struct script *script, struct buf *problem)
 {
     clock_fake_start(START_OF_TIME);
@@ -259,6 +276,7 @@ bool play(const struct script *script, struct buf *problem)
         if (result)
             player.good = player_fail(&player, "the loop failed: %s", strerror(-result));
     }
+    judge(&player);
     player_release(&player);
     loop_free(loop);
     return player.good;

@@ -25,6 +25,7 @@ struct player {
     struct buf *problem;
     bool good;
     unsigned line;
+    uint64_t must_fail; /* the line at which the script has to fail; 0: it has to end well */
 
     struct buf overrides; /* SET lines */
     struct buf peer;      /* PEER, with a NUL */
@@ -57,7 +58,7 @@ MUST_USE bool player_connect(struct player *p, struct connection *c);
 MUST_USE bool player_tls(struct player *p, struct connection *c);
 MUST_USE bool player_send(struct player *p, struct connection *c, struct span bytes);
 enum received { RECEIVED_BYTES, RECEIVED_END, RECEIVED_NOTHING };
-MUST_USE enum received player_receive(struct player *p, struct connection *c);
+MUST_USE enum received player_receive(struct player *p, struct connection *c, unsigned seconds);
 /* Closes the client's end and waits for the session to end. */
 MUST_USE bool player_drop(struct player *p, struct connection *c);
 

@@ -7,6 +7,8 @@
 #include <stdlib.h>
 
 #define LINE_SHOWN 300
+#define LINE_SECONDS 120 /* a line is waited for */
+#define CLOSE_SECONDS 30 /* no time-out may be taken for a close */
 
 /* ---- Variables ---- */
 
@@ -58,6 +60,12 @@ static bool do_set(struct player *p, const struct step *step)
     buf_add_span(&p->overrides, step->argument);
     buf_add_char(&p->overrides, '\n');
     return true;
+}
+
+/* MUST-FAIL LINE: for scripts that test the runner */
+static bool do_must_fail(struct player *p, const struct step *step)
+{
+    return number(p, step->argument, 100000, &p->must_fail);
 }
 
 static bool do_service(struct player *p, const struct step *step)
@@ -324,7 +332,7 @@ static bool take_line(struct player *p, struct connection *c, struct buf *line)
     size_t seen = 0, length;
     while ((length = seen + span_find(span_skip(buf_span(input), seen), '\n')) == input->size) {
         seen = input->size;
-        switch (player_receive(p, c)) {
+        switch (player_receive(p, c, LINE_SECONDS)) {
         case RECEIVED_BYTES:
             break;
         case RECEIVED_END:
@@ -420,7 +428,7 @@ static bool do_closed(struct player *p, const struct step *step)
     struct buf *input = client_input(c->client);
     if (input->size)
         return player_fail(p, "before the end came: %.*s", SPAN_ARG(span_head(buf_span(input), LINE_SHOWN)));
-    switch (player_receive(p, c)) {
+    switch (player_receive(p, c, CLOSE_SECONDS)) {
     case RECEIVED_END:
         return player_drop(p, c);
     case RECEIVED_BYTES:
@@ -454,6 +462,7 @@ static const struct {
     bool (*run)(struct player *p, const struct step *step);
 } keywords[] = {
     {"SET", do_set},
+    {"MUST-FAIL", do_must_fail},
     {"SERVICE", do_service},
     {"PEER", do_peer},
     {"NO-TLS", do_no_tls},
