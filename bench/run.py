@@ -43,14 +43,19 @@ def wait_for(what, test, seconds=30):
 class Server:
     """A sandbox server in a directory of its own."""
 
-    def __init__(self, extra=""):
+    def __init__(self, **changes):
         self.directory = tempfile.mkdtemp(prefix="ostiary-bench-", dir=os.environ.get("BENCH_DIR"))
         self.config = pathlib.Path(self.directory) / "ostiary.conf"
         self.log = open(os.path.join(self.directory, "log"), "w")
         self.start()
-        if extra:
+        if changes:
             self.stop()
-            self.config.write_text(self.config.read_text() + extra)
+            text = self.config.read_text()
+            for name, value in changes.items():
+                text, count = re.subn(rf"^(\s*{name}\s*=\s*)[^,\n]*(,?)$", rf"\g<1>{value}\2", text, flags=re.M)
+                if count != 1:
+                    sys.exit(f"bench: '{name}' stands {count} times in the sandbox's config")
+            self.config.write_text(text)
             self.start()
 
     def start(self):
@@ -146,11 +151,8 @@ def bench_smtp(quick):
     return {"rows": rows, "memory_kib": memory}
 
 
-TRUSTED = '\ntrusted_networks = { "127.0.0.0/8" }\n'
-
-
 def bench_retr(quick):
-    server = Server(TRUSTED)
+    server = Server(trusted_networks='{ "127.0.0.0/8" }')
     count = 1000 if quick else 10000
     smtp_once(server, 4096, 50, True, count)
     results = []
@@ -175,12 +177,6 @@ def bench_idle(quick):
     for kind, port in IDLE_SETTINGS.items():
         for tls in (False, True):
             server = Server()
-            config = server.config.read_text()
-            server.stop()
-            config = re.sub(r"connections_per_address\s*=\s*\d+", "connections_per_address = 20000", config)
-            config = re.sub(r"(?<!_)connections\s*=\s*\d+", "connections = 10000", config)
-            server.config.write_text(config)
-            server.start()
             count = 500 if quick else 5000
             before = sum(server.resident().values())
             command = [LOAD, "idle", "127.0.0.1", str(BASE + port), str(count), kind] + (["tls"] if tls else [])
