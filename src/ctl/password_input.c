@@ -69,6 +69,7 @@ static bool ask(int terminal, const char *question, struct buf *answer)
     if (restorable) {
         struct termios silent = before;
         silent.c_lflag &= ~(tcflag_t)(ECHO | ISIG);
+        silent.c_cc[VEOL] = INTERRUPT; /* it ends a line, else it would wait for Enter */
         tcsetattr(terminal, TCSAFLUSH, &silent);
     }
     dprintf(terminal, "%s: ", question);

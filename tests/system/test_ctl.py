@@ -5,6 +5,7 @@ import json
 import os
 import pathlib
 import poplib
+import pty
 import signal
 import smtplib
 import socket
@@ -140,6 +141,36 @@ def test_accounts(house):
     house.run("account", "remove", "alice@example.org", status=USAGE)
     house.run("account", "remove", "alice@example.org", "--yes")
     assert house.run("account", "show", "alice@example.org", status=DATA) == "there is no account alice@example.org"
+
+
+def type_passwords(house, *typed):
+    """Runs account passwd on a terminal of its own; what it shows, and its status."""
+    pid, terminal = pty.fork()
+    if pid == 0:
+        os.execv(OSTIARY, [OSTIARY, "account", "passwd", "alice@example.org", "--config", str(house.config)])
+    shown = b""
+    for line in typed:
+        while not shown.rstrip(b" ").endswith(b":"):
+            shown += os.read(terminal, 1000)
+        shown += b"|"
+        os.write(terminal, line)
+    with contextlib.suppress(OSError):  # a terminal whose other side is closed gives EIO
+        while piece := os.read(terminal, 1000):
+            shown += piece
+    os.close(terminal)
+    return shown.decode(), os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+
+
+def test_password_on_a_terminal(open_path):
+    house = House(open_path)
+    house.run("domain", "add", "example.org")
+    house.run("account", "add", "alice@example.org", "--password-stdin", stdin="first\n")
+    shown, status = type_passwords(house, b"hidden-word\n", b"hidden-word\n")
+    assert status == 0 and "is set" in shown and "hidden-word" not in shown
+    shown, status = type_passwords(house, b"hidden-word\n", b"hidden-wort\n")
+    assert status == DATA and "the two passwords differ" in shown and "hidden-wor" not in shown
+    shown, status = type_passwords(house, b"hidden\x03")
+    assert status == DATA and "no password was read" in shown
 
 
 @pytest.mark.parametrize(
