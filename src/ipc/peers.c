@@ -2,18 +2,10 @@
 
 struct channel *peers_get(struct peers *peers, enum role role)
 {
-    for (unsigned tried = 0; tried < PEERS_MAX; tried++) {
-        unsigned at = peers->turn[role]++ % PEERS_MAX;
-        /* The turn goes back to the first as soon as the instances end, so the common case looks at one or two places.
-         */
-        if (!peers->channels[role][at]) {
-            peers->turn[role] = 0;
-            if (at == 0 && !peers->channels[role][1])
-                return NULL;
-            continue;
-        }
-        if (channel_is_open(peers->channels[role][at]))
-            return peers->channels[role][at];
+    for (unsigned tried = 0; tried < peers->room[role]; tried++) {
+        struct channel *c = peers->channels[role][peers->turn[role]++ % peers->room[role]];
+        if (c && channel_is_open(c))
+            return c;
     }
     return NULL;
 }
@@ -25,6 +17,8 @@ void peers_set(struct peers *peers, enum role role, unsigned instance, struct ch
         return;
     }
     channel_free(peers->channels[role][instance]);
+    if (instance >= peers->room[role])
+        peers->room[role] = instance + 1;
     peers->channels[role][instance] = channel;
 }
 

@@ -9,6 +9,7 @@
 
 struct peers {
     struct channel *channels[ROLE_COUNT][PEERS_MAX];
+    unsigned room[ROLE_COUNT]; /* instances ever seen: the places to look at */
     unsigned turn[ROLE_COUNT];
 };
 

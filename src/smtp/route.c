@@ -110,11 +110,11 @@ static ProtobufCBinaryData bytes(struct span s)
 
 int smtp_route_find(struct fiber *self, struct smtp_session *s, const struct mail_path *path, struct smtp_route *route)
 {
-    struct span domain;
+    struct span domain = {0}; /* empty for <Postmaster> alone: RFC 5321 section 4.5.1 */
     *route = (struct smtp_route){.kind = SMTP_ROUTE_NOT_OURS};
     if (path->is_literal)
         return 0;
-    if (domain_to_ascii(&s->transaction.arena, path->domain, &domain) != NULL)
+    if (path->domain.size && domain_to_ascii(&s->transaction.arena, path->domain, &domain) != NULL)
         return 0; /* a name that can't be in the DNS is nobody's */
     struct buf key;
     buf_init(&key, 1024);

@@ -112,7 +112,7 @@ def test_bdat_without_recipient_swallows_its_octets(server):
 
 
 def test_size_is_refused_early_and_late(fresh):
-    server = fresh("smtp.message_size = 20000")
+    server = fresh("smtp.header_size = 10000; smtp.message_size = 20000")
     with server.smtp() as smtp:
         smtp.ehlo()
         assert smtp.docmd("MAIL", "FROM:<a@b.test> SIZE=30000")[0] == 552

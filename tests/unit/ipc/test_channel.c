@@ -1,6 +1,7 @@
 /* Both ends of a channel in one loop: auth's and the store's contracts serve as examples. */
 #include "ipc/channel.h"
 #include "ipc/frame.h"
+#include "ipc/peers.h"
 #include "ipc/services.h"
 #include "store_write.pb-c.h"
 
@@ -248,6 +249,31 @@ static void a_forbidden_method(struct fiber *self, struct bench *b)
                      -EPIPE);
 }
 
+/* The channel in the second place is found when the first one is a gap or dead, each in its turn when both live. */
+static void peers_with_gaps(struct fiber *self, struct bench *b)
+{
+    struct peers peers = {0};
+    int fds[2];
+    assert_null(peers_get(&peers, ROLE_READER));
+    peers_set(&peers, ROLE_READER, 1, b->client);
+    for (int i = 0; i < 3; i++)
+        assert_ptr_equal(peers_get(&peers, ROLE_READER), b->client);
+    assert_int_equal(channel_pair(fds), 0);
+    struct channel *other = channel_new(b->loop, fds[0], &store_write_service, ROLE_WRITER, NULL, NULL);
+    assert_non_null(other);
+    peers_set(&peers, ROLE_READER, 0, other);
+    struct channel *first = peers_get(&peers, ROLE_READER);
+    assert_ptr_not_equal(peers_get(&peers, ROLE_READER), first);
+    close(fds[1]);
+    while (channel_is_open(other))
+        assert_int_equal(fiber_yield(self), 0);
+    for (int i = 0; i < 3; i++)
+        assert_ptr_equal(peers_get(&peers, ROLE_READER), b->client);
+    b->client = NULL;
+    peers_release(&peers);
+    assert_null(peers_get(&peers, ROLE_READER));
+}
+
 /* ---- Hostile bytes ---- */
 
 static struct span hostile;
@@ -299,14 +325,20 @@ TEST(a_crowd, ROLE_GATE)
 TEST(a_late_answer_is_dropped, ROLE_GATE)
 TEST(the_peer_goes, ROLE_GATE)
 TEST(a_forbidden_method, ROLE_DESK)
+TEST(peers_with_gaps, ROLE_GATE)
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_body_of_any_size),         cmocka_unit_test(test_errors_travel),
-        cmocka_unit_test(test_descriptors_travel),       cmocka_unit_test(test_a_crowd),
-        cmocka_unit_test(test_a_late_answer_is_dropped), cmocka_unit_test(test_the_peer_goes),
-        cmocka_unit_test(test_a_forbidden_method),       cmocka_unit_test(hostile_frames),
+        cmocka_unit_test(test_body_of_any_size),
+        cmocka_unit_test(test_errors_travel),
+        cmocka_unit_test(test_descriptors_travel),
+        cmocka_unit_test(test_a_crowd),
+        cmocka_unit_test(test_a_late_answer_is_dropped),
+        cmocka_unit_test(test_the_peer_goes),
+        cmocka_unit_test(test_a_forbidden_method),
+        cmocka_unit_test(test_peers_with_gaps),
+        cmocka_unit_test(hostile_frames),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
