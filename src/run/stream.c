@@ -178,6 +178,10 @@ int stream_read_line(struct fiber *self, struct stream *s, size_t max, struct sp
 {
     if (s->error)
         return s->error;
+    /* A peer that pipelines without end never makes us wait for input, which is what else sends the replies. */
+    int error = s->output.size >= FLUSH_FROM ? stream_flush(self, s, deadline) : 0;
+    if (error)
+        return error;
     bool waited = false;
     for (;;) {
         int taken = take_line(s, max, line);
@@ -185,7 +189,7 @@ int stream_read_line(struct fiber *self, struct stream *s, size_t max, struct sp
             return taken < 0 ? taken : 0;
         if (waited && clock_monotonic() >= deadline)
             return -ETIMEDOUT; /* one of many waits for a line: see stream_wait_strictly */
-        int error = stream_fill(self, s, deadline);
+        error = stream_fill(self, s, deadline);
         if (error)
             return error;
         waited = true;

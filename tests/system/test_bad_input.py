@@ -149,15 +149,16 @@ def test_10000_recipients(server):
     raw.send(b"RCPT TO:<alice@example.test>\r\n" * 10000)
     codes = [raw.reply()[0] for _ in range(10000)]
     accepted = codes.count(250)
-    assert 100 <= accepted < 10000
     assert set(codes) == {250, 452}
+    assert 100 <= accepted < 10000
     assert raw.ask("DATA")[0] == 354
     raw.send(GOOD)
     assert raw.reply()[0] == 250
     raw.close()
 
 
-def test_10000_unknown_recipients_end_the_session(server):
+def test_10000_unknown_recipients_end_the_session(fresh):
+    server = fresh("smtp.errors = 20")
     raw = server.raw()
     raw.reply()
     raw.ask("EHLO c")
@@ -173,7 +174,7 @@ def test_10000_unknown_recipients_end_the_session(server):
             break
         codes.append(code)
     assert codes[-1] == 421
-    assert len(codes) < 200
+    assert len(codes) == 21
     raw.close()
 
 
