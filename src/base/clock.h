@@ -1,5 +1,5 @@
-/* Time. Deadlines are on the monotonic clock, dates on the wall clock; both in nanoseconds. Tests may hold both still and move
- * them by hand. No function here waits. */
+/* Time. Deadlines are on the monotonic clock, dates on the wall clock; both in nanoseconds. Tests may hold both still
+ * and move them by hand. No function here waits. */
 #ifndef BASE_CLOCK_H
 #define BASE_CLOCK_H
 

@@ -49,8 +49,8 @@ static inline struct list_node *list_take_first(struct list_node *head)
 
 #define list_each(node, head) for (struct list_node *node = (head)->next; node != (head); node = node->next)
 /* `node` may be removed or freed in the body. */
-#define list_each_safe(node, head)                                                                                     \
-    for (struct list_node *node = (head)->next, *next_##node = node->next; node != (head);                             \
+#define list_each_safe(node, head)                                                         \
+    for (struct list_node *node = (head)->next, *next_##node = node->next; node != (head); \
          node = next_##node, next_##node = node->next)
 
 #endif

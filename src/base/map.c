@@ -4,7 +4,8 @@
 #include <stdlib.h>
 #include <sys/random.h>
 
-/* Open addressing with linear probing; a removed slot is filled by shifting its followers back, so there are no tombstones. */
+/* Open addressing with linear probing; a removed slot is filled by shifting its followers back, so there are no
+ * tombstones. */
 struct map_slot {
     char *key; /* NULL: free */
     size_t size;

@@ -1,5 +1,5 @@
-/* A hash map from bytes to a pointer. Keys are copied; values are borrowed. SipHash-2-4 with a random key of the process keeps hostile
- * keys from colliding on purpose. No function here waits. */
+/* A hash map from bytes to a pointer. Keys are copied; values are borrowed. SipHash-2-4 with a random key of the
+ * process keeps hostile keys from colliding on purpose. No function here waits. */
 #ifndef BASE_MAP_H
 #define BASE_MAP_H
 

@@ -20,9 +20,9 @@ struct span {
 };
 
 /* The span of a string literal, usable in a static initialiser. */
-#define SPAN(literal)                                                                                                  \
-    {                                                                                                                  \
-        (literal), sizeof(literal) - 1                                                                                 \
+#define SPAN(literal)                  \
+    {                                  \
+        (literal), sizeof(literal) - 1 \
     }
 /* For printf's "%.*s". The precision is an int: spans in messages are cut to 4 KiB. */
 #define SPAN_ARG(s) (int)((s).size > 4096 ? 4096 : (s).size), ((s).size ? (s).data : "")
