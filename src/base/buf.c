@@ -89,19 +89,26 @@ void buf_add_u64(struct buf *b, uint64_t value)
     buf_add(b, digits + at, sizeof digits - at);
 }
 
+#define PRINT_FIRST_ROOM 128 /* most prints fit at the first try */
+
 void buf_vprintf(struct buf *b, const char *format, va_list args)
 {
     va_list again;
     va_copy(again, args);
-    int size = vsnprintf(NULL, 0, format, args);
     /* vsnprintf ends with a NUL that is not counted. */
-    char *to = size < 0 ? NULL : buf_reserve(b, (size_t)size + 1);
-    if (to) {
-        vsnprintf(to, (size_t)size + 1, format, again);
-        b->size += (size_t)size;
-    } else {
-        b->failed = true;
+    size_t room = b->room - b->size;
+    if (room < PRINT_FIRST_ROOM && !b->failed && b->limit - b->size >= PRINT_FIRST_ROOM &&
+        buf_reserve(b, PRINT_FIRST_ROOM))
+        room = b->room - b->size;
+    int size = b->failed ? -1 : vsnprintf(room ? b->data + b->size : NULL, room, format, args);
+    if (size >= 0 && (size_t)size >= room) {
+        char *to = buf_reserve(b, (size_t)size + 1);
+        size = to ? vsnprintf(to, (size_t)size + 1, format, again) : -1;
     }
+    if (size >= 0)
+        b->size += (size_t)size;
+    else
+        b->failed = true;
     va_end(again);
 }
 

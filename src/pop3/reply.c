@@ -63,6 +63,12 @@ int pop3_trouble(struct pop3_session *s, int error, const char *what)
     return 0;
 }
 
+void pop3_set_in_hand(struct pop3_session *s, bool in_hand)
+{
+    if (s->peer->in_hand)
+        *s->peer->in_hand = in_hand;
+}
+
 int pop3_flush_some(struct fiber *self, struct pop3_session *s)
 {
     if (stream_output(s->stream)->size < POP3_OUTPUT_MAX)

@@ -74,6 +74,14 @@ static int send_message(struct fiber *self, struct pop3_session *s, struct sendi
     return 0;
 }
 
+static int send_in_hand(struct fiber *self, struct pop3_session *s, struct sending *sending)
+{
+    pop3_set_in_hand(s, true);
+    int result = send_message(self, s, sending);
+    pop3_set_in_hand(s, false);
+    return result;
+}
+
 static bool exists(struct pop3_session *s, uint32_t number)
 {
     if (pop3_maildrop_get(&s->maildrop, number))
@@ -87,7 +95,7 @@ int pop3_do_retr(struct fiber *self, struct pop3_session *s, const struct pop3_c
     struct sending sending = {.number = command->number[0]};
     if (!exists(s, sending.number))
         return 0;
-    int result = send_message(self, s, &sending);
+    int result = send_in_hand(self, s, &sending);
     if (!result && sending.is_done)
         s->retrieved++;
     return result;
@@ -98,5 +106,5 @@ int pop3_do_top(struct fiber *self, struct pop3_session *s, const struct pop3_co
     struct pop3_top top;
     pop3_top_init(&top, command->number[1]);
     struct sending sending = {.number = command->number[0], .top = &top};
-    return exists(s, sending.number) ? send_message(self, s, &sending) : 0;
+    return exists(s, sending.number) ? send_in_hand(self, s, &sending) : 0;
 }

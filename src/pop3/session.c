@@ -86,10 +86,23 @@ static int dispatch(struct fiber *self, struct pop3_session *s, struct span line
     return row->handle(self, s, &command);
 }
 
+static bool is_stopping(const struct pop3_session *s)
+{
+    return s->context->stopping && *s->context->stopping && !stream_has_input(s->stream);
+}
+
 static int serve_line(struct fiber *self, struct pop3_session *s)
 {
     struct span line;
-    int result = stream_read_line(self, s->stream, POP3_LINE_MAX, &line, pop3_line_deadline(s));
+    int result = is_stopping(s)
+                     ? -ECANCELED
+                     : stream_read_line(self, s->stream, POP3_LINE_MAX, &line, pop3_line_deadline(s));
+    if (result == -ECANCELED) {
+        /* Between commands: what was asked for is answered whole. */
+        pop3_error(s, "[SYS/TEMP] %s is going down, please come back in a minute", s->settings->hostname);
+        pop3_close(s, "the server stops");
+        return 0;
+    }
     if (result == -EMSGSIZE) {
         pop3_wrong(s, "the line is longer than %d octets", POP3_LINE_MAX);
         result = 0;
@@ -174,6 +187,6 @@ void pop3_session_run(struct fiber *self, struct stream *stream, struct pop3_con
     /* Who closed the sending side still gets its replies. After any other error nothing more is said: RFC 1939 section
      * 3 for the time-out, and half a message must not look whole. */
     if (!error || error == -ENODATA)
-        stream_close(self, stream, clock_in_seconds(CLOSE_SECONDS));
+        stream_close(self, stream, false, clock_in_seconds(CLOSE_SECONDS));
     session_release(&s);
 }

@@ -8,6 +8,8 @@
  * with [AUTH] and not advertised.
  * - Messages are handed out as they are stored, byte for byte, with UTF8 and without: old clients show a header in
  * UTF-8 better than they show a refusal.
+ * - A session that is cancelled while it waits for a command, as all are when the server stops, says so before it
+ * closes. One that is cut off in the middle of a message says nothing: its words would be taken for the message's.
  * - When another process of ours is away the client gets -ERR [SYS/TEMP]. A message that can't be sent to its end
  * closes the connection: the final dot stands behind whole messages only.
  */
@@ -30,6 +32,7 @@ struct pop3_context {
     struct settings *settings; /* a session takes a reference of its own */
     struct peers *peers;
     struct tls_context *tls; /* NULL: no STLS; a handshake takes its own reference */
+    const bool *stopping;    /* true once the process is to end: no command is taken any more. May be NULL */
     struct pop3_counters counters;
 };
 
@@ -38,6 +41,8 @@ struct pop3_peer {
     unsigned char address_bytes[16]; /* IPv4 mapped */
     const char *session_id;          /* in the log */
     bool implicit_tls;               /* POP3S: the handshake comes before the greeting */
+    bool *in_hand; /* set while a message is being sent or QUIT deletes: a process that ends lets it finish. May be NULL
+                    */
 };
 
 /* The whole session from the greeting to the close, log lines included. Waits. The stream stays the caller's to free.

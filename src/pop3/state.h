@@ -57,6 +57,8 @@ void pop3_wrong(struct pop3_session *s, const char *format, ...) __attribute__((
 MUST_USE int pop3_trouble(struct pop3_session *s, int error, const char *what);
 /* Ends the session behind the reply that is gathered. `why` is static. */
 void pop3_close(struct pop3_session *s, const char *why);
+/* What began must be finished, also when the server stops; or is. */
+void pop3_set_in_hand(struct pop3_session *s, bool in_hand);
 /* Sends what is gathered when it is much. */
 MUST_USE int pop3_flush_some(struct fiber *self, struct pop3_session *s);
 uint64_t pop3_line_deadline(const struct pop3_session *s);

@@ -48,6 +48,8 @@ static int expunge(struct fiber *self, struct pop3_session *s)
 int pop3_do_quit(struct fiber *self, struct pop3_session *s, const struct pop3_command *command)
 {
     (void)command;
+    /* To the session's end, so that the client hears what became of it. */
+    pop3_set_in_hand(s, true);
     int result = s->maildrop.deleted ? expunge(self, s) : 0;
     if (result == -ECANCELED)
         return result;

@@ -24,7 +24,10 @@ static void run_pop3(struct fiber *self, struct stream *stream, struct connectio
     memcpy(text, address.data, address.size);
     text[address.size] = 0;
     buf_release(&address);
-    struct pop3_peer peer = {.address = text, .session_id = c->session, .implicit_tls = c->service == SERVICE_POP3S};
+    struct pop3_peer peer = {.address = text,
+                             .session_id = c->session,
+                             .implicit_tls = c->service == SERVICE_POP3S,
+                             .in_hand = &c->in_hand};
     memcpy(peer.address_bytes, c->ip.bytes, sizeof peer.address_bytes);
     pop3_session_run(self, stream, &pop3, &peer);
 }
@@ -70,7 +73,7 @@ static int start(struct child *child, struct buf *problem)
         return -ENOMEM;
     child->part = acceptor;
     smtp.peers = pop3.peers = &child->peers;
-    smtp.stopping = acceptor_stopping(acceptor);
+    smtp.stopping = pop3.stopping = acceptor_stopping(acceptor);
     update(child);
     return 0;
 }

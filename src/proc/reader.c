@@ -18,6 +18,11 @@ static int attach(struct child *child, int fd, enum role peer)
     return store_reader_attach(reader, fd, peer);
 }
 
+static void update(struct child *child)
+{
+    store_reader_set_settings(reader, child->settings);
+}
+
 /* Its clients are gone by now; what it still does is of no use to anybody. */
 static void stop(struct fiber *self, struct child *child, uint64_t deadline)
 {
@@ -25,4 +30,4 @@ static void stop(struct fiber *self, struct child *child, uint64_t deadline)
     store_reader_free(reader);
 }
 
-const struct child_part reader_part = {.start = start, .attach = attach, .stop = stop};
+const struct child_part reader_part = {.start = start, .attach = attach, .update = update, .stop = stop};

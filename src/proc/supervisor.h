@@ -9,8 +9,8 @@
  * Signals: SIGTERM and SIGINT end the server in order (gates and desks finish or refuse what is in hand within
  * processes.stop_grace seconds, then readers and auth, the writer last); a second SIGINT ends it at once, which loses
  * nothing that was acknowledged. SIGHUP reads the configuration again: a bad one is told in the log and the old one
- * stays. The numbers of processes, the user, the data directory and the store's settings of a running writer change at
- * the next start only.
+ * stays. Sessions keep what they began with, the certificate of their TLS included. The numbers of processes, the user,
+ * the data directory, and more connections than at the start, change at the next start only; the log says so.
  */
 #ifndef PROC_SUPERVISOR_H
 #define PROC_SUPERVISOR_H

@@ -89,6 +89,12 @@ static int adopt(struct child *child, struct control_frame *frame)
     return 0;
 }
 
+static void update(struct child *child)
+{
+    if (store_writer_set_settings(writer.store, child->settings))
+        log_write(LOG_PROBLEM, "writer", NULL, "no memory for the new settings, goes on with the old ones");
+}
+
 static void stop(struct fiber *self, struct child *child, uint64_t deadline)
 {
     if (writer.admin_fiber)
@@ -97,4 +103,5 @@ static void stop(struct fiber *self, struct child *child, uint64_t deadline)
     store_writer_free(writer.store);
 }
 
-const struct child_part writer_part = {.start = start, .attach = attach, .adopt = adopt, .stop = stop};
+const struct child_part writer_part = {
+    .start = start, .attach = attach, .adopt = adopt, .update = update, .stop = stop};

@@ -53,9 +53,7 @@ void stream_free(struct stream *s)
     give_input(s);
     give_output(s);
     buf_release(&s->problem);
-    int fd = s->watch.fd;
-    watch_stop(&s->watch);
-    close(fd);
+    watch_close(&s->watch);
     free(s);
 }
 
@@ -64,7 +62,8 @@ int stream_fail(struct stream *s, int error, const char *text)
     if (s->error)
         return s->error;
     s->error = error;
-    buf_add(&s->problem, text, strlen(text) + 1); /* with its NUL */
+    if (*text)
+        buf_add(&s->problem, text, strlen(text) + 1); /* with its NUL */
     return error;
 }
 
@@ -276,14 +275,15 @@ static int linger(struct fiber *self, struct stream *s, uint64_t deadline)
     return error;
 }
 
-void stream_close(struct fiber *self, struct stream *s, uint64_t deadline)
+void stream_close(struct fiber *self, struct stream *s, bool is_last_word, uint64_t deadline)
 {
     int error = stream_flush(self, s, deadline);
     if (!error && s->ssl)
         stream_tls_close(s);
     /* Reading on until the peer closes too: a socket that is closed with unread input sends a reset, which can overtake
      * the last reply. */
-    if (!error && shutdown(s->watch.fd, SHUT_WR) == 0)
+    bool nothing_comes = is_last_word && s->drained && s->start == s->end;
+    if (!error && !nothing_comes && shutdown(s->watch.fd, SHUT_WR) == 0)
         error = linger(self, s, deadline);
     give_input(s);
     s->dropping = false;

@@ -27,8 +27,9 @@ MUST_USE struct stream *stream_new(struct loop *loop, int fd);
 /* Closes at once, sending nothing more. NULL-safe. */
 void stream_free(struct stream *s);
 /* Flushes, sends TLS close_notify, shuts down for writing, reads and drops at most 64 KiB until end of input or the
- * deadline, so that the last reply is not lost to a reset. The stream is still to be freed. */
-void stream_close(struct fiber *self, struct stream *s, uint64_t deadline);
+ * deadline, so that the last reply is not lost to a reset. `is_last_word`: the peer said that it sends nothing more
+ * (QUIT), so when nothing is left to read there is no waiting for its end. The stream is still to be freed. */
+void stream_close(struct fiber *self, struct stream *s, bool is_last_word, uint64_t deadline);
 
 /* What was received and not consumed yet. Valid until the next call that reads. */
 struct span stream_input(const struct stream *s);

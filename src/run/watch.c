@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
+#include <unistd.h>
 
 static int tell(struct watch *watch, int operation, uint32_t events)
 {
@@ -40,6 +41,17 @@ void watch_stop(struct watch *watch)
     watch->loop = NULL;
     wake(watch->reader, -ECANCELED);
     wake(watch->writer, -ECANCELED);
+}
+
+void watch_close(struct watch *watch)
+{
+    /* Closing the last copy of a descriptor takes it out of the epoll set: no call for that. */
+    if (!watch->loop)
+        abort();
+    int fd = watch->fd;
+    watch->registered = 0;
+    watch_stop(watch);
+    close(fd);
 }
 
 void watch_deliver(struct watch *watch, uint32_t events)

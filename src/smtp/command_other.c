@@ -43,7 +43,7 @@ int smtp_handle_help(struct fiber *self, struct smtp_session *s, const struct sm
 
 int smtp_handle_quit(struct fiber *self, struct smtp_session *s, const struct smtp_command *command)
 {
-    s->closing = true;
+    s->closing = s->said_quit = true;
     return smtp_reply(s, 221, "2.0.0", "%s says goodbye", s->settings->hostname);
 }
 

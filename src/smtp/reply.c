@@ -9,7 +9,11 @@
 static void write_reply(struct smtp_session *s, unsigned code, const char *enhanced, const char *format, va_list args)
 {
     char text[REPLY_TEXT_MAX];
-    vsnprintf(text, sizeof text, format, args);
+    const char *words = format;
+    if (strchr(format, '%')) { /* most replies have no places to fill */
+        vsnprintf(text, sizeof text, format, args);
+        words = text;
+    }
     struct buf *out = stream_output(s->stream);
     buf_add_u64(out, code);
     buf_add_char(out, ' ');
@@ -17,7 +21,7 @@ static void write_reply(struct smtp_session *s, unsigned code, const char *enhan
         buf_add_text(out, enhanced);
         buf_add_char(out, ' ');
     }
-    buf_add_text(out, text);
+    buf_add_text(out, words);
     buf_add_text(out, "\r\n");
 }
 

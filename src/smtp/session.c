@@ -138,7 +138,7 @@ static void say_goodbye(struct fiber *self, struct smtp_session *s, int error)
     if (error && error != -ENODATA)
         log_write(LOG_LOW, "smtp", s->peer->session, "session ended: %s ip=%s %s", strerror(-error), s->ip,
                   stream_problem(s->stream));
-    stream_close(self, s->stream, clock_in_seconds(5));
+    stream_close(self, s->stream, s->said_quit, clock_in_seconds(5));
 }
 
 static int run_commands(struct fiber *self, struct smtp_session *s)

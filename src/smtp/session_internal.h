@@ -43,8 +43,9 @@ struct smtp_session {
     struct arena arena; /* of the connection */
     uint64_t ends_at;   /* deadline of the whole session */
     char ip[IP_ADDRESS_TEXT_MAX];
-    bool trusted; /* passwords without TLS are let through */
-    bool closing; /* the reply to be sent is the last */
+    bool trusted;   /* passwords without TLS are let through */
+    bool closing;   /* the reply to be sent is the last */
+    bool said_quit; /* nothing more comes from the client */
 
     struct span helo; /* empty: none yet */
     bool is_esmtp;

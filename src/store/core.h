@@ -52,6 +52,8 @@ struct store {
 /* Locks the data directory (made where it is missing), opens and migrates the database, recovers. NULL with a sentence:
  * another writer holds it, newer schema, database lost, … The settings are read, not kept. */
 MUST_USE struct store *store_open(const struct settings *settings, struct buf *problem);
+/* After a reload. Between batches only. 0, or -ENOMEM; then the old ones stay. */
+MUST_USE int store_set_settings(struct store *s, const struct settings *settings);
 /* Ends a batch without it, checkpoints, closes. NULL-safe. */
 void store_close(struct store *s);
 /* Locks the data directory for the one process that may write there: a descriptor, or a negative errno with a sentence.

@@ -80,6 +80,23 @@ static int open_files(struct store *s, const char *path, struct buf *problem)
     return s->db ? 0 : -EIO;
 }
 
+int store_set_settings(struct store *s, const struct settings *settings)
+{
+    char *default_domain = strdup(settings->auth.default_domain ? settings->auth.default_domain : "");
+    if (!default_domain)
+        return -ENOMEM;
+    free(s->default_domain);
+    s->default_domain = default_domain;
+    s->volumes.compress_from = settings->store.compress_from;
+    s->volume_size = settings->store.volume_size;
+    /* What a session adds (Received:, Return-Path:) must not make a message too large that was just small enough. */
+    s->message_max = settings->smtp.message_size + (1u << 20);
+    if (s->message_max > RECORD_BODY_MAX)
+        s->message_max = RECORD_BODY_MAX;
+    s->compact_dead_percent = settings->store.compact_dead_percent;
+    return 0;
+}
+
 struct store *store_open(const struct settings *settings, struct buf *problem)
 {
     struct store *s = calloc(1, sizeof(*s));
@@ -89,20 +106,14 @@ struct store *store_open(const struct settings *settings, struct buf *problem)
     }
     s->data_directory = s->lock = -1;
     volume_writer_init(&s->volumes, -1);
-    s->volumes.compress_from = settings->store.compress_from;
-    s->volume_size = settings->store.volume_size;
-    /* What a session adds (Received:, Return-Path:) must not make a message too large that was just small enough. */
-    s->message_max = settings->smtp.message_size + (1u << 20);
-    if (s->message_max > RECORD_BODY_MAX)
-        s->message_max = RECORD_BODY_MAX;
-    s->compact_dead_percent = settings->store.compact_dead_percent;
-    s->default_domain = strdup(settings->auth.default_domain ? settings->auth.default_domain : "");
     map_init(&s->mailboxes);
     map_init(&s->accounts);
     list_init(&s->dirty);
     buf_init(&s->facts, FACTS_LIMIT);
     arena_init(&s->arena, OPERATION_LIMIT);
-    int rc = s->default_domain ? open_files(s, settings->data_directory, problem) : -ENOMEM;
+    int rc = store_set_settings(s, settings);
+    if (rc == 0)
+        rc = open_files(s, settings->data_directory, problem);
     if (rc == 0)
         rc = schema_migrate(s->db, problem);
     if (rc == 0)

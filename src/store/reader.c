@@ -201,6 +201,15 @@ static void called(void *context, struct call *call)
         call_fail(call, rc);
 }
 
+void store_reader_set_settings(struct store_reader *r, struct settings *settings)
+{
+    settings_unref(r->settings);
+    r->settings = settings_ref(settings);
+    r->directory = (struct directory){.db = r->view.db,
+                                      .detail_separator = span_text(settings->smtp.detail_separator),
+                                      .default_domain = span_text(settings->auth.default_domain)};
+}
+
 struct store_reader *store_reader_new(struct loop *loop, struct settings *settings,
                                       const unsigned char grant_key[GRANT_KEY_SIZE], struct buf *problem)
 {
@@ -213,10 +222,7 @@ struct store_reader *store_reader_new(struct loop *loop, struct settings *settin
         free(r);
         return NULL;
     }
-    r->settings = settings_ref(settings);
-    r->directory = (struct directory){.db = r->view.db,
-                                      .detail_separator = span_text(settings->smtp.detail_separator),
-                                      .default_domain = span_text(settings->auth.default_domain)};
+    store_reader_set_settings(r, settings);
     memcpy(r->grant_key, grant_key, GRANT_KEY_SIZE);
     arena_init(&r->arena, CALL_MEMORY);
     buf_init(&r->out, CHANNEL_ATTACHMENT_MAX);

@@ -182,6 +182,16 @@ struct store_writer *store_writer_new(struct loop *loop, struct settings *settin
     return w;
 }
 
+int store_writer_set_settings(struct store_writer *w, struct settings *settings)
+{
+    int rc = store_set_settings(w->store, settings);
+    if (rc)
+        return rc;
+    settings_unref(w->settings);
+    w->settings = settings_ref(settings);
+    return 0;
+}
+
 int store_writer_attach(struct store_writer *w, int fd, enum role peer)
 {
     return attachments_add(&w->attachments, fd, peer);

@@ -17,6 +17,8 @@ struct store_writer;
 /* Locks the data directory, opens, migrates, recovers. NULL with a sentence. Takes a reference of the settings. */
 MUST_USE struct store_writer *store_writer_new(struct loop *loop, struct settings *settings,
                                                const unsigned char grant_key[GRANT_KEY_SIZE], struct buf *problem);
+/* After a reload: from the next batch on. 0, or -ENOMEM; then the old ones stay. */
+MUST_USE int store_writer_set_settings(struct store_writer *w, struct settings *settings);
 /* Serves a peer on fd (taken, also on failure). 0 or a negative errno. */
 MUST_USE int store_writer_attach(struct store_writer *w, int fd, enum role peer);
 /* True after a failed sync or commit: every call is answered with -EIO, and the process has to end and be started

@@ -211,7 +211,7 @@ static void write_bulk(struct fiber *self, void *argument)
         done += size;
     }
     assert_int_equal(stream_flush(self, p->stream, LONG), 0);
-    stream_close(self, p->stream, LONG);
+    stream_close(self, p->stream, false, LONG);
 }
 
 static void read_bulk_slowly(struct fiber *self, void *argument)
@@ -278,7 +278,7 @@ static void reply_after_the_end(struct fiber *self, void *argument)
     expect_line(self, p->stream, span_text("QUIT"));
     buf_add_text(stream_output(p->stream), "221 bye\r\n");
     assert_int_equal(stream_read_line(self, p->stream, 100, &line, LONG), -ENODATA);
-    stream_close(self, p->stream, LONG);
+    stream_close(self, p->stream, false, LONG);
     assert_int_not_equal(stream_fill(self, p->stream, LONG), 0);
 }
 
@@ -306,7 +306,7 @@ static void close_while_flooded(struct fiber *self, void *argument)
 {
     struct pair *p = argument;
     buf_add_text(stream_output(p->stream), "421 too much\r\n");
-    stream_close(self, p->stream, LONG);
+    stream_close(self, p->stream, false, LONG);
     stream_free(p->stream);
     p->stream = NULL;
 }
@@ -445,7 +445,7 @@ static void be_canceled(struct fiber *self, void *argument)
     assert_int_equal(stream_read_line(self, p->stream, 100, &line, CLOCK_NEVER), -ECANCELED);
     /* The clean-up of a canceled session can say good-bye as long as nobody has to wait. */
     buf_add_text(stream_output(p->stream), "421 closing\r\n");
-    stream_close(self, p->stream, LONG);
+    stream_close(self, p->stream, false, LONG);
 }
 
 static void cancel_reader(struct fiber *self, void *argument)

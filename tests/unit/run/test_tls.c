@@ -242,7 +242,7 @@ static void serve_lines(struct fiber *self, void *argument)
     expect_line(self, server, "NOOP");
     struct span line;
     server->end = stream_read_line(self, server->stream, 100, &line, LONG);
-    stream_close(self, server->stream, LONG);
+    stream_close(self, server->stream, false, LONG);
 }
 
 static void serve_starttls(struct fiber *self, void *argument)
@@ -273,7 +273,7 @@ static void serve_bulk(struct fiber *self, void *argument)
         assert_int_equal(stream_write(self, server->stream, span_from(piece, size), LONG), 0);
         done += size;
     }
-    stream_close(self, server->stream, LONG);
+    stream_close(self, server->stream, false, LONG);
 }
 
 static void receive_bulk(struct fiber *self, void *argument)
@@ -287,7 +287,7 @@ static void receive_bulk(struct fiber *self, void *argument)
         stream_consume(server->stream, stream_input(server->stream).size);
     }
     assert_int_equal(size, BULK);
-    stream_close(self, server->stream, LONG);
+    stream_close(self, server->stream, false, LONG);
 }
 
 /* One connection from beginning to end. The stream is left for the caller to look at; it ends with end_connection(). */
@@ -387,7 +387,7 @@ static void accept_and_fail(struct fiber *self, void *argument)
     assert_int_equal(stream_read_line(self, server->stream, 100, &line, LONG), server->end);
     unsigned char out[64];
     assert_int_equal(stream_tls_binding(server->stream, TLS_EXPORTER, out), 0);
-    stream_close(self, server->stream, LONG);
+    stream_close(self, server->stream, false, LONG);
 }
 
 static void an_old_version_is_refused(void **state)
