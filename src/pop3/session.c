@@ -94,9 +94,8 @@ static bool is_stopping(const struct pop3_session *s)
 static int serve_line(struct fiber *self, struct pop3_session *s)
 {
     struct span line;
-    int result = is_stopping(s)
-                     ? -ECANCELED
-                     : stream_read_line(self, s->stream, POP3_LINE_MAX, &line, pop3_line_deadline(s));
+    int result =
+        is_stopping(s) ? -ECANCELED : stream_read_line(self, s->stream, POP3_LINE_MAX, &line, pop3_line_deadline(s));
     if (result == -ECANCELED) {
         /* Between commands: what was asked for is answered whole. */
         pop3_error(s, "[SYS/TEMP] %s is going down, please come back in a minute", s->settings->hostname);

@@ -24,10 +24,8 @@ static void run_pop3(struct fiber *self, struct stream *stream, struct connectio
     memcpy(text, address.data, address.size);
     text[address.size] = 0;
     buf_release(&address);
-    struct pop3_peer peer = {.address = text,
-                             .session_id = c->session,
-                             .implicit_tls = c->service == SERVICE_POP3S,
-                             .in_hand = &c->in_hand};
+    struct pop3_peer peer = {
+        .address = text, .session_id = c->session, .implicit_tls = c->service == SERVICE_POP3S, .in_hand = &c->in_hand};
     memcpy(peer.address_bytes, c->ip.bytes, sizeof peer.address_bytes);
     pop3_session_run(self, stream, &pop3, &peer);
 }
