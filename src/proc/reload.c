@@ -100,7 +100,8 @@ static void keep_what_stays(const struct supervisor *s, struct settings *new)
     keep_number(&new->processes.readers, first->processes.readers, "processes.readers");
     /* The sandboxes' limits of descriptors were made for so many. */
     if (new->processes.connections > first->processes.connections)
-        keep_number(&new->processes.connections, first->processes.connections, "processes.connections above its first value");
+        keep_number(&new->processes.connections, first->processes.connections,
+                    "processes.connections above its first value");
 }
 
 static void tell_new_settings(struct supervisor *s)
