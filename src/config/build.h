@@ -14,6 +14,8 @@ struct arena *settings_memory(struct settings *settings);
 struct setting_fault {
     const struct setting *setting;
     size_t item; /* of a list, from 1; 0 for the whole setting */
+    /* The second one of two that contradict each other, NULL when there is none: the file may set only it. */
+    const struct setting *other;
 };
 
 /* Fills in the host name and checks what depends on more than one setting. False with a sentence (without file and

@@ -57,18 +57,31 @@ void lua_state_release(struct lua_state *s)
     s->lua = NULL;
 }
 
-/* ---- The environment: reads come from what was assigned, then from the helpers; assignments are remembered with their
- * line ---- */
+/* ---- The environment: reads come from the sections' faces, from what was assigned, then from the helpers; assignments
+ * are remembered with their line ---- */
+
+static int refuse_unknown(lua_State *lua)
+{
+    if (lua_type(lua, 2) != LUA_TSTRING)
+        return luaL_error(lua, "a setting has a name");
+    const char *name = lua_tostring(lua, 2);
+    const char *near = schema_nearest(span_text(name));
+    if (near)
+        return luaL_error(lua, "unknown name '%s'; did you mean '%s'?", name, near);
+    return luaL_error(lua, "unknown name '%s'; texts stand in quotes, as in \"%s\"", name, name);
+}
 
 static int read_global(lua_State *lua)
 {
-    for (int upvalue = 1; upvalue <= 2; upvalue++) {
+    for (int upvalue = 1; upvalue <= 3; upvalue++) {
         lua_pushvalue(lua, 2);
         if (lua_rawget(lua, lua_upvalueindex(upvalue)) != LUA_TNIL)
             return 1;
         lua_pop(lua, 1);
     }
-    return 0;
+    size_t size;
+    const char *name = lua_type(lua, 2) == LUA_TSTRING ? lua_tolstring(lua, 2, &size) : NULL;
+    return name && schema_find(span_from(name, size)) ? 0 : refuse_unknown(lua);
 }
 
 static int line_of_caller(lua_State *lua)
@@ -86,55 +99,89 @@ static void refuse_second(lua_State *lua, const char *name, int lines)
     lua_pop(lua, 1);
 }
 
+/* The entries of the table at the top into the section's own table, so that a later smtp.errors = 5 is seen as the
+ * second. */
+static void fill_section(lua_State *lua, const char *name, int values)
+{
+    lua_getfield(lua, values, name);
+    lua_pushnil(lua);
+    if (lua_next(lua, -2))
+        luaL_error(lua, "'%s' is set as a whole after parts of it", name);
+    for (lua_pushnil(lua); lua_next(lua, 3); lua_pop(lua, 1)) {
+        lua_pushvalue(lua, -2);
+        lua_pushvalue(lua, -2);
+        lua_rawset(lua, 4);
+    }
+}
+
 static int set_global(lua_State *lua)
 {
     int values = lua_upvalueindex(1), lines = lua_upvalueindex(2);
     if (lua_type(lua, 2) != LUA_TSTRING)
         return luaL_error(lua, "a setting has a name, not a number");
     const char *name = lua_tostring(lua, 2);
+    bool is_section = schema_has_section(span_text(name));
     refuse_second(lua, name, lines);
-    lua_pushvalue(lua, 2);
-    if (lua_rawget(lua, values) == LUA_TTABLE) {
-        lua_pushnil(lua);
-        if (lua_next(lua, -2))
-            return luaL_error(lua, "'%s' is set as a whole after parts of it", name);
-    }
+    if (is_section && lua_type(lua, 3) == LUA_TTABLE)
+        fill_section(lua, name, values);
     lua_settop(lua, 3);
     lua_pushinteger(lua, line_of_caller(lua));
     lua_setfield(lua, lines, name);
-    lua_rawset(lua, values);
+    /* A section keeps its own table; what is no table is refused later, like any wrong value. */
+    if (!is_section || (lua_type(lua, 3) != LUA_TTABLE && !lua_isnil(lua, 3)))
+        lua_rawset(lua, values);
     return 0;
 }
 
-/* smtp.errors = 5: a new key in a section that was not assigned as a whole. Upvalues: lines, the section's name. */
+/* smtp.errors = 5. Upvalues: lines, the section's name, its table. The face itself stays empty, so that each assignment
+ * comes here. */
 static int set_in_section(lua_State *lua)
 {
+    int lines = lua_upvalueindex(1), section = lua_upvalueindex(2), table = lua_upvalueindex(3);
     if (lua_type(lua, 2) == LUA_TSTRING) {
-        lua_pushfstring(lua, "%s.%s", lua_tostring(lua, lua_upvalueindex(2)), lua_tostring(lua, 2));
+        const char *name = lua_pushfstring(lua, "%s.%s", lua_tostring(lua, section), lua_tostring(lua, 2));
+        refuse_second(lua, name, lines);
+        lua_pushvalue(lua, 2);
+        if (lua_rawget(lua, table) != LUA_TNIL) {
+            lua_getfield(lua, lines, lua_tostring(lua, section));
+            return luaL_error(lua, "'%s' was already set in the table of line %d", name, (int)lua_tointeger(lua, -1));
+        }
         lua_pushinteger(lua, line_of_caller(lua));
-        lua_rawset(lua, lua_upvalueindex(1));
+        lua_setfield(lua, lines, name);
     }
     lua_settop(lua, 3);
-    lua_rawset(lua, 1);
+    lua_rawset(lua, table);
     return 0;
 }
 
-static void push_sections(lua_State *lua, int values, int lines)
+/* Each section is a table in `values`, and an empty face in `faces` through which the file reads and sets it. Several
+ * rows of the schema name the same section: the last one's pair stays. */
+static void push_sections(lua_State *lua, int values, int lines, int faces)
 {
     for (size_t i = 0; i < schema_count; i++) {
         size_t size = setting_section_size(&schema[i]);
         if (size == 0)
             continue;
+        lua_settop(lua, faces);
         lua_pushlstring(lua, schema[i].name, size - 1);
-        lua_newtable(lua);
-        lua_newtable(lua);
+        int name = lua_gettop(lua);
+        lua_newtable(lua); /* its table */
+        lua_newtable(lua); /* its face */
+        lua_newtable(lua); /* the face's metatable */
+        lua_pushvalue(lua, name + 1);
+        lua_setfield(lua, -2, "__index");
         lua_pushvalue(lua, lines);
-        lua_pushvalue(lua, -4);
-        lua_pushcclosure(lua, set_in_section, 2);
+        lua_pushvalue(lua, name);
+        lua_pushvalue(lua, name + 1);
+        lua_pushcclosure(lua, set_in_section, 3);
         lua_setfield(lua, -2, "__newindex");
         lua_setmetatable(lua, -2);
+        lua_pushvalue(lua, name);
+        lua_insert(lua, -2);
+        lua_rawset(lua, faces);
         lua_rawset(lua, values);
     }
+    lua_settop(lua, faces);
 }
 
 /* Only what computes quickly whatever it is given: no patterns, and nothing that reaches outside. */
@@ -179,15 +226,17 @@ void lua_state_run(lua_State *lua, struct span text)
     lua_settop(lua, 0);
     lua_newtable(lua); /* 1: values */
     lua_newtable(lua); /* 2: lines */
-    push_sections(lua, 1, 2);
+    lua_newtable(lua); /* 3: the sections' faces */
+    push_sections(lua, 1, 2, 3);
     int loaded = luaL_loadbufferx(lua, text.data ? text.data : "", text.size, "=config", "t");
     if (loaded != LUA_OK)
         lua_error(lua);
     lua_newtable(lua); /* the environment: always empty, so that every use comes to the two functions */
     lua_newtable(lua);
+    lua_pushvalue(lua, 3);
     lua_pushvalue(lua, 1);
     push_helpers(lua);
-    lua_pushcclosure(lua, read_global, 2);
+    lua_pushcclosure(lua, read_global, 3);
     lua_setfield(lua, -2, "__index");
     lua_pushvalue(lua, 1);
     lua_pushvalue(lua, 2);
@@ -196,6 +245,8 @@ void lua_state_run(lua_State *lua, struct span text)
     lua_setmetatable(lua, -2);
     if (!lua_setupvalue(lua, -2, 1))
         lua_pop(lua, 1);
-    lua_call(lua, 0, 0);
+    lua_call(lua, 0, 1);
+    if (!lua_isnil(lua, -1))
+        luaL_error(lua, "the file returns a value; settings are assigned, like hostname = \"mail.example.org\"");
     lua_settop(lua, 2);
 }

@@ -1,6 +1,7 @@
 #include "config/nearest.h"
 
 #define NEAREST_NAME_MAX 64
+#define BEGINNING_LEAST 4
 
 static size_t least(size_t a, size_t b)
 {
@@ -36,6 +37,11 @@ void nearest_init(struct nearest *n, struct span wanted)
 void nearest_offer_as(struct nearest *n, const char *name, const char *called)
 {
     size_t distance = edit_distance(n->wanted, span_text(name));
+    /* A name that was cut short is as near as one slip: "listen" for "listeners". */
+    bool is_beginning = n->wanted.size >= BEGINNING_LEAST && n->wanted.size < strlen(name) &&
+                        span_starts_nocase(span_text(name), n->wanted);
+    if (is_beginning && distance > 1)
+        distance = 1;
     if (distance < n->distance) {
         n->distance = distance;
         n->best = called;

@@ -18,7 +18,7 @@ void nearest_offer(struct nearest *n, const char *name);
  * "smtp.recipients". */
 void nearest_offer_as(struct nearest *n, const char *name, const char *called);
 /* The best offer, or NULL when none is so near that a slip of the fingers explains it (a third of the letters, at least
- * one). */
+ * one; or the name's first four letters or more). */
 const char *nearest_get(const struct nearest *n);
 
 /* Insertions, deletions, changes and swaps of neighbours between a and b; SIZE_MAX when one is longer than 64 bytes. */

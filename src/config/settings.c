@@ -81,7 +81,21 @@ const char *service_kind_name(enum service_kind kind)
 
 static bool fail(struct setting_fault *fault, const char *name, size_t item)
 {
-    *fault = (struct setting_fault){schema_find(span_text(name)), item};
+    *fault = (struct setting_fault){.setting = schema_find(span_text(name)), .item = item};
+    return false;
+}
+
+/* Two sizes in the wrong order. */
+static bool fail_order(const struct settings *settings, const char *larger, const char *smaller, const char *why,
+                       struct setting_fault *fault, struct buf *problem)
+{
+    const struct setting *first = schema_find(span_text(larger)), *second = schema_find(span_text(smaller));
+    *fault = (struct setting_fault){.setting = first, .other = second};
+    buf_printf(problem, "%s (", larger);
+    setting_write_lua(first, settings, problem);
+    buf_printf(problem, ") is smaller than %s (", smaller);
+    setting_write_lua(second, settings, problem);
+    buf_printf(problem, "); %s", why);
     return false;
 }
 
@@ -162,15 +176,12 @@ static bool check_hash(const struct settings *settings, struct setting_fault *fa
 
 static bool check_sizes(const struct settings *settings, struct setting_fault *fault, struct buf *problem)
 {
-    if (settings->smtp.message_size > settings->store.volume_size) {
-        buf_add_text(problem,
-                     "store.volume_size is smaller than smtp.message_size; a volume has to hold at least one message");
-        return fail(fault, "store.volume_size", 0);
-    }
-    if (settings->smtp.header_size > settings->smtp.message_size) {
-        buf_add_text(problem, "smtp.header_size is larger than smtp.message_size");
-        return fail(fault, "smtp.header_size", 0);
-    }
+    if (settings->store.volume_size < settings->smtp.message_size)
+        return fail_order(settings, "store.volume_size", "smtp.message_size",
+                          "a volume has to hold at least one message", fault, problem);
+    if (settings->smtp.message_size < settings->smtp.header_size)
+        return fail_order(settings, "smtp.message_size", "smtp.header_size",
+                          "a message has to hold its header, so lower smtp.header_size too", fault, problem);
     return true;
 }
 

@@ -356,6 +356,16 @@ static void read_entry(struct file_reader *r)
     leave(r);
 }
 
+/* Goes to the setting that a check found fault with. */
+static void enter_fault(struct file_reader *r, const struct setting *setting, size_t item)
+{
+    struct span rest = span_text(setting ? setting->name : "");
+    r->depth = 0;
+    enter(r, span_cut(&rest, '.'), 0);
+    if (rest.size || item)
+        enter(r, rest, item);
+}
+
 /* Runs inside lua_pcall, as Lua may raise an error wherever it takes memory. */
 static int read_values(lua_State *lua)
 {
@@ -368,11 +378,9 @@ static int read_values(lua_State *lua)
     struct setting_fault fault;
     buf_reset(&r->scratch);
     if (!settings_finish(r->settings, &fault, &r->scratch)) {
-        struct span name = span_text(fault.setting ? fault.setting->name : "");
-        struct span rest = name;
-        enter(r, span_cut(&rest, '.'), 0);
-        if (rest.size || fault.item)
-            enter(r, rest, fault.item);
+        enter_fault(r, fault.setting, fault.item);
+        if (fault.other && line_here(r) == 0)
+            enter_fault(r, fault.other, 0);
         struct buf *out = begin_fault(r);
         if (out)
             buf_add_span(out, buf_span(&r->scratch));
@@ -417,6 +425,9 @@ static void tell_fault(const struct file_reader *r, struct buf *problem)
 
 struct settings *settings_read_text(const char *name, struct span text, struct buf *problem)
 {
+    static const struct span byte_order_mark = SPAN("\xef\xbb\xbf");
+    if (span_starts_nocase(text, byte_order_mark)) /* some editors put it there */
+        text = span_skip(text, byte_order_mark.size);
     struct file_reader r = {.name = name, .text = text, .settings = settings_new()};
     struct lua_state state = {0};
     buf_init(&r.fault, PROBLEM_MAX);

@@ -34,8 +34,10 @@ static void test_nearest(void **state)
 {
     static const struct {
         const char *wanted, *found;
-    } rows[] = {{"acount", "account"}, {"accoutn", "account"}, {"domains", "domain"},
-                {"x", NULL},           {"zebra", NULL},        {"", NULL}};
+    } rows[] = {{"acount", "account"}, {"accoutn", "account"},
+                {"domains", "domain"}, {"doma", "domain"},
+                {"dom", NULL},         {"x", NULL},
+                {"zebra", NULL},       {"", NULL}};
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         struct nearest n;
         nearest_init(&n, span_text(rows[i].wanted));

@@ -32,6 +32,16 @@ static void test_defaults(void **state)
     buf_release(&problem);
 }
 
+static void test_byte_order_mark(void **state)
+{
+    struct buf problem;
+    struct settings *s = read_text("\xef\xbb\xbfhostname = 'mx.example.org'\r\n", &problem);
+    assert_non_null(s);
+    assert_string_equal(s->hostname, "mx.example.org");
+    settings_unref(s);
+    buf_release(&problem);
+}
+
 static void test_values(void **state)
 {
     struct buf problem;
@@ -46,7 +56,9 @@ static void test_values(void **state)
                   "smtp = { message_size = '2M', vrfy = true, command_timeout = '90s', detail_separator = '' }\n"
                   "pop3.idle_timeout = 900\n"
                   "tls.oldest = 1.3\n"
-                  "store = { default_quota = 1e3 }\n",
+                  "store = { default_quota = 1e3 }\n"
+                  "smtp.errors = store.default_quota // 10\n"
+                  "if not smtp.vrfy or user then error('reading a setting') end\n",
                   &problem);
     if (!s)
         fail_msg("%.*s", SPAN_ARG(buf_span(&problem)));
@@ -61,6 +73,7 @@ static void test_values(void **state)
     assert_int_equal(s->pop3.idle_timeout, 900);
     assert_int_equal(s->tls.oldest, 13);
     assert_int_equal(s->store.default_quota, 1000);
+    assert_int_equal(s->smtp.errors, 100);
     static const struct {
         unsigned char address[16];
         bool in;
@@ -142,15 +155,30 @@ static const struct {
     {H "auth.hash_cost = 12",
      "t.conf:2: auth.hash_cost of \"$y$\" is from 1 to 11 (or 0 for the default), but it is 12"},
     {H "store = { volume_size = '1M' }",
-     "t.conf:2: store.volume_size is smaller than smtp.message_size; a volume has to hold at least one message"},
+     "t.conf:2: store.volume_size (\"1M\") is smaller than smtp.message_size (\"50M\"); a volume has to hold at least "
+     "one message"},
+    {H "smtp.message_size = '1G'",
+     "t.conf:2: store.volume_size (\"256M\") is smaller than smtp.message_size (\"1G\"); a volume has to hold at least "
+     "one message"},
+    {H "\nsmtp = {\n message_size = '64K' }",
+     "t.conf:4: smtp.message_size (\"64K\") is smaller than smtp.header_size (\"256K\"); a message has to hold its "
+     "header, so lower smtp.header_size too"},
     {H "hostname = 'b.example.org'", "t.conf:2: 'hostname' was already set in line 1"},
     {H "smtp.errors = 5\nsmtp = {}", "t.conf:3: 'smtp' is set as a whole after parts of it"},
+    {H "smtp.errors = 5\nsmtp.errors = 6", "t.conf:3: 'smtp.errors' was already set in line 2"},
+    {H "smtp = { errors = 5 }\n\nsmtp.errors = 6", "t.conf:4: 'smtp.errors' was already set in the table of line 2"},
+    {H "smtp = nil\nsmtp.errors = 0", "t.conf:3: smtp.errors: expected a whole number from 1 to 100000, found 0"},
+    {H "listen = {}", "t.conf:2: unknown key 'listen'; did you mean 'listeners'?"},
+    {H "smpt.errors = 5", "t.conf:2: unknown name 'smpt'; did you mean 'smtp'?"},
+    {"hostname = mail.example.org", "t.conf:1: unknown name 'mail'; texts stand in quotes, as in \"mail\""},
+    {H "return { user = 'mail' }",
+     "t.conf: the file returns a value; settings are assigned, like hostname = \"mail.example.org\""},
     {"hostname = 'x.org\n", "t.conf:1: unfinished string near ''x.org'"},
     {H "local x = nil + 1", "t.conf:2: attempt to perform arithmetic on a nil value"},
-    {H "io.open('/etc/passwd')", "t.conf:2: attempt to index a nil value (global 'io')"},
-    {H "os.exit(1)", "t.conf:2: attempt to index a nil value (global 'os')"},
-    {H "require('x')", "t.conf:2: attempt to call a nil value (global 'require')"},
-    {H "load('x = 1')", "t.conf:2: attempt to call a nil value (global 'load')"},
+    {H "io.open('/etc/passwd')", "t.conf:2: unknown name 'io'; texts stand in quotes, as in \"io\""},
+    {H "os.exit(1)", "t.conf:2: unknown name 'os'; texts stand in quotes, as in \"os\""},
+    {H "require('x')", "t.conf:2: unknown name 'require'; texts stand in quotes, as in \"require\""},
+    {H "load('x = 1')", "t.conf:2: unknown name 'load'; texts stand in quotes, as in \"load\""},
     {H "local s = ('x'):rep(3)", "t.conf:2: attempt to index a string value (constant 'x')"},
     {H "while true do end", "t.conf:2: the file computes for too long"},
     {H "local t = {}\nfor i = 1, 1e9 do t[i] = string.rep('x', 100000) .. i end",
@@ -222,9 +250,13 @@ static void test_file_on_disk(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_defaults), cmocka_unit_test(test_values),
-        cmocka_unit_test(test_faults),   cmocka_unit_test(test_hostname_of_the_system),
-        cmocka_unit_test(test_no_file),  cmocka_unit_test(test_file_on_disk),
+        cmocka_unit_test(test_defaults),
+        cmocka_unit_test(test_byte_order_mark),
+        cmocka_unit_test(test_values),
+        cmocka_unit_test(test_faults),
+        cmocka_unit_test(test_hostname_of_the_system),
+        cmocka_unit_test(test_no_file),
+        cmocka_unit_test(test_file_on_disk),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
