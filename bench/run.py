@@ -5,7 +5,7 @@ Load: Postfix's smtp-source (as a load tool only) and bench/load.c. CPU is the s
 (/proc/PID/schedstat) over all processes of the server. Everything runs on loopback.
 
   ./dev bench                 all of it
-  ./dev bench smtp            only the parts named: smtp, retr, idle
+  ./dev bench smtp            only the parts named: smtp, counts, retr, idle
   ./dev bench --quick         a tenth of the messages
 """
 import argparse
@@ -151,6 +151,41 @@ def bench_smtp(quick):
     return {"rows": rows, "memory_kib": memory}
 
 
+def count_calls(reuse, count):
+    """{role: {call: times}} while `count` messages were stored."""
+    server = Server()
+    smtp_once(server, 4096, 50, reuse, 200)
+    tracers = {}
+    for pid, name in server.pids().items():
+        role = name.split()[-2] if name != "supervisor" else name
+        if role in ("gate", "writer", "reader"):
+            out = tempfile.NamedTemporaryFile("r", prefix="calls-")
+            tracers[role] = (subprocess.Popen(["strace", "-qq", "-c", "-U", "calls,name", "-p", str(pid), "-o", out.name],
+                                              stderr=subprocess.DEVNULL), out)
+    wait_for("strace", lambda: all(re.search(r"TracerPid:\t[1-9]", pathlib.Path(f"/proc/{pid}/status").read_text())
+                                   for pid, name in server.pids().items() if any(f" {r} " in f"{name} " for r in tracers)))
+    smtp_once(server, 4096, 50, reuse, count)
+    calls = {}
+    for role, (tracer, out) in tracers.items():
+        tracer.send_signal(signal.SIGINT)
+        tracer.wait()
+        calls[role] = {name: int(times) for times, name in re.findall(r"^\s*(\d+)\s+(\w+)$", out.read(), re.M) if name != "total"}
+    server.close()
+    return calls
+
+
+def bench_counts(quick):
+    """Counts do not depend on the machine's mood."""
+    count = 500 if quick else 5000
+    results = {}
+    for reuse in (False, True):
+        calls = {role: {name: n / count for name, n in table.items()} for role, table in count_calls(reuse, count).items()}
+        results["reused" if reuse else "one a message"] = calls
+        print("system calls a message, connections", "reused" if reuse else "one a message",
+              {role: round(sum(c.values()), 1) for role, c in calls.items()}, flush=True)
+    return results
+
+
 def bench_retr(quick):
     server = Server(trusted_networks='{ "127.0.0.0/8" }')
     count = 1000 if quick else 10000
@@ -222,6 +257,12 @@ def report(results):
                 out.append(f"- {'reused' if r['reuse'] else 'one a message'}: " + ", ".join(f"{n} {v:.1f}" for n, v in roles))
         out += ["", "Resident after it (proportional set size): " +
                 ", ".join(f"{n} {k / 1024:.1f} MiB" for n, k in results["smtp"]["memory_kib"].items()) + ".", ""]
+    if "counts" in results:
+        rows = [(connections, role, f"{sum(table.values()):.2f}",
+                 ", ".join(f"{name} {n:.2f}" for name, n in sorted(table.items(), key=lambda kv: -kv[1]) if n >= 0.01))
+                for connections, calls in results["counts"].items() for role, table in calls.items()]
+        out += ["## System calls a message (4 KiB, 50 sessions; under strace, which makes batches larger)", "",
+                table(["connections", "process", "calls", "which"], rows), ""]
     if "retr" in results:
         rows = [(r["window"], f"{r['rate']:.0f}", f"{r['cpu']:.1f}") for r in results["retr"]]
         out += ["## POP3: RETR of a maildrop of 4 KiB messages", "", table(["RETRs under way", "messages/s", "CPU us a message"], rows), ""]
@@ -231,7 +272,7 @@ def report(results):
     return "\n".join(out)
 
 
-PARTS = {"smtp": bench_smtp, "retr": bench_retr, "idle": bench_idle}
+PARTS = {"smtp": bench_smtp, "counts": bench_counts, "retr": bench_retr, "idle": bench_idle}
 
 
 def main():
