@@ -304,6 +304,13 @@ void channel_shut(struct channel *c)
         c->events->closed(c->context, c);
 }
 
+/* Channels of our own processes are so already: a sandbox lets nobody change a descriptor's flags. */
+static int make_non_blocking(int fd)
+{
+    int flags = fcntl(fd, F_GETFL);
+    return flags < 0 || flags & O_NONBLOCK ? flags : fcntl(fd, F_SETFL, flags | O_NONBLOCK);
+}
+
 struct channel *channel_new(struct loop *loop, int fd, const struct service *service, enum role peer,
                             const struct channel_events *events, void *context)
 {
@@ -328,7 +335,7 @@ struct channel *channel_new(struct loop *loop, int fd, const struct service *ser
     condition_init(&c->slot_freed);
     buf_init(&c->input, INPUT_MAX);
     buf_init(&c->output, OUTPUT_MAX);
-    if (fcntl(fd, F_SETFL, O_NONBLOCK) < 0 || watch_start(&c->watch, loop, fd, 0) < 0)
+    if (make_non_blocking(fd) < 0 || watch_start(&c->watch, loop, fd, 0) < 0)
         goto fail;
     loop_add_hook(loop, &c->hook);
     char name[32];

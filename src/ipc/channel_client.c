@@ -28,12 +28,13 @@ static int slots_grow(struct channel *c)
 }
 
 /* A free slot's number, waiting for one when all are taken; or a negative errno. */
-static int64_t slot_take(struct fiber *self, struct channel *c, uint64_t deadline)
+static int64_t slot_take(struct fiber *self, struct channel *c, bool with_fd, uint64_t deadline)
 {
     for (;;) {
         if (!c->open)
             return -EPIPE;
-        if (c->slots_taken < CHANNEL_CALLS_MAX && channel_backlog(c) <= CHANNEL_BACKLOG)
+        bool fd_fits = !with_fd || c->outgoing_fd_count < CHANNEL_FDS_MAX;
+        if (c->slots_taken < CHANNEL_CALLS_MAX && channel_backlog(c) <= CHANNEL_BACKLOG && fd_fits)
             break;
         struct condition *wanted = c->slots_taken < CHANNEL_CALLS_MAX ? &c->drained : &c->slot_freed;
         int error = condition_wait(self, wanted, deadline);
@@ -72,7 +73,7 @@ int channel_call(struct fiber *self, struct channel *c, size_t method, const Pro
     struct waiting waiting = {.method = &c->service->methods[method], .answer = answer};
     condition_init(&waiting.done_changed);
     c->references++; /* the channel may be freed while we wait */
-    int64_t slot = slot_take(self, c, deadline);
+    int64_t slot = slot_take(self, c, fd >= 0, deadline);
     int error = slot < 0 ? (int)slot : 0;
     if (error)
         goto out;
