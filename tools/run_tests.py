@@ -1,13 +1,16 @@
 #!/usr/bin/env python3
 """Runs every test and closes with one line: N passed, N failed.
 
-  unit, dialogue   meson's tests, sanitized (build/test)
-  system           pytest against the sanitized program: real processes, sockets and clients
-  fuzz             each fuzz target for a few seconds on its seeds
+  unit       the programs that meson knows, with sanitizers (build/test)
+  dialogue   the C:/S: scripts, with sanitizers
+  fuzz       each fuzz target for a few seconds on its seeds
+  system     pytest against the program with sanitizers: real processes, sockets and clients
+  release    a part of the same against the program as it is shipped (build/release): its sandbox kills, its compiler flags differ
 
---only NAME runs those whose name contains NAME.
+--only NAME runs those whose name contains NAME: a test program, a script, a fuzz target, a pytest case.
 """
 import argparse
+import concurrent.futures
 import json
 import os
 import pathlib
@@ -19,121 +22,172 @@ import xml.etree.ElementTree
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 BUILD = ROOT / "build"
+SYSTEM = ROOT / "tests/system"
 FUZZ_SECONDS = 4
-CMOCKA_SUMMARY = re.compile(r"\[ {2}(PASSED|FAILED) {2}\] (\d+) test")
-
-
-class Tally:
-    def __init__(self):
-        self.passed = self.failed = self.skipped = 0
-
-    def add(self, passed, failed, skipped=0):
-        self.passed += passed
-        self.failed += failed
-        self.skipped += skipped
+DIALOGUE_TIMEOUT = 600
+SHOWN = 6000  # characters of a failed test's output
+# What runs against the shipped program, too.
+RELEASE_ONLY = "test_build.py"
+RELEASE_FILES = (RELEASE_ONLY, "test_smtp.py", "test_submission.py", "test_pop3.py", "test_clients.py")
+CMOCKA_PLAN = re.compile(r"^\[={10}\] .*?[Rr]unning (\d+) test", re.M)
+CMOCKA_RESULT = re.compile(r"^\[  (PASSED|FAILED|SKIPPED) +\] (\d+) test", re.M)
+TAP_PLAN = re.compile(r"^1\.\.(\d+)", re.M)
+TAP_RESULT = re.compile(r"^(not ok|ok) \d+(.*)", re.M)
 
 
 def say(text):
     print(text, flush=True)
 
 
+class Tally:
+    """The counts, and the names of what failed. A group that had nothing to run is a failure: nothing was tested."""
+
+    def __init__(self, only):
+        self.only = only
+        self.passed = self.skipped = self.found = 0
+        self.failures = []
+
+    def add(self, group, name, passed, failed, skipped=0, output=""):
+        self.found += 1
+        self.passed += passed
+        self.skipped += skipped
+        self.failures += [f"{group}: {name}"] * failed
+        words = f"{passed} passed" + (f", {failed} failed" if failed else "") + (f", {skipped} skipped" if skipped else "")
+        say(f"{'FAIL' if failed else 'ok  '} {group:8} {name} ({words})")
+        if failed and output:
+            say(output[-SHOWN:])
+
+    def add_group(self, group, names):
+        """The chosen ones of a group's names."""
+        names = sorted(names)
+        if not names:
+            self.add(group, "no test was found", 0, 1)
+        return [name for name in names if self.only in name]
+
+
 def compile_all(directory, *targets):
     log = directory.with_suffix(".log")
     with log.open("w") as out:
         if subprocess.run(["ninja", "-C", directory, *targets], stdout=out, stderr=subprocess.STDOUT).returncode:
-            say(log.read_text()[-6000:])
+            say(log.read_text()[-SHOWN:])
             say(f"the build in {directory} failed; {log} has all of it")
             sys.exit(1)
 
 
-def count_output(output, succeeded):
-    """cmocka's and the dialogue runner's own counts where they print some, else the program is one test."""
-    counts = {"PASSED": 0, "FAILED": 0}
-    for word, number in CMOCKA_SUMMARY.findall(output):
+def count_output(output, status):
+    """(passed, failed, skipped) by what a program printed of cmocka or of the Test Anything Protocol. What was announced and not reported has failed."""
+    planned = sum(int(n) for n in CMOCKA_PLAN.findall(output)) + sum(int(n) for n in TAP_PLAN.findall(output))
+    counts = {"PASSED": 0, "FAILED": 0, "SKIPPED": 0}
+    for word, number in CMOCKA_RESULT.findall(output):
         counts[word] += int(number)
-    if succeeded:
-        return max(counts["PASSED"], 1), 0
-    return counts["PASSED"], max(counts["FAILED"], 1)
+    for word, rest in TAP_RESULT.findall(output):
+        counts["SKIPPED" if "# SKIP" in rest.upper() else "PASSED" if word == "ok" else "FAILED"] += 1
+    missing = max(planned - sum(counts.values()), 0)
+    failed = counts["FAILED"] + missing
+    if (status != 0 or sum(counts.values()) == 0) and failed == 0:
+        failed = 1
+    return counts["PASSED"], failed, counts["SKIPPED"]
 
 
-def run_meson(tally, only):
+def unit_names():
+    listing = subprocess.run(["meson", "introspect", "--tests", BUILD / "test"], capture_output=True, text=True, check=True).stdout
+    return {test["name"] for test in json.loads(listing) if not any(s.endswith("dialogue") for s in test["suite"])}
+
+
+def run_unit(tally):
+    names = tally.add_group("unit", unit_names())
+    if not names:
+        return
     log = BUILD / "test/meson-logs/testlog.json"
     log.unlink(missing_ok=True)
-    names = subprocess.run(["meson", "test", "-C", BUILD / "test", "--list"], capture_output=True, text=True).stdout
-    names = [n.split(" / ")[-1] for n in names.splitlines() if " / " in n or only]
-    chosen = [n for n in names if only in n]
-    if not chosen:
-        return
-    command = ["meson", "test", "-C", BUILD / "test", "--no-rebuild", "--num-processes", "2", "--print-errorlogs", *chosen]
-    subprocess.run(command, stdout=subprocess.DEVNULL)
-    if not log.exists():
-        say("meson test left no log")
-        tally.add(0, 1)
-        return
-    for line in log.read_text().splitlines():
-        entry = json.loads(line)
-        succeeded = entry["result"] in ("OK", "EXPECTEDFAIL")
-        if entry["result"] == "SKIP":
-            tally.add(0, 0, 1)
-            continue
-        passed, failed = count_output(entry.get("stdout", "") + entry.get("stderr", ""), succeeded)
-        tally.add(passed, failed)
-        say(f"{'ok  ' if succeeded else 'FAIL'} {entry['name']} ({passed} passed, {failed} failed)")
-        if not succeeded:
-            say((entry.get("stdout", "") + entry.get("stderr", ""))[-4000:])
+    command = ["meson", "test", "-C", BUILD / "test", "--no-rebuild", "--num-processes", "2", "--timeout-multiplier", "4"]
+    runner = subprocess.run([*command, *names], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    entries = [json.loads(line) for line in log.read_text().splitlines()] if log.exists() else []
+    for entry in sorted(entries, key=lambda e: e["name"]):
+        name = entry["name"].split(" / ")[-1].split(":")[-1]
+        output = entry.get("stdout", "") + entry.get("stderr", "")
+        bad = entry["result"] not in ("OK", "EXPECTEDFAIL", "SKIP")
+        tally.add("unit", name, *count_output(output, bad), output=f"{entry['result']}\n{output}")
+        names = [n for n in names if n != name]
+    for name in names:
+        tally.add("unit", name, 0, 1, output="meson did not run it\n" + runner.stdout)
 
 
-def run_pytest(tally, only):
-    report = BUILD / "system.xml"
+def run_dialogue(tally, folder):
+    scripts = [str(path) for path in sorted(folder.glob("*.txt")) if tally.only in f"{folder.name}/{path.name}"]
+    if not scripts:
+        return None
+    try:
+        result = subprocess.run([BUILD / "test/tests/dialogue/dialogue", *scripts], stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                                text=True, errors="replace", timeout=DIALOGUE_TIMEOUT)
+        return result.stdout, result.returncode
+    except subprocess.TimeoutExpired as e:
+        return (e.stdout or b"").decode(errors="replace") + f"\nno end within {DIALOGUE_TIMEOUT} s", 1
+
+
+def run_dialogues(tally):
+    folders = sorted({path.parent for path in (ROOT / "tests/dialogue").glob("*/*.txt")})
+    if not folders:
+        tally.add("dialogue", "no script was found", 0, 1)
+    with concurrent.futures.ThreadPoolExecutor(2) as pool:
+        for folder, result in zip(folders, pool.map(lambda f: run_dialogue(tally, f), folders)):
+            if result:
+                tally.add("dialogue", folder.name, *count_output(*result), output=result[0])
+
+
+def run_fuzz_target(name):
+    return subprocess.run([ROOT / "tools/run_fuzz.sh", "--seconds", str(FUZZ_SECONDS), name], stdout=subprocess.PIPE,
+                          stderr=subprocess.STDOUT, text=True, errors="replace")
+
+
+def run_fuzz(tally):
+    names = tally.add_group("fuzz", [path.stem.removeprefix("fuzz_") for path in (ROOT / "fuzz").glob("fuzz_*.c")])
+    with concurrent.futures.ThreadPoolExecutor(2) as pool:
+        for name, result in zip(names, pool.map(run_fuzz_target, names)):
+            tally.add("fuzz", name, result.returncode == 0, result.returncode != 0, output=result.stdout)
+
+
+def run_pytest(tally, group, program, paths):
+    report = BUILD / f"{group}.xml"
     report.unlink(missing_ok=True)
-    environment = dict(os.environ, OSTIARY=str(BUILD / "test/src/ostiary"), OSTIARY_PLAIN=str(BUILD / "plain/src/ostiary"))
-    command = ["/usr/bin/python3", "-m", "pytest", "-q", "-p", "no:cacheprovider", f"--junitxml={report}", "tests/system"]
-    if only:
-        command += ["-k", only]
-    result = subprocess.run(command, cwd=ROOT, env=environment)
+    command = ["/usr/bin/python3", "-m", "pytest", "-q", "-p", "no:cacheprovider", f"--junitxml={report}", *paths]
+    if tally.only:
+        command += ["-k", tally.only]
+    result = subprocess.run(command, cwd=ROOT, env=dict(os.environ, OSTIARY=str(program)))
     if not report.exists():
-        tally.add(0, 1)
+        tally.add(group, "pytest wrote no report", 0, 1)
         return
     suite = xml.etree.ElementTree.parse(report).getroot().find("testsuite")
-    total, bad = int(suite.get("tests")), int(suite.get("failures")) + int(suite.get("errors"))
-    skipped = int(suite.get("skipped"))
-    tally.add(total - bad - skipped, bad, skipped)
-    if result.returncode not in (0, 1, 5) and not bad:
-        tally.add(0, 1)
-
-
-def run_fuzz(tally, only):
-    for target in sorted((BUILD / "fuzz/fuzz").glob("fuzz_*")):
-        if not target.is_file() or not os.access(target, os.X_OK) or only not in target.name:
-            continue
-        result = subprocess.run(
-            [ROOT / "tools/run_fuzz.sh", "--seconds", str(FUZZ_SECONDS), target.name.removeprefix("fuzz_")],
-            capture_output=True, text=True)
-        tally.add(result.returncode == 0, result.returncode != 0)
-        say(f"{'ok  ' if result.returncode == 0 else 'FAIL'} {target.name}")
-        if result.returncode:
-            say((result.stdout + result.stderr)[-4000:])
+    bad, skipped = int(suite.get("failures")) + int(suite.get("errors")), int(suite.get("skipped"))
+    total = int(suite.get("tests"))
+    if result.returncode not in (0, 5) or (total == 0 and not tally.only):
+        bad = max(bad, 1)
+    if total or bad:
+        tally.add(group, "pytest", total - bad - skipped if total else 0, bad, skipped)
 
 
 def main():
     arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    arguments.add_argument("--only", default="", help="run the tests whose name contains this")
-    only = arguments.parse_args().only
+    arguments.add_argument("--only", default="", metavar="NAME", help="run the tests whose name contains this")
+    tally = Tally(arguments.parse_args().only)
     began = time.monotonic()
     compile_all(BUILD / "test")
-    compile_all(BUILD / "plain", "src/ostiary")
     compile_all(BUILD / "fuzz", "fuzz_all")
+    compile_all(BUILD / "release", "src/ostiary")
     say(f"built in {time.monotonic() - began:.0f} s")
-    tally = Tally()
-    run_meson(tally, only)
-    run_pytest(tally, only)
-    run_fuzz(tally, only)
-    if tally.passed + tally.failed == 0:
-        say(f"no test has '{only}' in its name")
+    run_unit(tally)
+    run_dialogues(tally)
+    run_fuzz(tally)
+    run_pytest(tally, "system", BUILD / "test/src/ostiary", [path for path in sorted(SYSTEM.glob("test_*.py")) if path.name != RELEASE_ONLY])
+    run_pytest(tally, "release", BUILD / "release/src/ostiary", [SYSTEM / name for name in RELEASE_FILES])
+    if not tally.found:
+        say(f"no test has '{tally.only}' in its name")
         return 1
-    say(f"all in {time.monotonic() - began:.0f} s")
-    say(f"{tally.passed} passed, {tally.failed} failed" + (f", {tally.skipped} skipped" if tally.skipped else ""))
-    return tally.failed > 0
+    for failure in tally.failures:
+        say(f"failed: {failure}")
+    say(f"all in {time.monotonic() - began:.0f} s" + (f"; {tally.skipped} skipped" if tally.skipped else ""))
+    say(f"{tally.passed} passed, {len(tally.failures)} failed")
+    return len(tally.failures) > 0
 
 
 if __name__ == "__main__":

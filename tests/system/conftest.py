@@ -4,7 +4,6 @@ import os
 import pathlib
 import poplib
 import random
-import re
 import shutil
 import signal
 import smtplib

@@ -5,11 +5,10 @@ import re
 import signal
 import socket
 import subprocess
-import time
 
 import pytest
 
-from conftest import OSTIARY, PATIENCE, Raw, wait_until
+from conftest import OSTIARY, PATIENCE, wait_until
 
 ROLES = ("writer", "reader", "auth", "desk", "gate")
 MESSAGE = "Subject: processes\r\n\r\nHello\r\n"

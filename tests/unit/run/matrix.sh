@@ -32,7 +32,7 @@ build() {
         cd "$directory"
         # shellcheck disable=SC2086
         $cc -std=gnu11 -D_GNU_SOURCE -gdwarf-4 -fno-strict-aliasing "$@" "-I$root/src" -c $sources
-        objects=$(ls ./*.o | grep -v '/test_')
+        objects=$(find . -name '*.o' ! -name 'test_*')
         for name in $tests; do
             # shellcheck disable=SC2086
             $cc "$@" "test_$name.o" $objects -o "$name" -lcmocka -lssl -lcrypto -lm -lpthread
