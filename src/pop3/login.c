@@ -103,7 +103,7 @@ static int log_in(struct fiber *self, struct pop3_session *s, const Auth__StepRe
     s->state = POP3_TRANSACTION;
     buf_release(&s->user);
     s->context->counters.logins++;
-    log_write(LOG_LOW, "pop3", s->peer->session_id, "login account=%s ip=%s mechanism=%s tls=%s messages=%u",
+    log_write(LOG_ALL, "pop3", s->peer->session_id, "login account=%s ip=%s mechanism=%s tls=%s messages=%u",
               log_quote(buf_span(&s->account)), s->peer->address, mechanisms[mechanism].name,
               stream_is_tls(s->stream) ? stream_tls_version(s->stream) : "no", s->maildrop.count);
     pop3_ok(s, "maildrop has %u message%s (%llu octets)", s->maildrop.count, s->maildrop.count == 1 ? "" : "s",

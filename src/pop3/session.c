@@ -126,6 +126,11 @@ static int serve(struct fiber *self, struct pop3_session *s)
     return result;
 }
 
+static bool has_tls_problem(const struct pop3_session *s)
+{
+    return strncmp(stream_problem(s->stream), "TLS:", 4) == 0;
+}
+
 static const char *end_reason(const struct pop3_session *s, int error)
 {
     if (s->end)
@@ -134,12 +139,26 @@ static const char *end_reason(const struct pop3_session *s, int error)
     case -ETIMEDOUT:
         return s->state == POP3_AUTHORIZATION ? "no login in time" : "idle for too long";
     case -ENODATA:
-        return "the client went away";
+    case -ECONNRESET:
+    case -EPIPE:
+        return has_tls_problem(s) ? "TLS failed" : "the client went away";
     case -ECANCELED:
         return "the server stops";
     default:
         return strerror(-error);
     }
+}
+
+/* Who never tried to log in, as port probes do, is everyday life. */
+static void log_end(const struct pop3_session *s, int error)
+{
+    bool is_tls = error && has_tls_problem(s);
+    bool is_nothing = s->account.size == 0 && s->failures == 0 && s->errors == 0 && !is_tls;
+    log_write(is_nothing ? LOG_ALL : LOG_LOW, "pop3", s->peer->session_id,
+              "end account=%s ip=%s retrieved=%llu deleted=%u octets=%llu reason=\"%s\"%s%s",
+              s->account.size ? log_quote(buf_span(&s->account)) : "-", s->peer->address,
+              (unsigned long long)s->retrieved, s->expunged, (unsigned long long)s->octets, end_reason(s, error),
+              is_tls ? " problem=" : "", is_tls ? log_quote(span_text(stream_problem(s->stream))) : "");
 }
 
 static void session_init(struct pop3_session *s, struct fiber *self, struct stream *stream,
@@ -177,12 +196,7 @@ void pop3_session_run(struct fiber *self, struct stream *stream, struct pop3_con
     session_init(&s, self, stream, context, peer);
     log_write(LOG_ALL, "pop3", peer->session_id, "connected ip=%s", peer->address);
     int error = serve(self, &s);
-    const char *problem = error ? stream_problem(stream) : "";
-    log_write(LOG_LOW, "pop3", peer->session_id,
-              "end account=%s ip=%s retrieved=%llu deleted=%u octets=%llu reason=\"%s\"%s%s",
-              s.account.size ? log_quote(buf_span(&s.account)) : "-", peer->address, (unsigned long long)s.retrieved,
-              s.expunged, (unsigned long long)s.octets, end_reason(&s, error), *problem ? " problem=" : "",
-              *problem ? log_quote(span_text(problem)) : "");
+    log_end(&s, error);
     /* Who closed the sending side still gets its replies. After any other error nothing more is said: RFC 1939 section
      * 3 for the time-out, and half a message must not look whole. */
     if (!error || error == -ENODATA)

@@ -86,7 +86,6 @@ static int accept_member(struct smtp_session *s, const Auth__StepReply *reply)
     s->grant_size = reply->grant.len;
     s->account_id = reply->account_id;
     s->account_address = address;
-    log_write(LOG_LOW, "smtp", s->peer->session, "login account=%s ip=%s", log_quote(address), s->ip);
     return smtp_reply(s, 235, "2.7.0", "Welcome, %.*s", SPAN_ARG(address));
 }
 

@@ -43,8 +43,8 @@ int smtp_refuse(struct smtp_session *s, unsigned code, const char *enhanced, con
     if (++s->errors < s->settings->smtp.errors || s->closing)
         return 0;
     s->closing = true;
-    log_write(LOG_FAILURE, "smtp", s->peer->session, "session ended: too many errors ip=%s errors=%u", s->ip,
-              s->errors);
+    log_write(LOG_FAILURE, "smtp", s->peer->session, "session ended: too many errors service=%s ip=%s errors=%u",
+              service_kind_name(s->peer->service), s->ip, s->errors);
     return smtp_reply(s, 421, "4.7.0", "%s Too many errors, goodbye", s->settings->hostname);
 }
 

@@ -127,6 +127,28 @@ static int handle_line(struct fiber *self, struct smtp_session *s, struct span l
     return commands[command.verb].handle(self, s, &command);
 }
 
+/* The end of a session without QUIT. Clients that merely hang up, as port probes do, are everyday life; one that leaves
+ * in the middle of a transaction, or can't agree on TLS, is what somebody looks for in the log. */
+static void log_end(const struct smtp_session *s, int error)
+{
+    const char *problem = stream_problem(s->stream), *reason = strerror(-error);
+    bool is_tls = strncmp(problem, "TLS:", 4) == 0;
+    bool is_gone = error == -ENODATA || error == -ECONNRESET || error == -EPIPE;
+    if (is_tls)
+        reason = "TLS failed";
+    else if (is_gone)
+        reason = "the client went away";
+    else if (error == -ETIMEDOUT)
+        reason = "time is up";
+    else if (error == -ECANCELED)
+        reason = "the server stops";
+    bool in_hand = s->transaction.open;
+    log_write(is_gone && !is_tls && !in_hand ? LOG_ALL : LOG_LOW, "smtp", s->peer->session,
+              "session ended: %s service=%s ip=%s%s%s%s%s", reason, service_kind_name(s->peer->service), s->ip,
+              in_hand ? " from=" : "", in_hand ? log_quote(s->transaction.reverse_path) : "", is_tls ? " problem=" : "",
+              is_tls ? log_quote(span_text(problem)) : "");
+}
+
 /* Why the connection ended without QUIT: told to the client where it can still hear it. */
 static void say_goodbye(struct fiber *self, struct smtp_session *s, int error)
 {
@@ -135,9 +157,8 @@ static void say_goodbye(struct fiber *self, struct smtp_session *s, int error)
         smtp_reply(s, 421, "4.4.2", "%s Time is up, goodbye", hostname);
     else if (error == -ECANCELED)
         smtp_reply(s, 421, "4.3.2", "%s is going down, please come back in a minute", hostname);
-    if (error && error != -ENODATA)
-        log_write(LOG_LOW, "smtp", s->peer->session, "session ended: %s ip=%s %s", strerror(-error), s->ip,
-                  stream_problem(s->stream));
+    if (error)
+        log_end(s, error);
     stream_close(self, s->stream, s->said_quit, clock_in_seconds(5));
 }
 
