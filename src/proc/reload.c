@@ -61,8 +61,10 @@ int tls_files_read(const struct settings *settings, struct buf *certificate, str
         struct tls_context *tls =
             error ? NULL
                   : tls_context_new(buf_span(&new_certificate), buf_span(&new_key), (int)settings->tls.oldest, problem);
-        if (!error && !tls)
+        if (!error && !tls) {
+            buf_printf(problem, "; tls.certificate is %s, tls.key %s", settings->tls.certificate, settings->tls.key);
             error = -EINVAL;
+        }
         tls_context_unref(tls);
     }
     if (error) {
