@@ -42,9 +42,13 @@ static void breaks(struct store *s, const char *what, int error)
 static int note_position(struct store *s)
 {
     struct volume_writer *v = &s->volumes;
-    int rc = database_run(s->db, "UPDATE volume SET end_position = $2 WHERE number = $1", "uu", (uint64_t)v->number,
-                          v->position);
-    return rc ? rc : database_run(s->db, "UPDATE meta SET value = $1 WHERE name = 'lsn'", "u", v->lsn);
+    uint64_t number;
+    int rc = database_find(s->db, &number, "UPDATE volume SET end_position = $2 WHERE number = $1 RETURNING number",
+                           "uu", (uint64_t)v->number, v->position);
+    /* Without its row the volume would be taken for an unfinished one at the next start. */
+    if (rc <= 0)
+        return rc ? rc : -EPROTO;
+    return database_run(s->db, "UPDATE meta SET value = $1 WHERE name = 'lsn'", "u", v->lsn);
 }
 
 static int batch_start(struct store *s)
@@ -56,6 +60,48 @@ static int batch_start(struct store *s)
     s->in_batch = true;
     s->batch_error = 0;
     s->volumes.batch = 0;
+    return 0;
+}
+
+static void batch_forget(struct store *s)
+{
+    if (s->in_batch)
+        database_rollback(s->db);
+    s->in_batch = false;
+    mailboxes_clear(s);
+    buf_reset(&s->facts);
+}
+
+/* An error before the sync leaves the batch to be aborted; one of the sync or the commit breaks the store. */
+static int batch_finish(struct store *s)
+{
+    struct volume_writer *v = &s->volumes;
+    int rc = s->batch_error;
+    if (rc == 0)
+        rc = mailboxes_flush(s);
+    if (rc == 0)
+        rc = note_position(s);
+    if (rc == 0)
+        rc = volume_write(v);
+    if (rc != 0)
+        return rc;
+    /* The order is the promise: bodies on the disk, then the transaction, then the answers. */
+    const char *what = "syncing the volume";
+    rc = volume_sync(v);
+    if (rc == 0) {
+        /* A commit that failed may have happened: only the next start can tell. */
+        what = "committing the transaction";
+        rc = database_commit(s->db);
+    }
+    if (rc != 0) {
+        batch_forget(s);
+        breaks(s, what, rc);
+        return rc;
+    }
+    s->in_batch = false;
+    s->committed_end = v->position;
+    s->committed_lsn = v->lsn;
+    s->counts.batches++;
     return 0;
 }
 
@@ -74,10 +120,14 @@ static int roll(struct store *s)
     if (rc == 0)
         rc = volume_begin(&s->volumes, number);
     if (rc == 0)
-        return store_commit(s);
-    database_rollback(s->db);
-    s->in_batch = false;
-    breaks(s, "beginning a new volume", rc);
+        rc = batch_finish(s);
+    if (rc == 0)
+        return 0;
+    /* The committed end is the old volume's, and the writer may stand in the new one already: only a start that looks
+     * at what is there goes on from here. */
+    batch_forget(s);
+    if (!s->broken)
+        breaks(s, "beginning a new volume", rc);
     return rc;
 }
 
@@ -97,10 +147,7 @@ void store_abort(struct store *s)
 {
     if (!s->in_batch)
         return;
-    database_rollback(s->db);
-    s->in_batch = false;
-    mailboxes_clear(s);
-    buf_reset(&s->facts);
+    batch_forget(s);
     int rc = volume_cut(&s->volumes, s->committed_end, s->committed_lsn);
     if (rc != 0 && !s->broken)
         breaks(s, "cutting an abandoned batch off the volume", rc);
@@ -108,39 +155,8 @@ void store_abort(struct store *s)
 
 int store_commit(struct store *s)
 {
-    struct volume_writer *v = &s->volumes;
-    int rc = s->batch_error;
-    if (rc == 0)
-        rc = mailboxes_flush(s);
-    if (rc == 0)
-        rc = note_position(s);
-    if (rc == 0)
-        rc = volume_write(v);
-    if (rc != 0) {
+    int rc = batch_finish(s);
+    if (rc != 0)
         store_abort(s);
-        return rc;
-    }
-    /* The order is the promise: bodies on the disk, then the transaction, then the answers. */
-    rc = volume_sync(v);
-    if (rc != 0) {
-        database_rollback(s->db);
-        s->in_batch = false;
-        mailboxes_clear(s);
-        breaks(s, "syncing the volume", rc);
-        return rc;
-    }
-    rc = database_commit(s->db);
-    if (rc != 0) {
-        /* A commit that failed may have happened: only the next start can tell. */
-        database_rollback(s->db);
-        s->in_batch = false;
-        mailboxes_clear(s);
-        breaks(s, "committing the transaction", rc);
-        return rc;
-    }
-    s->in_batch = false;
-    s->committed_end = v->position;
-    s->committed_lsn = v->lsn;
-    s->counts.batches++;
-    return 0;
+    return rc;
 }

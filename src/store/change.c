@@ -19,6 +19,9 @@ struct edit {
     struct buf *problem;
     struct span local_part, domain; /* lower case, of the subject */
     uint64_t domain_id, id;
+    uint64_t *seen; /* aliases that a put's targets lead to: each is followed once, however many ways lead there */
+    size_t seen_count;
+    bool loops;
 };
 
 /* The result of a step: 0 go on, 1 a sentence was said, or a negative errno. */
@@ -44,7 +47,7 @@ static bool is_domain(struct span s)
 static bool is_local_part(struct span s)
 {
     for (size_t i = 0; i < s.size; i++)
-        if ((unsigned char)s.data[i] <= ' ' || s.data[i] == 127 || memchr("<>()[]\\,;:\"@", s.data[i], 12))
+        if ((unsigned char)s.data[i] <= ' ' || s.data[i] == 127 || strchr("<>()[]\\,;:\"@", s.data[i]))
             return false;
     return s.size > 0 && s.size <= LOCAL_PART_MAX;
 }
@@ -246,32 +249,49 @@ static int account_credentials(struct edit *e)
     return rc ? rc : change_log_account(e->s, e->id);
 }
 
-/* Does following the target lead back to the alias that is being put? */
-static int leads_back(struct edit *e, struct span local_part, struct span domain, int depth, bool *loops)
+static bool is_seen(const struct edit *e, uint64_t alias)
 {
-    if (span_equal(local_part, e->local_part) && span_equal(domain, e->domain)) {
-        *loops = true;
+    for (size_t i = 0; i < e->seen_count; i++)
+        if (e->seen[i] == alias)
+            return true;
+    return false;
+}
+
+static int alias_find(struct edit *e, struct span local_part, struct span domain, uint64_t *alias)
+{
+    return database_find(
+        e->s->db, alias,
+        "SELECT a.id FROM domain d JOIN alias a ON a.domain_id = d.id AND a.local_part = $2 WHERE d.name = $1", "tt",
+        domain, local_part);
+}
+
+/* Does following the target lead back to the alias that is being put? */
+static int leads_back(struct edit *e, struct span local_part, struct span domain, int depth)
+{
+    /* Too long a chain would be cut off at delivery. */
+    e->loops |=
+        depth >= DIRECTORY_ALIAS_DEPTH || (span_equal(local_part, e->local_part) && span_equal(domain, e->domain));
+    uint64_t alias = 0;
+    int rc = e->loops ? 0 : alias_find(e, local_part, domain, &alias);
+    if (rc <= 0 || is_seen(e, alias))
+        return no_memory_or(rc);
+    if (e->seen_count == TARGETS_MAX) {
+        e->loops = true; /* so many are cut off at delivery as well */
         return 0;
     }
-    if (depth >= DIRECTORY_ALIAS_DEPTH) {
-        *loops = true; /* too long a chain would be cut off at delivery */
-        return 0;
-    }
+    e->seen[e->seen_count++] = alias;
     struct span *next = arena_array(&e->s->arena, TARGETS_MAX, sizeof(*next));
     size_t count = 0;
     struct statement *st =
-        database_query(e->s->db,
-                       "SELECT t.address FROM domain d JOIN alias a ON a.domain_id = d.id AND a.local_part = $2"
-                       " JOIN alias_target t ON t.alias_id = a.id WHERE d.name = $1 ORDER BY t.place",
-                       "tt", domain, local_part);
-    int rc = next ? 0 : -ENOMEM;
+        database_query(e->s->db, "SELECT address FROM alias_target WHERE alias_id = $1 ORDER BY place", "u", alias);
+    rc = next ? 0 : -ENOMEM;
     while (rc >= 0 && count < TARGETS_MAX && (rc = database_step(st)) > 0)
         next[count++] = arena_copy(&e->s->arena, database_bytes(st, 0));
     database_end(st);
-    for (size_t i = 0; rc >= 0 && i < count && !*loops; i++) {
+    for (size_t i = 0; rc >= 0 && i < count && !e->loops; i++) {
         struct span l, d;
         if (directory_split(next[i], &l, &d))
-            rc = leads_back(e, l, d, depth + 1, loops);
+            rc = leads_back(e, l, d, depth + 1);
     }
     return no_memory_or(rc);
 }
@@ -284,14 +304,13 @@ static int target_check(struct edit *e, struct span target, struct span *lower)
         buf_printf(e->problem, "The target \"%.*s\" is not an address like name@example.org.", SPAN_ARG(target));
         return SAID;
     }
-    struct directory directory = {.db = e->s->db, .detail_separator = span_text("+")};
+    struct directory directory = {.db = e->s->db, .detail_separator = span_text(e->s->detail_separator)};
     struct routing routing;
     int rc = directory_resolve(&directory, local_part, domain, &e->s->arena, &routing);
     if (rc < 0)
         return rc;
-    bool loops = false;
-    rc = leads_back(e, local_part, domain, 0, &loops);
-    if (rc == 0 && loops) {
+    rc = leads_back(e, local_part, domain, 0);
+    if (rc == 0 && e->loops) {
         buf_printf(e->problem, "The alias would lead to itself through %.*s.", SPAN_ARG(*lower));
         return SAID;
     }
@@ -334,7 +353,8 @@ static int alias_put(struct edit *e)
         return SAID;
     }
     struct span *targets = arena_array(&e->s->arena, count, sizeof(*targets));
-    rc = targets ? 0 : -ENOMEM;
+    e->seen = arena_array(&e->s->arena, TARGETS_MAX, sizeof(*e->seen));
+    rc = targets && e->seen ? 0 : -ENOMEM;
     for (size_t i = 0; rc == 0 && i < count; i++)
         rc = target_check(e, e->change->targets[i], &targets[i]);
     return rc ? rc : alias_store(e, targets, count);

@@ -10,11 +10,14 @@
 
 #define SLICE_RECORDS 256
 #define SLICE_BYTES (2u << 20)
+#define SLICE_EXPUNGED 2000 /* of an expunge that takes several slices */
+#define DONE_MAX 100000     /* notes; past it they are forgotten, and some things are carried over twice */
 
 struct compaction {
     uint32_t volume;
     int fd;
     uint64_t position, end;
+    uint32_t item;   /* of the expunge at `position`: those before it are carried over */
     bool is_lowest;  /* no older volume is left */
     struct map done; /* kind and id of what was carried over in this compaction */
     struct buf memory;
@@ -107,6 +110,10 @@ static bool is_first(struct compaction *c, char kind, uint64_t a, uint64_t b)
     struct span s = span_from(key, sizeof(key));
     if (map_get(&c->done, s) != NULL)
         return false;
+    if (c->done.count >= DONE_MAX) {
+        map_release(&c->done);
+        map_init(&c->done);
+    }
     /* Without memory for the note the thing is carried over twice, which does no harm. */
     int rc = map_put(&c->done, s, c);
     (void)rc;
@@ -168,7 +175,10 @@ static int carry_message(struct store *s, const struct record *record)
     int rc = message_row(s, f.message_id, &volume, &position, &living);
     if (rc < 0)
         return rc;
-    bool is_here = rc > 0 && volume == c->volume && position == record->position;
+    /* The volume will go: a living message that the database has elsewhere in it would go with it. */
+    if (rc > 0 && volume == c->volume && position != record->position)
+        return -EBADMSG;
+    bool is_here = rc > 0 && volume == c->volume;
     rc = present_entries(s, &f);
     if (rc != 0 || !is_here)
         return rc;
@@ -220,14 +230,15 @@ static int carry_expunge(struct store *s, const struct record *record)
     if (!expunge_facts_parse(record->facts, &c->arena, &f))
         return -EBADMSG;
     int rc = carry_mailbox(s, f.mailbox_id);
-    uint32_t kept = 0;
-    for (uint32_t i = 0; rc == 0 && i < f.count; i++) {
+    uint32_t kept = 0, until = f.count - c->item > SLICE_EXPUNGED ? c->item + SLICE_EXPUNGED : f.count;
+    for (uint32_t i = c->item; rc == 0 && i < until; i++) {
         uint64_t volume, position, living;
         rc = message_row(s, f.items[i].message_id, &volume, &position, &living);
         if (rc > 0 && (living > 0 || volume != c->volume))
             f.items[kept++] = f.items[i];
         rc = rc < 0 ? rc : 0;
     }
+    c->item = until < f.count ? until : 0;
     f.count = kept;
     if (rc != 0 || kept == 0)
         return rc;
@@ -329,6 +340,8 @@ static int slice(struct store *s, bool *finished)
         arena_reset(&s->arena);
         arena_reset(&c->arena);
         rc = carry(s, &record);
+        if (rc == 0 && c->item > 0)
+            break;
         if (rc == 0)
             c->position += record_size(&record.header);
     }
@@ -342,6 +355,7 @@ int compaction_step(struct store *s)
     if (!c)
         return 0;
     uint64_t start = c->position;
+    uint32_t start_item = c->item;
     bool finished = false;
     int rc = store_begin(s);
     if (rc != 0)
@@ -366,6 +380,7 @@ int compaction_step(struct store *s)
     }
     /* What this slice noted as carried over was not. */
     c->position = start;
+    c->item = start_item;
     map_release(&c->done);
     map_init(&c->done);
     return rc;

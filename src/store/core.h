@@ -34,7 +34,7 @@ struct store {
     int data_directory, lock;
     uint64_t volume_size, message_max; /* bytes */
     unsigned compact_dead_percent;
-    char *default_domain;
+    char *detail_separator;
     bool in_batch, broken;
     int batch_error;
     uint64_t committed_end, committed_lsn;

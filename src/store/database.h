@@ -29,7 +29,9 @@ struct database_driver {
     const char *key_type; /* of an id column that is the primary key */
     const char *bytes_type;
     const char *clustered; /* behind a table that lives in its primary key */
-    const char *integrity; /* a query whose rows are what is wrong inside the database itself, or "ok" */
+    const char *begin_write, *begin_read;
+    const char *checkpoint; /* moves a log of the database into it; NULL where there is none to move */
+    const char *integrity;  /* a query whose rows are what is wrong inside the database itself, or "ok" */
     struct database *(*open)(const char *path, enum database_mode mode, struct buf *problem);
     int (*close)(struct database *db);
     struct statement *(*prepare)(struct database *db, const char *sql);

@@ -7,11 +7,25 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+/* Every living mailbox is full. */
+static void refuse_all(struct delivery *d, struct mailbox_state **mailboxes)
+{
+    for (uint32_t i = 0; i < d->facts.entry_count; i++)
+        mailboxes[i]->last_message = 0;
+    d->facts.entry_count = 0;
+    for (size_t i = 0; i < d->recipient_count; i++)
+        if (d->recipients[i].outcome == DELIVERY_STORED)
+            d->recipients[i].outcome = DELIVERY_OVER_QUOTA;
+}
+
 /* Decides each recipient's outcome and fills the entries of those that get it. Changes no counter yet: the body may
- * still turn out unreadable. */
+ * still turn out unreadable. One answer has to be true for all recipients, and each was told at RCPT that there is
+ * room: a message is refused for its size only when no mailbox has room for it, and is otherwise stored for all of
+ * them. */
 static int choose_entries(struct store *s, struct delivery *d, uint64_t size, struct mailbox_state **mailboxes)
 {
     struct message_facts *f = &d->facts;
+    bool has_room = false;
     f->entry_count = 0;
     for (size_t i = 0; i < d->recipient_count; i++) {
         struct delivery_recipient *r = &d->recipients[i];
@@ -25,11 +39,8 @@ static int choose_entries(struct store *s, struct delivery *d, uint64_t size, st
         r->outcome = DELIVERY_STORED;
         if (m->last_message == f->message_id)
             continue;
-        if (m->account->quota &&
-            (m->account->used > m->account->quota || size > m->account->quota - m->account->used)) {
-            r->outcome = DELIVERY_OVER_QUOTA;
-            continue;
-        }
+        has_room |= !m->account->quota ||
+                    (m->account->used <= m->account->quota && size <= m->account->quota - m->account->used);
         m->last_message = f->message_id;
         mailboxes[f->entry_count] = m;
         f->entries[f->entry_count++] = (struct message_entry){.account_id = m->account->id,
@@ -43,6 +54,8 @@ static int choose_entries(struct store *s, struct delivery *d, uint64_t size, st
                                                               .orcpt = r->orcpt,
                                                               .notify = r->notify};
     }
+    if (!has_room)
+        refuse_all(d, mailboxes);
     return 0;
 }
 
@@ -87,7 +100,7 @@ static int body_of(const struct store *s, const struct delivery *d, struct body 
 
 int store_deliver(struct store *s, struct delivery *d, uint64_t *message_id)
 {
-    struct body body;
+    struct body body = {.kind = BODY_NONE};
     *message_id = 0;
     if (d->recipient_count > STORE_RECIPIENTS_MAX || d->facts.received_at > INT64_MAX)
         return -EINVAL;

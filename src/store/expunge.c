@@ -7,9 +7,9 @@
 /* One mailbox less holds it; the last one leaves its record dead. */
 static int message_release(struct store *s, uint64_t message_id)
 {
-    struct statement *st =
-        database_query(s->db, "UPDATE message SET living = living - 1 WHERE id = $1 RETURNING living, volume, stored",
-                       "u", message_id);
+    struct statement *st = database_query(
+        s->db, "UPDATE message SET living = living - 1 WHERE id = $1 AND living > 0 RETURNING living, volume, stored",
+        "u", message_id);
     int rc = database_step(st);
     uint64_t living = 1, volume = 0, stored = 0;
     if (rc > 0) {
@@ -41,9 +41,10 @@ static int entry_remove(struct store *s, struct mailbox_state *m, uint32_t uid, 
     database_end(st);
     if (rc <= 0)
         return rc;
-    m->messages--;
-    m->bytes -= size;
-    m->account->used -= size;
+    /* Counters that are wrong already must not run below zero, where the database would refuse them for ever. */
+    m->messages -= m->messages > 0;
+    m->bytes -= size < m->bytes ? size : m->bytes;
+    m->account->used -= size < m->account->used ? size : m->account->used;
     rc = message_release(s, item->message_id);
     return rc == 0 ? 1 : rc;
 }

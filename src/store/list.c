@@ -105,16 +105,20 @@ int list_aliases(struct database *db, struct span after, struct span match, stru
         " WHERE a.local_part || '@' || d.name > $1 AND ($2 = '' OR a.local_part = $2) AND ($3 = '' OR d.name = $3)"
         " ORDER BY address LIMIT $4",
         "tttu", after, local_part, domain, ROWS);
-    int rc = 0;
+    int rc;
     size_t before = arena->used;
-    /* Aliases may be long: a page of them has to fit a frame. */
-    while (rc >= 0 && *count < ROWS && arena->used - before < PAGE_BYTES && (rc = database_step(st)) > 0) {
+    *more = false;
+    while ((rc = database_step(st)) > 0) {
+        /* Aliases may be long: a page of them has to fit a frame. */
+        *more = *count == LIST_PAGE || arena->used - before >= PAGE_BYTES;
+        if (*more)
+            break;
         struct listed_alias *alias = &(*items)[(*count)++];
         alias->address = arena_copy(arena, database_bytes(st, 1));
         rc = alias_targets(db, database_u64(st, 0), arena, alias);
+        if (rc < 0)
+            break;
     }
     database_end(st);
-    *more = rc > 0 && *count > 0;
-    *count -= *count > LIST_PAGE;
     return rc < 0 ? rc : 0;
 }

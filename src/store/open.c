@@ -70,6 +70,11 @@ static int open_files(struct store *s, const char *path, struct buf *problem)
     s->volumes.directory = open_directory(s->data_directory, "volumes", problem);
     if (s->volumes.directory < 0)
         return s->volumes.directory;
+    /* The names in it have to be durable before anything behind them is acknowledged. */
+    if (fsync(s->data_directory) != 0) {
+        buf_printf(problem, "The data directory %s cannot be synced: %s.", path, strerror(errno));
+        return -errno;
+    }
     char file[PATH_MAX];
     int size = snprintf(file, sizeof(file), "%s/store.db", path);
     if (size < 0 || (size_t)size >= sizeof(file)) {
@@ -82,11 +87,11 @@ static int open_files(struct store *s, const char *path, struct buf *problem)
 
 int store_set_settings(struct store *s, const struct settings *settings)
 {
-    char *default_domain = strdup(settings->auth.default_domain ? settings->auth.default_domain : "");
-    if (!default_domain)
+    char *detail_separator = strdup(settings->smtp.detail_separator ? settings->smtp.detail_separator : "");
+    if (!detail_separator)
         return -ENOMEM;
-    free(s->default_domain);
-    s->default_domain = default_domain;
+    free(s->detail_separator);
+    s->detail_separator = detail_separator;
     s->volumes.compress_from = settings->store.compress_from;
     s->volume_size = settings->store.volume_size;
     /* What a session adds (Received:, Return-Path:) must not make a message too large that was just small enough. */
@@ -143,7 +148,7 @@ void store_close(struct store *s)
     map_release(&s->accounts);
     buf_release(&s->facts);
     arena_release(&s->arena);
-    free(s->default_domain);
+    free(s->detail_separator);
     if (s->data_directory >= 0)
         close(s->data_directory);
     if (s->lock >= 0)

@@ -62,7 +62,7 @@ static int serve_resolve(struct store_reader *r, struct call *call)
         return rc;
     StoreRead__ResolveReply reply = STORE_READ__RESOLVE_REPLY__INIT;
     StoreRead__Target *targets = arena_array(&r->arena, routing.count + 1, sizeof(*targets));
-    reply.targets = arena_array(&r->arena, routing.count + 1, sizeof(*reply.targets));
+    reply.targets = arena_array(&r->arena, routing.count + 1, sizeof(StoreRead__Target *));
     if (!targets || !reply.targets)
         return -ENOMEM;
     reply.route = routes[routing.route];
@@ -87,7 +87,7 @@ static int serve_credentials(struct store_reader *r, struct call *call)
     if (rc < 0)
         return rc;
     StoreRead__Credential *credentials = arena_array(&r->arena, login.count + 1, sizeof(*credentials));
-    reply.credentials = arena_array(&r->arena, login.count + 1, sizeof(*reply.credentials));
+    reply.credentials = arena_array(&r->arena, login.count + 1, sizeof(StoreRead__Credential *));
     if (!credentials || !reply.credentials)
         return -ENOMEM;
     reply.found = rc > 0;
@@ -155,7 +155,7 @@ static int reply_pieces(struct store_reader *r, struct call *call, const struct 
 {
     StoreRead__FetchReply reply = STORE_READ__FETCH_REPLY__INIT;
     StoreRead__Piece *list = arena_array(&r->arena, count + 1, sizeof(*list));
-    reply.pieces = arena_array(&r->arena, count + 1, sizeof(*reply.pieces));
+    reply.pieces = arena_array(&r->arena, count + 1, sizeof(StoreRead__Piece *));
     if (!list || !reply.pieces)
         return -ENOMEM;
     reply.n_pieces = count;

@@ -58,15 +58,15 @@ static int open_volume(struct rebuild *r, uint32_t number, uint64_t *size)
 /* The mark of the store: of the first whole record at the beginning of a volume. */
 static int find_mark(struct rebuild *r)
 {
-    for (size_t i = 0; i < r->count && r->replay.mark == 0; i++) {
-        uint64_t size;
+    for (size_t i = 0; i < r->count; i++) {
+        uint64_t size = 0;
         struct record record;
         int fd = open_volume(r, r->numbers[i], &size);
         if (fd < 0)
             return fd;
         int rc = record_read(fd, r->numbers[i], 0, 0, size, &r->memory, &record);
         close(fd);
-        if (rc == 0)
+        if (rc == 0 && r->replay.mark == 0)
             r->replay.mark = record.header.mark;
         r->all_bytes += size;
     }
@@ -111,7 +111,7 @@ static int put_volume(struct rebuild *r, uint32_t number, bool damaged, uint64_t
 
 static int replay_volume(struct rebuild *r, uint32_t number, int pass)
 {
-    uint64_t size, position = 0, end = 0;
+    uint64_t size = 0, position = 0, end = 0;
     int fd = open_volume(r, number, &size);
     if (fd < 0)
         return fd;

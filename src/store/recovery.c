@@ -18,6 +18,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#define VOLUME_RECORD_SIZE (RECORD_HEADER_SIZE + sizeof(uint64_t))
 #define REBUILD_HINT "Run `ostiary store rebuild` to make the database anew from the volumes."
 
 static int is_older(struct buf *problem, const char *what, uint32_t number)
@@ -116,8 +117,8 @@ static int volumes_known(struct store *s, struct known_volume **known, size_t *c
     return rc;
 }
 
-/* A file that the database does not know: the one volume that was being begun when the process died, or evidence that
- * the database is older. */
+/* A file that the database does not know: the one volume that was being begun when the process died, which can hold no
+ * more than its own first record, or evidence that the database is older. */
 static int unknown_file(struct store *s, uint32_t number, uint64_t newest, struct buf *problem)
 {
     if (s->volumes.mark == 0) {
@@ -132,13 +133,7 @@ static int unknown_file(struct store *s, uint32_t number, uint64_t newest, struc
             close(fd);
         return -EIO;
     }
-    struct buf memory;
-    buf_init(&memory, RECORD_FACTS_MAX);
-    struct record first, second;
-    int rc = record_read(fd, number, s->volumes.mark, 0, (uint64_t)st.st_size, &memory, &first);
-    bool begun = rc != 0 || record_read(fd, number, s->volumes.mark, record_size(&first.header), (uint64_t)st.st_size,
-                                        &memory, &second) != 0;
-    buf_release(&memory);
+    bool begun = (uint64_t)st.st_size <= VOLUME_RECORD_SIZE;
     close(fd);
     if (number != newest + 1 || !begun)
         return is_older(problem, "a volume it does not know", number);

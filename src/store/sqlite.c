@@ -4,9 +4,13 @@
 #include "base/map.h"
 
 #include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
 #include <sqlite3.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #define PARAMETERS_MAX 12
 
@@ -98,6 +102,27 @@ static const char *sqlite_pragmas(enum database_mode mode)
     }
 }
 
+/* The database has password hashes in it. The log and its index take the file's mode when they are made. */
+static int make_private(const char *path)
+{
+    static const char *const ends[] = {"", "-wal", "-shm"};
+    int rc = 0;
+    for (size_t i = 0; rc == 0 && i < sizeof(ends) / sizeof(ends[0]); i++) {
+        char name[PATH_MAX];
+        int size = snprintf(name, sizeof(name), "%s%s", path, ends[i]);
+        if (size < 0 || (size_t)size >= sizeof(name))
+            return -ENAMETOOLONG;
+        int fd = open(name, O_RDWR | O_CLOEXEC | (i == 0 ? O_CREAT : 0), 0600);
+        if (fd < 0 && i > 0 && errno == ENOENT)
+            continue;
+        if (fd < 0)
+            return -errno;
+        rc = fchmod(fd, 0600) != 0 ? -errno : 0;
+        close(fd);
+    }
+    return rc;
+}
+
 static struct database *sqlite_open(const char *path, enum database_mode mode, struct buf *problem)
 {
     struct sqlite *db = calloc(1, sizeof(*db));
@@ -108,6 +133,12 @@ static struct database *sqlite_open(const char *path, enum database_mode mode, s
     db->base.driver = &sqlite_driver;
     db->mode = mode;
     map_init(&db->statements);
+    int private = mode == DATABASE_READ ? 0 : make_private(path);
+    if (private != 0) {
+        buf_printf(problem, "The database %s cannot be opened: %s.", path, strerror(-private));
+        sqlite_close(&db->base);
+        return NULL;
+    }
     int flags = mode == DATABASE_READ ? SQLITE_OPEN_READONLY : SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE;
     int rc = sqlite3_open_v2(path, &db->handle, flags | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_PRIVATECACHE, NULL);
     if (rc == SQLITE_OK) {
@@ -220,6 +251,9 @@ const struct database_driver sqlite_driver = {
     .key_type = "INTEGER PRIMARY KEY",
     .bytes_type = "BLOB",
     .clustered = "WITHOUT ROWID",
+    .begin_write = "BEGIN IMMEDIATE", /* waits for the lock now, not at the first change */
+    .begin_read = "BEGIN",
+    .checkpoint = "PRAGMA wal_checkpoint(TRUNCATE)",
     .integrity = "PRAGMA integrity_check",
     .open = sqlite_open,
     .close = sqlite_close,

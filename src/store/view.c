@@ -10,7 +10,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define WINDOW_MAX (FETCH_MAX + (1u << 20))
+#define WINDOW_MAX RECORD_FACTS_MAX /* of a message to very many; else a fetch's bytes */
 #define SWEEP_TURNS 256
 
 static int open_files(struct view *v, const char *data_directory, struct buf *problem)
@@ -303,6 +303,7 @@ int view_fetch(struct view *v, uint64_t mailbox_id, const uint32_t *uids, size_t
 {
     enum { MOST = 1024 };
     struct wanted wanted[MOST];
+    wanted[0] = (struct wanted){0};
     size_t room = *piece_count, start = out->size;
     size_t count = uid_count < room ? uid_count : room;
     count = count < MOST ? count : MOST;

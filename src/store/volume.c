@@ -52,8 +52,8 @@ static int write_pieces(int fd, struct iovec *pieces, size_t count, uint64_t pos
         ssize_t n = pwritev(fd, pieces, count > IOV_MAX ? IOV_MAX : (int)count, (off_t)position);
         if (n < 0 && errno == EINTR)
             continue;
-        if (n < 0)
-            return -errno;
+        if (n <= 0)
+            return n < 0 ? -errno : -EIO;
         position += (uint64_t)n;
         while (count > 0 && (size_t)n >= pieces->iov_len) {
             n -= (ssize_t)pieces->iov_len;
@@ -250,6 +250,7 @@ static int stream_record(struct chain *c, const struct body *body)
     for (uint64_t done = 0; rc == 0 && done < h->body_stored;) {
         size_t size = h->body_stored - done > BODY_BLOCK_SIZE ? BODY_BLOCK_SIZE : (size_t)(h->body_stored - done);
         rc = read_file(body->fd, bytes, size, from + done);
+        rc = rc == -EINVAL ? -EBADMSG : rc; /* the volume ends in the middle of it */
         struct iovec piece = {bytes, size};
         if (rc == 0)
             rc = write_pieces(c->v->fd, &piece, 1, c->stream_position + done);

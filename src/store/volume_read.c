@@ -172,8 +172,10 @@ static int block_header(struct block_source *source, uint64_t size_left, struct 
         int rc = read_at(source->fd, header, sizeof(header), source->position);
         if (rc != 0)
             return rc;
-    } else {
+    } else if (source->bytes.data) {
         memcpy(header, source->bytes.data + source->position, sizeof(header));
+    } else {
+        return -EBADMSG;
     }
     block->word = (uint32_t)wire_get_number(header, 4);
     block->checksum = (uint32_t)wire_get_number(header + 4, 4);

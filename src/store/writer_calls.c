@@ -204,7 +204,7 @@ static int fill_domains(struct store_writer *w, const StoreWrite__ListRequest *q
     int rc =
         list_domains(w->store->db, bytes(&q->after), bytes(&q->match), &w->arena, &items, &reply->n_domains, &more);
     StoreWrite__Domain *rows = arena_array(&w->arena, LIST_PAGE, sizeof(*rows));
-    reply->domains = arena_array(&w->arena, LIST_PAGE, sizeof(*reply->domains));
+    reply->domains = arena_array(&w->arena, LIST_PAGE, sizeof(StoreWrite__Domain *));
     if (rc != 0 || !rows || !reply->domains)
         return rc ? rc : -ENOMEM;
     for (size_t i = 0; i < reply->n_domains; i++) {
@@ -225,7 +225,7 @@ static int fill_accounts(struct store_writer *w, const StoreWrite__ListRequest *
     int rc =
         list_accounts(w->store->db, bytes(&q->after), bytes(&q->match), &w->arena, &items, &reply->n_accounts, &more);
     StoreWrite__Account *rows = arena_array(&w->arena, LIST_PAGE, sizeof(*rows));
-    reply->accounts = arena_array(&w->arena, LIST_PAGE, sizeof(*reply->accounts));
+    reply->accounts = arena_array(&w->arena, LIST_PAGE, sizeof(StoreWrite__Account *));
     if (rc != 0 || !rows || !reply->accounts)
         return rc ? rc : -ENOMEM;
     for (size_t i = 0; i < reply->n_accounts; i++) {
@@ -251,7 +251,7 @@ static int fill_aliases(struct store_writer *w, const StoreWrite__ListRequest *q
     int rc =
         list_aliases(w->store->db, bytes(&q->after), bytes(&q->match), &w->arena, &items, &reply->n_aliases, &more);
     StoreWrite__Alias *rows = arena_array(&w->arena, LIST_PAGE, sizeof(*rows));
-    reply->aliases = arena_array(&w->arena, LIST_PAGE, sizeof(*reply->aliases));
+    reply->aliases = arena_array(&w->arena, LIST_PAGE, sizeof(StoreWrite__Alias *));
     if (rc != 0 || !rows || !reply->aliases)
         return rc ? rc : -ENOMEM;
     for (size_t i = 0; i < reply->n_aliases; i++) {

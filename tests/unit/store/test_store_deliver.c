@@ -101,36 +101,56 @@ static void an_abort_leaves_nothing(void **state)
     fixture_stop(&f);
 }
 
+/* One answer speaks for all recipients: a message is too large for all of its mailboxes, or is stored in all of them.
+ */
 static void quota(void **state)
 {
     struct fixture f;
     fixture_start(&f);
     fixture_account(&f, "dora@example.test", 100);
+    fixture_account(&f, "emil@example.test", 10);
+    enum { DORA = 1, EMIL = 2, BOB = 4 };
     static const struct {
         size_t size;
-        enum delivery_outcome dora;
-    } rows[] = {{60, DELIVERY_STORED}, {41, DELIVERY_OVER_QUOTA}, {40, DELIVERY_STORED}, {1, DELIVERY_OVER_QUOTA}};
-    char body[128];
+        int to;
+        bool stored;
+    } rows[] = {
+        {60, DORA, true}, {41, DORA, false},       {41, DORA | EMIL, false}, {40, DORA | EMIL, true},
+        {1, DORA, false}, {1, DORA | EMIL, false}, {1, DORA | BOB, true},    {500, DORA | EMIL | BOB, true},
+        {0, EMIL, false}, {900, DORA | BOB, true}, {900, BOB, true},
+    };
+    static const char *const names[] = {"dora@example.test", "emil@example.test", "bob@example.test"};
+    struct delivery_recipient known[3];
+    char body[1024];
     memset(body, 'x', sizeof(body));
-    struct delivery_recipient dora = fixture_recipient(&f, "dora@example.test");
+    for (int i = 0; i < 3; i++)
+        known[i] = fixture_recipient(&f, names[i]);
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
-        struct delivery_recipient r[3] = {
-            dora, fixture_recipient(&f, "bob@example.test"), {.account_id = 1, .mailbox_id = 999}};
-        uint64_t id;
+        /* The first twice, and one that is no longer there. */
+        struct delivery_recipient r[5] = {{.account_id = 1, .mailbox_id = 999}};
+        size_t count = 1;
+        uint64_t id, rows_before = fixture_count(&f, "SELECT COUNT(*) FROM entry");
+        for (int n = 0; n < 3; n++)
+            if (rows[i].to & 1 << n)
+                r[count++] = known[n];
+        r[count] = r[1];
         struct delivery d = {
-            .recipients = r, .recipient_count = 3, .body = span_from(body, rows[i].size), .body_fd = -1};
+            .recipients = r, .recipient_count = count + 1, .body = span_from(body, rows[i].size), .body_fd = -1};
         assert_int_equal(store_begin(f.store), 0);
         assert_int_equal(store_deliver(f.store, &d, &id), 0);
         assert_int_equal(store_commit(f.store), 0);
-        assert_int_equal(r[0].outcome, rows[i].dora);
-        assert_int_equal(r[1].outcome, DELIVERY_STORED);
-        assert_int_equal(r[2].outcome, DELIVERY_GONE);
+        assert_int_equal(r[0].outcome, DELIVERY_GONE);
+        for (size_t n = 1; n <= count; n++)
+            assert_int_equal(r[n].outcome, rows[i].stored ? DELIVERY_STORED : DELIVERY_OVER_QUOTA);
+        assert_int_equal(fixture_count(&f, "SELECT COUNT(*) FROM entry") - rows_before, rows[i].stored ? count - 1 : 0);
     }
     /* An expunge makes room. */
     uint32_t expunged;
     assert_int_equal(store_begin(f.store), 0);
-    assert_int_equal(store_expunge(f.store, dora.account_id, dora.mailbox_id, (uint32_t[]){1}, 1, &expunged), 0);
+    assert_int_equal(
+        store_expunge(f.store, known[0].account_id, known[0].mailbox_id, (uint32_t[]){1, 2, 3, 4, 5}, 5, &expunged), 0);
     assert_int_equal(store_commit(f.store), 0);
+    assert_int_equal(expunged, 5);
     fixture_mail(&f, "dora@example.test", "fits");
     fixture_stop(&f);
 }
