@@ -4,6 +4,7 @@ import os
 import pathlib
 import poplib
 import random
+import re
 import shutil
 import signal
 import smtplib
@@ -43,8 +44,18 @@ def free_port_base():
     raise AssertionError("no free ports")
 
 
+def with_setting(text, line):
+    name, value = (part.strip() for part in line.split("=", 1))
+    section, _, key = name.rpartition(".")
+    table = re.search(rf"^{section} = \{{.*?\}}$", text, re.M | re.S) if section else None
+    begin, end = table.span() if table else (0, len(text))
+    place = re.compile(rf"\b{key} = (\"[^\"]*\"|\w+)") if table else re.compile(rf"^{re.escape(name)} = (.*)$", re.M)
+    old = place.search(text, begin, end)
+    return text[:old.start(1)] + value + text[old.end(1):] if old else f"{text}\n{line}\n"
+
+
 class Server:
-    """A sandbox server. `settings` is Lua appended to its config file."""
+    """A sandbox server. `settings` are lines for its config file, see configure()."""
 
     def __init__(self, settings="", environment=None, binary=OSTIARY):
         self.binary = binary
@@ -57,7 +68,7 @@ class Server:
         self.start()
         if settings:
             self.stop()
-            self.config.write_text(self.config.read_text() + "\n" + settings + "\n")
+            self.configure(settings)
             self.start()
 
     def port(self, standard):
@@ -77,6 +88,16 @@ class Server:
                 return s.recv(3) in (b"220", b"+OK")
         except OSError:
             return False
+
+    def configure(self, settings):
+        """Lines of Lua, `section.name = value` or `name = value`: each replaces what the config file has of it."""
+        text = self.config.read_text()
+        for line in settings.splitlines():
+            text = with_setting(text, line)
+        self.config.write_text(text)
+
+    def reload(self):
+        self.process.send_signal(signal.SIGHUP)
 
     def log(self):
         return self.log_path.read_text(errors="replace")

@@ -274,7 +274,7 @@ def test_log_rotates(fresh):
     server = fresh()
     server.stop()
     log = server.directory / "logs.txt"
-    server.config.write_text(server.config.read_text() + f'\nlog.target = "{log}"\nlog.rotate_size = 4096\nlog.keep = 2\nlog.level = "all"\n')
+    server.configure(f'log.target = "{log}"\nlog.rotate_size = 4096\nlog.keep = 2\nlog.level = "all"')
     server.start()
 
     def has_rotated():
