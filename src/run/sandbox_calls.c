@@ -2,10 +2,13 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <seccomp.h>
 #include <signal.h>
 #include <stdio.h>
 #include <sys/mman.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 /* Who may make a call. */
@@ -15,6 +18,7 @@ enum {
     READING = 4, /* files */
     WRITING = 8, /* files; such a process is READING too */
     CONNECTING = 16,
+    NOT_READING = 32,
 };
 
 #define CALL(name, who)       \
@@ -32,26 +36,17 @@ static const struct {
     CALL(readv, ALWAYS),
     CALL(pread64, ALWAYS),
     CALL(preadv, ALWAYS),
-    CALL(preadv2, ALWAYS),
     CALL(write, ALWAYS),
     CALL(writev, ALWAYS),
     CALL(pwrite64, ALWAYS),
     CALL(pwritev, ALWAYS),
-    CALL(pwritev2, ALWAYS),
     CALL(recvmsg, ALWAYS),
     CALL(recvfrom, ALWAYS),
-    CALL(sendmsg, ALWAYS),
     CALL(close, ALWAYS),
     CALL(shutdown, ALWAYS),
     CALL(lseek, ALWAYS),
     CALL(_llseek, ALWAYS),
-    CALL(ftruncate, ALWAYS),
-    CALL(fallocate, ALWAYS),
-    CALL(fcntl, ALWAYS),
-    CALL(dup, ALWAYS),
-    CALL(dup3, ALWAYS),
     CALL(fstat, ALWAYS),
-    CALL(setsockopt, ALWAYS),
     CALL(getsockopt, ALWAYS),
     CALL(getsockname, ALWAYS),
     CALL(getpeername, ALWAYS),
@@ -60,7 +55,6 @@ static const struct {
     CALL(epoll_ctl, ALWAYS),
     CALL(epoll_wait, ALWAYS),
     CALL(epoll_pwait, ALWAYS),
-    CALL(epoll_pwait2, ALWAYS),
     CALL(poll, ALWAYS),
     CALL(ppoll, ALWAYS),
     CALL(clock_nanosleep, ALWAYS),
@@ -68,10 +62,7 @@ static const struct {
     CALL(futex, ALWAYS),
     CALL(restart_syscall, ALWAYS),
     CALL(sched_yield, ALWAYS),
-    CALL(eventfd2, ALWAYS),
-    CALL(timerfd_create, ALWAYS),
-    CALL(timerfd_settime, ALWAYS),
-    /* Memory: mmap and mprotect have rules of their own below. */
+    /* Memory: mmap and mprotect have rows of their own below. */
     CALL(munmap, ALWAYS),
     CALL(mremap, ALWAYS),
     CALL(madvise, ALWAYS),
@@ -121,26 +112,16 @@ static const struct {
     CALL(readlinkat, READING),
     CALL(getdents64, READING),
     CALL(getcwd, READING),
-    CALL(flock, READING),
     CALL(fadvise64, READING),
+    CALL(ftruncate, READING), /* the index of the database's log grows */
+    CALL(flock, WRITING),
     CALL(fdatasync, WRITING),
     CALL(fsync, WRITING),
-    CALL(sync_file_range, WRITING),
-    CALL(copy_file_range, WRITING),
-    CALL(rename, WRITING),
-    CALL(renameat, WRITING),
-    CALL(renameat2, WRITING),
-    CALL(link, WRITING),
-    CALL(linkat, WRITING),
     CALL(unlink, WRITING),
     CALL(unlinkat, WRITING),
     CALL(mkdir, WRITING),
     CALL(mkdirat, WRITING),
-    CALL(rmdir, WRITING),
     CALL(fchmod, WRITING),
-    CALL(umask, WRITING),
-    CALL(utimensat, WRITING),
-    CALL(truncate, WRITING),
 };
 
 /* What somebody who took the process over would try, and what libraries try and can do without: these fail cleanly. */
@@ -181,6 +162,9 @@ static const int refused[] = {
     SCMP_SYS(fchown),
     SCMP_SYS(fchownat),
     SCMP_SYS(truncate),
+    SCMP_SYS(ftruncate),
+    SCMP_SYS(fallocate),
+    SCMP_SYS(utimensat),
     SCMP_SYS(chdir),
     SCMP_SYS(fchdir),
     SCMP_SYS(chroot),
@@ -213,6 +197,8 @@ static const int refused[] = {
     SCMP_SYS(setresuid),
     SCMP_SYS(setresgid),
     SCMP_SYS(setgroups),
+    SCMP_SYS(rt_sigqueueinfo),
+    SCMP_SYS(rt_tgsigqueueinfo),
     SCMP_SYS(prctl),
     SCMP_SYS(ioctl),
     SCMP_SYS(prlimit64),
@@ -235,7 +221,8 @@ static const int refused[] = {
 static unsigned profile_who(const struct sandbox_profile *profile)
 {
     return ALWAYS | (profile->may_accept ? ACCEPTING : 0) | (profile->may_connect ? CONNECTING : 0) |
-           (profile->files != SANDBOX_NO_FILES ? READING : 0) | (profile->files == SANDBOX_WRITE ? WRITING : 0);
+           (profile->files != SANDBOX_NO_FILES ? READING : NOT_READING) |
+           (profile->files == SANDBOX_WRITE ? WRITING : 0);
 }
 
 static bool is_allowed(int number, unsigned who)
@@ -259,38 +246,61 @@ static int add_lists(scmp_filter_ctx filter, unsigned who)
     return error;
 }
 
-/* Calls whose arguments decide. */
+/* Calls whose arguments decide. What no row speaks of ends the process. */
+#define MASKED(argument, mask, value)                   \
+    {                                                   \
+        (argument), SCMP_CMP_MASKED_EQ, (mask), (value) \
+    }
+#define IS_INT(argument, value) MASKED(argument, 0xffffffffu, value) /* the register's upper half is not looked at */
+#define REFUSE SCMP_ACT_ERRNO(EPERM)
+
+static const struct {
+    int number;
+    unsigned who;
+    uint32_t action;
+    unsigned count;
+    struct scmp_arg_cmp comparisons[2];
+} checked[] = {
+    /* Memory is never made executable: no code comes in. */
+    {SCMP_SYS(mmap), ALWAYS, SCMP_ACT_ALLOW, 1, {MASKED(2, PROT_EXEC, 0)}},
+    {SCMP_SYS(mmap), ALWAYS, REFUSE, 1, {MASKED(2, PROT_EXEC, PROT_EXEC)}},
+    {SCMP_SYS(mprotect), ALWAYS, SCMP_ACT_ALLOW, 1, {MASKED(2, PROT_EXEC, 0)}},
+    {SCMP_SYS(mprotect), ALWAYS, REFUSE, 1, {MASKED(2, PROT_EXEC, PROT_EXEC)}},
+    /* send() only: a datagram to an address is a way out, and so is a connection that sending opens. */
+    {SCMP_SYS(sendto), ALWAYS, SCMP_ACT_ALLOW, 2, {MASKED(3, MSG_FASTOPEN, 0), {4, SCMP_CMP_EQ, 0, 0}}},
+    {SCMP_SYS(sendto), ALWAYS, REFUSE, 2, {MASKED(3, MSG_FASTOPEN, 0), {4, SCMP_CMP_NE, 0, 0}}},
+    {SCMP_SYS(sendto), ALWAYS, REFUSE, 1, {MASKED(3, MSG_FASTOPEN, MSG_FASTOPEN)}},
+    {SCMP_SYS(sendmsg), ALWAYS, SCMP_ACT_ALLOW, 1, {MASKED(2, MSG_FASTOPEN, 0)}},
+    {SCMP_SYS(sendmsg), ALWAYS, REFUSE, 1, {MASKED(2, MSG_FASTOPEN, MSG_FASTOPEN)}},
+    /* A descriptor's flags stay, or a log that is only appended to could be written over; so does its owner, or it
+     * would signal other processes. The locks are the database's. */
+    {SCMP_SYS(fcntl), ALWAYS, SCMP_ACT_ALLOW, 1, {IS_INT(1, F_DUPFD_CLOEXEC)}},
+    {SCMP_SYS(fcntl), ALWAYS, SCMP_ACT_ALLOW, 1, {IS_INT(1, F_GETFL)}},
+    {SCMP_SYS(fcntl), ALWAYS, SCMP_ACT_ALLOW, 1, {IS_INT(1, F_GETFD)}},
+    {SCMP_SYS(fcntl), ALWAYS, REFUSE, 1, {IS_INT(1, F_SETFL)}},
+    {SCMP_SYS(fcntl), ALWAYS, REFUSE, 1, {IS_INT(1, F_SETOWN)}},
+    {SCMP_SYS(fcntl), READING, SCMP_ACT_ALLOW, 1, {IS_INT(1, F_SETFD)}},
+    {SCMP_SYS(fcntl), READING, SCMP_ACT_ALLOW, 1, {IS_INT(1, F_GETLK)}},
+    {SCMP_SYS(fcntl), READING, SCMP_ACT_ALLOW, 1, {IS_INT(1, F_SETLK)}},
+    {SCMP_SYS(setsockopt), ALWAYS, SCMP_ACT_ALLOW, 2, {IS_INT(1, IPPROTO_TCP), IS_INT(2, TCP_NODELAY)}},
+    /* libc's fstat() is this call with an empty path; a path could still be given, and finds an empty root or
+     * Landlock. */
+    {SCMP_SYS(newfstatat), NOT_READING, SCMP_ACT_ALLOW, 1, {MASKED(3, AT_EMPTY_PATH, AT_EMPTY_PATH)}},
+    {SCMP_SYS(newfstatat), NOT_READING, REFUSE, 1, {MASKED(3, AT_EMPTY_PATH, 0)}},
+};
+
 static int add_checked(scmp_filter_ctx filter, unsigned who)
 {
-    static const int memory[] = {SCMP_SYS(mmap), SCMP_SYS(mprotect)};
     int error = 0;
-    /* Memory is never made executable: no code comes in. */
-    for (size_t i = 0; !error && i < sizeof memory / sizeof *memory; i++) {
-        error = seccomp_rule_add(filter, SCMP_ACT_ALLOW, memory[i], 1, SCMP_A2(SCMP_CMP_MASKED_EQ, PROT_EXEC, 0));
-        if (!error)
-            error = seccomp_rule_add(filter, SCMP_ACT_ERRNO(EPERM), memory[i], 1,
-                                     SCMP_A2(SCMP_CMP_MASKED_EQ, PROT_EXEC, PROT_EXEC));
-    }
-    /* send() only: a datagram to an address is a way out. */
-    if (!error)
-        error = seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(sendto), 1, SCMP_A4(SCMP_CMP_EQ, 0));
-    if (!error)
-        error = seccomp_rule_add(filter, SCMP_ACT_ERRNO(EPERM), SCMP_SYS(sendto), 1, SCMP_A4(SCMP_CMP_NE, 0));
+    for (size_t i = 0; !error && i < sizeof checked / sizeof *checked; i++)
+        if (checked[i].who & who)
+            error = seccomp_rule_add_array(filter, checked[i].action, checked[i].number, checked[i].count,
+                                           checked[i].comparisons);
     /* abort(): its own threads only. */
     scmp_datum_t self = (scmp_datum_t)getpid();
     if (!error)
         error = seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(tgkill), 1, SCMP_A0(SCMP_CMP_EQ, self));
-    if (!error)
-        error = seccomp_rule_add(filter, SCMP_ACT_ERRNO(EPERM), SCMP_SYS(tgkill), 1, SCMP_A0(SCMP_CMP_NE, self));
-    /* libc's fstat() is this call with an empty path; a path could still be given, and finds an empty root or Landlock.
-     */
-    if (!error && !(who & READING))
-        error = seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(newfstatat), 1,
-                                 SCMP_A3(SCMP_CMP_MASKED_EQ, AT_EMPTY_PATH, AT_EMPTY_PATH));
-    if (!error && !(who & READING))
-        error = seccomp_rule_add(filter, SCMP_ACT_ERRNO(EPERM), SCMP_SYS(newfstatat), 1,
-                                 SCMP_A3(SCMP_CMP_MASKED_EQ, AT_EMPTY_PATH, 0));
-    return error;
+    return error ? error : seccomp_rule_add(filter, REFUSE, SCMP_SYS(tgkill), 1, SCMP_A0(SCMP_CMP_NE, self));
 }
 
 #ifdef OSTIARY_TEST_BUILD

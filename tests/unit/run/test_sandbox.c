@@ -5,6 +5,7 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <netinet/tcp.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -21,7 +22,7 @@
 #define NOBODY 65534
 
 static char directory[] = "/tmp/ostiary-sandbox-XXXXXX";
-static int listener = -1;
+static int listener = -1, unconnected = -1, shared = -1;
 static struct sockaddr_in listener_address;
 
 static int open_outside(const char *inside)
@@ -66,9 +67,11 @@ static int make_inside(const char *inside)
     int fd = open(path, O_RDWR | O_CREAT, 0600);
     if (fd < 0)
         return errno;
-    if (write(fd, "x", 1) != 1 || fdatasync(fd) < 0 || rename(path, other) < 0 || unlink(other) < 0)
+    /* Nobody renames: what has a name keeps it. */
+    int renamed = rename(path, other) < 0 ? errno : 0;
+    if (write(fd, "x", 1) != 1 || fdatasync(fd) < 0 || unlink(path) < 0)
         return errno;
-    return 0;
+    return renamed == EPERM ? 0 : EINVAL;
 }
 
 static int climb_out(const char *inside)
@@ -122,6 +125,56 @@ static int map_code(const char *inside)
                : 0;
 }
 
+/* Descriptors that signal others, and a log that could be written over. */
+static int own_by_another(const char *inside)
+{
+    return fcntl(listener, F_SETOWN, getppid()) < 0 ? errno : 0;
+}
+
+static int change_flags(const char *inside)
+{
+    return fcntl(listener, F_SETFL, 0) < 0 ? errno : 0;
+}
+
+static int send_to_address(const char *inside)
+{
+    struct sockaddr *to = (struct sockaddr *)&listener_address;
+    return sendto(unconnected, "x", 1, 0, to, sizeof listener_address) < 0 ? errno : 0;
+}
+
+static int connect_by_sending(const char *inside)
+{
+    struct iovec piece = {(char *)"x", 1};
+    struct msghdr message = {
+        .msg_name = &listener_address, .msg_namelen = sizeof listener_address, .msg_iov = &piece, .msg_iovlen = 1};
+    int flags = MSG_FASTOPEN | MSG_NOSIGNAL;
+    if (sendto(unconnected, "x", 1, flags, NULL, 0) >= 0 || errno != EPERM)
+        return EINVAL;
+    return sendmsg(unconnected, &message, flags) < 0 ? errno : 0;
+}
+
+static int use_socket(const char *inside)
+{
+    int on = 1;
+    return setsockopt(unconnected, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on) < 0 ? errno : 0;
+}
+
+static int set_option(const char *inside)
+{
+    int on = 1;
+    return setsockopt(unconnected, SOL_SOCKET, SO_REUSEPORT, &on, sizeof on) < 0 ? errno : 0;
+}
+
+static int signal_by_queue(const char *inside)
+{
+    return sigqueue(getppid(), 0, (union sigval){0}) < 0 ? errno : 0;
+}
+
+static int shorten(const char *inside)
+{
+    return ftruncate(shared, 0) < 0 ? errno : 0;
+}
+
 static int accept_one(const char *inside)
 {
     return accept4(listener, NULL, NULL, SOCK_NONBLOCK) < 0 ? errno : 0;
@@ -168,6 +221,14 @@ static const struct {
     {"fork", make_process, EPERM, EPERM, EPERM},
     {"signal", signal_parent, EPERM, EPERM, EPERM},
     {"map code", map_code, EPERM, EPERM, EPERM},
+    {"queue a signal", signal_by_queue, EPERM, EPERM, EPERM},
+    {"owner of a descriptor", own_by_another, EPERM, EPERM, EPERM},
+    {"flags of a descriptor", change_flags, EPERM, EPERM, EPERM},
+    {"send to an address", send_to_address, EPERM, EPERM, EPERM},
+    {"connect by sending", connect_by_sending, EPERM, EPERM, EPERM},
+    {"an option in use", use_socket, 0, 0, 0},
+    {"another option", set_option, DEAD, DEAD, DEAD},
+    {"shorten", shorten, EPERM, 0, 0},            /* a log, by who only appends */
     {"accept", accept_one, EAGAIN, EPERM, EPERM}, /* only the first may accept: nobody waits there */
     {"unknown call", tables_of_system, DEAD, DEAD, DEAD},
 };
@@ -282,6 +343,11 @@ static int set_up(void **state)
     listener = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     if (listener < 0 || bind(listener, (struct sockaddr *)&listener_address, size) < 0 || listen(listener, 5) < 0)
         return -1;
+    in_place(directory, "shared", path);
+    shared = open(path, O_WRONLY | O_APPEND | O_CLOEXEC);
+    unconnected = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    if (shared < 0 || unconnected < 0)
+        return -1;
     return getsockname(listener, (struct sockaddr *)&listener_address, &size);
 }
 
@@ -293,6 +359,8 @@ static int tear_down(void **state)
     in_place(directory, "shared", path);
     unlink(path);
     close(listener);
+    close(unconnected);
+    close(shared);
     return rmdir(directory);
 }
 
