@@ -23,6 +23,7 @@ import xml.etree.ElementTree
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 BUILD = ROOT / "build"
 SYSTEM = ROOT / "tests/system"
+FAULT_SHIM = BUILD / "test/tests/system/libfault_shim.so"
 FUZZ_SECONDS = 4
 DIALOGUE_TIMEOUT = 600
 SHOWN = 6000  # characters of a failed test's output
@@ -144,7 +145,7 @@ def run_fuzz(tally):
     names = tally.add_group("fuzz", [path.stem.removeprefix("fuzz_") for path in (ROOT / "fuzz").glob("fuzz_*.c")])
     with concurrent.futures.ThreadPoolExecutor(2) as pool:
         for name, result in zip(names, pool.map(run_fuzz_target, names)):
-            tally.add("fuzz", name, result.returncode == 0, result.returncode != 0, output=result.stdout)
+            tally.add("fuzz", name, int(result.returncode == 0), int(result.returncode != 0), output=result.stdout)
 
 
 def run_pytest(tally, group, program, paths):
@@ -153,7 +154,7 @@ def run_pytest(tally, group, program, paths):
     command = ["/usr/bin/python3", "-m", "pytest", "-q", "-p", "no:cacheprovider", f"--junitxml={report}", *paths]
     if tally.only:
         command += ["-k", tally.only]
-    result = subprocess.run(command, cwd=ROOT, env=dict(os.environ, OSTIARY=str(program)))
+    result = subprocess.run(command, cwd=ROOT, env=dict(os.environ, OSTIARY=str(program), OSTIARY_FAULT_SHIM=str(FAULT_SHIM)))
     if not report.exists():
         tally.add(group, "pytest wrote no report", 0, 1)
         return

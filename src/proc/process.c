@@ -4,6 +4,7 @@
 #include "base/log.h"
 #include "proc/child.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
@@ -104,8 +105,8 @@ static int send_boot(struct process *p)
         *frame = (struct control_frame){.kind = CONTROL_BOOT,
                                         .role = p->row->role,
                                         .instance = p->instance,
-                                        .uid = s->uid,
-                                        .gid = s->gid,
+                                        .uid = s->users[p->row->role].uid,
+                                        .gid = s->users[p->row->role].gid,
                                         .at_start = !s->told_ready,
                                         .settings = buf_span(&text)};
         if (p->row->has_tls) {
@@ -128,10 +129,15 @@ static int send_boot(struct process *p)
 
 /* ---- Starting ---- */
 
+#define ENVIRONMENT_MAX 8
+
 /* Nothing of our environment is theirs, but for what steers a test build. */
-static void make_environment(char *environment[6])
+static void make_environment(char *environment[ENVIRONMENT_MAX])
 {
-    static const char *const kept[] = {"ASAN_OPTIONS", "UBSAN_OPTIONS", "LSAN_OPTIONS", "OSTIARY_ESCAPE_TEST"};
+    /* The last two: a library that makes system calls fail (tests/system/fault_shim.c), and its control page. */
+    static const char *const kept[] = {"ASAN_OPTIONS",        "UBSAN_OPTIONS", "LSAN_OPTIONS",
+                                       "OSTIARY_ESCAPE_TEST", "LD_PRELOAD",    "OSTIARY_FAULTS"};
+    static_assert(sizeof kept / sizeof *kept < ENVIRONMENT_MAX, "there is room for the NULL");
     size_t count = 0;
 #ifdef OSTIARY_TEST_BUILD
     for (size_t i = 0; i < sizeof kept / sizeof *kept; i++) {
@@ -150,7 +156,7 @@ static int spawn(struct process *p, int child_end)
     posix_spawn_file_actions_t actions;
     posix_spawnattr_t attributes;
     sigset_t none;
-    char instance[16], *environment[6];
+    char instance[16], *environment[ENVIRONMENT_MAX];
     char *const arguments[] = {(char *)"ostiary", (char *)CHILD_WORD, (char *)role_name(p->row->role), instance, NULL};
     snprintf(instance, sizeof instance, "%u", p->instance);
     sigemptyset(&none);

@@ -1,0 +1,157 @@
+"""A disk that fails under the writer: the client hears 451, the writer begins anew, mail flows again by itself, nothing acknowledged is lost.
+
+fault_shim.c is loaded in front of the C library and fails the calls that a page of shared memory names. OSTIARY_FAULT_SHIM is its path; the program must be a test
+build, as others hand no environment to their processes.
+"""
+import errno
+import mmap
+import os
+import pathlib
+import re
+import smtplib
+import struct
+import time
+
+import pytest
+
+from conftest import wait_until
+
+SYNC, PWRITE, PWRITEV = 1, 2, 4
+ERROR, KINDS, SKIP, COUNT, FAILED, LOADED = range(6)  # the words of struct faults
+
+
+class Faults:
+    """The other end of the shim's page."""
+
+    def __init__(self, path):
+        path.write_bytes(bytes(mmap.PAGESIZE))
+        with path.open("r+b") as f:
+            self.page = mmap.mmap(f.fileno(), mmap.PAGESIZE)
+
+    def get(self, word):
+        return struct.unpack_from("=I", self.page, 4 * word)[0]
+
+    def set(self, word, value):
+        struct.pack_into("=I", self.page, 4 * word, value)
+
+    def begin(self, error, kinds, skip=0, count=1):
+        for word, value in ((KINDS, kinds), (SKIP, skip), (COUNT, count), (ERROR, error)):
+            self.set(word, value)
+
+    def end(self):
+        self.set(ERROR, 0)
+
+
+@pytest.fixture
+def failing(fresh, tmp_path):
+    shim = pathlib.Path(os.environ.get("OSTIARY_FAULT_SHIM", "(OSTIARY_FAULT_SHIM is not set)"))
+    assert shim.is_file(), f"no library that makes calls fail: {shim}; ./dev test builds it as tests/system/libfault_shim.so"
+    faults = Faults(tmp_path / "faults")
+    options = os.environ.get("ASAN_OPTIONS", "")
+    server = fresh(environment={"LD_PRELOAD": str(shim), "OSTIARY_FAULTS": str(tmp_path / "faults"),
+                                "ASAN_OPTIONS": f"{options}:verify_asan_link_order=0".strip(":")})
+    assert faults.get(LOADED) >= 1, "the writer did not load the shim: is the program a test build?"
+    return server, faults
+
+
+def try_send(server, number, size=10):
+    """The last code that the client heard; 0 when the connection broke."""
+    try:
+        with server.smtp() as smtp:
+            smtp.sendmail("s@elsewhere.test", ["alice@example.test"], f"Subject: fault {number}\r\n\r\n" + "z" * 70 * size)
+            return 250
+    except smtplib.SMTPRecipientsRefused as refused:
+        return next(iter(refused.recipients.values()))[0]
+    except smtplib.SMTPResponseException as refused:
+        return refused.smtp_code
+    except (OSError, smtplib.SMTPException):
+        return 0
+
+
+def numbers_in_maildrop(server):
+    return sorted(int(re.search(rb"^Subject: fault (\d+)$", text, re.M)[1]) for text in server.messages())
+
+
+def check_store(server):
+    server.stop()
+    server.run("store", "check")
+
+
+# (what fails, with which errno, after how many calls that work, how many fail)
+CASES = [
+    (SYNC, errno.EIO, 0, 1),
+    (SYNC, errno.EIO, 1, 1),
+    (SYNC, errno.ENOSPC, 2, 2),
+    (PWRITEV, errno.ENOSPC, 0, 1),
+    (PWRITEV, errno.EIO, 1, 2),
+    (PWRITE, errno.ENOSPC, 0, 1),
+    (PWRITE, errno.ENOSPC, 1, 1),
+    (PWRITE, errno.EIO, 3, 2),
+]
+
+
+def test_every_call_that_fails_once(failing):
+    server, faults = failing
+    acknowledged, refused = [], []
+    number = 0
+    for kinds, error, skip, count in CASES:
+        writers, failed = faults.get(LOADED), faults.get(FAILED)
+        faults.begin(error, kinds, skip, count)
+        while faults.get(COUNT):
+            number += 1
+            code = try_send(server, number)
+            assert code in (250, 451, 421, 0), (kinds, error, skip, code)
+            (acknowledged if code == 250 else refused).append(number)
+        faults.end()
+        assert faults.get(FAILED) == failed + count
+
+        def flows():
+            nonlocal number
+            number += 1
+            code = try_send(server, number)
+            assert code in (250, 451, 421, 0), code
+            (acknowledged if code == 250 else refused).append(number)
+            return code == 250
+
+        wait_until(flows, f"mail after {kinds, error, skip}")
+        assert faults.get(LOADED) >= writers
+    assert refused
+    found = wait_until(lambda: numbers_in_maildrop(server), "the maildrop")
+    assert len(set(found)) == len(found), "doubled"
+    assert not set(acknowledged) - set(found), "lost"
+    assert not set(refused) & set(found), "refused, and yet there"
+    check_store(server)
+
+
+def test_a_failed_sync_is_told_and_never_tried_again(failing):
+    server, faults = failing
+    assert try_send(server, 1) == 250
+    writers = faults.get(LOADED)
+    faults.begin(errno.EIO, SYNC)
+    assert try_send(server, 2) == 451
+    assert faults.get(FAILED) == 1
+    wait_until(lambda: faults.get(LOADED) > writers, "a new writer")
+    wait_until(lambda: try_send(server, 3) == 250, "mail")
+    found = numbers_in_maildrop(server)
+    assert 1 in found and 3 in found and 2 not in found
+    assert re.search(r"0 CRASH supervisor - process died role=writer", server.log())
+    check_store(server)
+
+
+def test_a_full_disk(failing):
+    """Every write fails for a while: mail is refused for now, what is there can be read, and mail flows when there is room again."""
+    server, faults = failing
+    sent = [number for number in range(1, 6) if try_send(server, number) == 250]
+    assert len(sent) == 5
+    faults.begin(errno.ENOSPC, PWRITE | PWRITEV, count=1 << 30)
+    begun = faults.get(FAILED)
+    for number in range(6, 16):
+        code = try_send(server, number, size=200)
+        assert code in (451, 452, 421, 0), code
+        time.sleep(0.1)  # not synchronisation: a while
+    assert faults.get(FAILED) > begun
+    assert numbers_in_maildrop(server) == sent
+    faults.end()
+    wait_until(lambda: try_send(server, 16) == 250, "mail with room again")
+    assert set(numbers_in_maildrop(server)) >= {*sent, 16}
+    check_store(server)
