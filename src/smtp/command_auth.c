@@ -7,6 +7,7 @@
 #include <errno.h>
 
 #define AUTH_LINE_MAX 12288 /* RFC 4954 section 4.5 */
+#define SECRET_ROOM 4096    /* more than honest clients send */
 #define AUTH_SECONDS 60     /* a refusal after many others is delayed on purpose */
 
 /* One exchange, from AUTH to 235 or 5xx. */
@@ -25,6 +26,8 @@ static void exchange_init(struct exchange *x, struct smtp_session *s, char *mech
 {
     auth__step_request__init(&x->request);
     buf_init(&x->data, AUTH_LINE_MAX);
+    /* At once, so that growing leaves no copy of a password behind. A failure stays with the buf. */
+    (void)buf_reserve(&x->data, SECRET_ROOM);
     x->request.mechanism = mechanism;
     x->request.service = AUTH__SERVICE__SERVICE_SUBMISSION;
     x->request.peer_address = bytes(s->ip, strlen(s->ip));
@@ -42,11 +45,15 @@ static void exchange_release(struct exchange *x)
     buf_release(&x->data);
 }
 
-/* Decodes what the client sent into the request. False: not base64. */
+/* Decodes what the client sent into the request, and wipes it: nobody reads the stream's bytes again. False: not
+ * base64. */
 static bool take_client_data(struct exchange *x, struct span text)
 {
     buf_reset(&x->data);
-    if (!base64_parse(text, &x->data))
+    bool good = base64_parse(text, &x->data);
+    if (text.size)
+        explicit_bzero((char *)(uintptr_t)text.data, text.size);
+    if (!good)
         return false;
     x->request.data = bytes(x->data.data, x->data.size);
     x->request.has_data = true;
@@ -54,7 +61,7 @@ static bool take_client_data(struct exchange *x, struct span text)
 }
 
 /* Sends a challenge and reads the answer. 1: an answer is in the request; 0: the client gave up or wrote nonsense,
- * which was answered; or a negative errno. */
+ * which was answered, and the request is to tell auth; or a negative errno. */
 static int challenge(struct fiber *self, struct smtp_session *s, struct exchange *x, struct span text)
 {
     struct buf *out = stream_output(s->stream);
@@ -64,24 +71,32 @@ static int challenge(struct fiber *self, struct smtp_session *s, struct exchange
     buf_add_text(out, "\r\n");
     int error =
         stream_read_line(self, s->stream, AUTH_LINE_MAX, &line, smtp_deadline(s, s->settings->smtp.command_timeout));
-    if (error == -EMSGSIZE)
-        return smtp_refuse(s, 500, "5.5.6", "Line too long");
-    if (error)
+    if (error && error != -EMSGSIZE)
         return error;
-    if (span_is(line, "*")) {
-        x->request.abort = true;
+    x->request.abort = error || span_is(line, "*") || !take_client_data(x, line);
+    if (!x->request.abort)
+        return 1;
+    x->request.has_data = false;
+    if (error)
+        return smtp_refuse(s, 500, "5.5.6", "Line too long");
+    if (span_is(line, "*"))
         return smtp_refuse(s, 501, "5.7.0", "Authentication given up");
-    }
-    if (!take_client_data(x, line))
-        return smtp_refuse(s, 501, "5.5.2", "That is not base64");
-    return 1;
+    return smtp_refuse(s, 501, "5.5.2", "That is not base64");
+}
+
+/* RFC 4954 section 6: 454 for what is our trouble. Not counted against the client. */
+static int login_impossible(struct smtp_session *s, int error)
+{
+    log_write(LOG_PROBLEM, "smtp", s->peer->session, "login impossible now ip=%s error=%s", s->ip,
+              log_quote(span_text(strerror(-error))));
+    return smtp_reply(s, 454, "4.7.0", "Logins are not possible right now, please try again later");
 }
 
 static int accept_member(struct smtp_session *s, const Auth__StepReply *reply)
 {
     struct span address = arena_copy(&s->arena, span_from(reply->address.data, reply->address.len));
     if (!address.data || reply->grant.len > sizeof s->grant || reply->account_id == 0)
-        return smtp_refuse_internal(s, "auth's answer makes no sense", -EPROTO);
+        return login_impossible(s, -EPROTO);
     memcpy(s->grant, reply->grant.data, reply->grant.len);
     s->grant_size = reply->grant.len;
     s->account_id = reply->account_id;
@@ -100,7 +115,7 @@ static int refuse_login(struct smtp_session *s, int result)
     };
     size_t count = sizeof problems / sizeof *problems;
     if (result < 0 || (size_t)result >= count || !problems[result].code)
-        return smtp_refuse_internal(s, "auth's answer makes no sense", -EPROTO);
+        return login_impossible(s, -EPROTO);
     smtp_refuse_problem(s, &problems[result]);
     if (++s->login_failures < s->settings->auth.failures_per_session || s->closing)
         return 0;
@@ -127,9 +142,8 @@ static int step(struct fiber *self, struct smtp_session *s, struct exchange *x, 
     int error = channel_call(self, peers_get(s->context->peers, ROLE_AUTH), AUTH_STEP, &x->request.base,
                              (struct span){0}, -1, smtp_deadline(s, AUTH_SECONDS), &answer);
     if (error) {
-        log_write(LOG_PROBLEM, "smtp", s->peer->session, "login impossible now ip=%s error=\"%s\"", s->ip,
-                  strerror(-error));
-        smtp_reply(s, 454, "4.7.0", "Logins are not possible right now, please try again later");
+        if (!x->request.abort) /* else the client has its answer */
+            login_impossible(s, error);
         return error == -ECANCELED ? error : 0;
     }
     const Auth__StepReply *reply = (const Auth__StepReply *)answer.message;

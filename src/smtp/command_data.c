@@ -13,7 +13,7 @@
 struct intake {
     struct smtp_data data;
     size_t trace_size;
-    bool fields_added;
+    bool header_mended;
     int error; /* ours: the rest is read and dropped, and 451 said at the end */
 };
 
@@ -43,7 +43,8 @@ static void intake_begin(struct smtp_session *s, struct intake *intake)
     intake->error = smtp_write_trace(s, &intake->trace_size);
 }
 
-/* After each feeding: the missing fields as soon as the header is whole, then room for more. */
+/* After each feeding: what the header lacks as soon as it is whole (it is by the time that the body is large: the
+ * setting's cap sees to it), then room for more. */
 static void intake_settle(struct fiber *self, struct smtp_session *s, struct intake *intake, bool at_end)
 {
     struct smtp_body *body = &s->transaction.body;
@@ -54,9 +55,9 @@ static void intake_settle(struct fiber *self, struct smtp_session *s, struct int
         return;
     }
     bool is_large = body->memory.size > SMTP_BODY_IN_MEMORY;
-    if (s->account_id && !intake->fields_added && (at_end || is_large)) {
-        intake->error = smtp_add_missing_fields(s, &intake->data, intake->trace_size);
-        intake->fields_added = true;
+    if (!intake->header_mended && (at_end || is_large)) {
+        intake->error = smtp_mend_header(s, &intake->data, intake->trace_size);
+        intake->header_mended = true;
     }
     if (!intake->error && is_large)
         intake->error = smtp_body_make_room(self, body, s->context->peers, smtp_deadline(s, SPOOL_SECONDS));
@@ -84,13 +85,13 @@ static void pace_begin(struct pace *pace)
 
 static void refuse_message(struct smtp_session *s, const struct smtp_problem *problem)
 {
-    log_write(LOG_FAILURE, "smtp", s->peer->session, "message refused: %s ip=%s from=%s rcpt=%s", problem->text, s->ip,
-              log_quote(s->transaction.reverse_path), log_quote(s->transaction.recipients->address));
+    log_write(LOG_FAILURE, "smtp", s->peer->session, "message refused: %s ip=%s from=%s rcpt=%s rcpts=%u reply=%u",
+              problem->text, s->ip, log_quote(s->transaction.reverse_path),
+              log_quote(s->transaction.recipients->address), s->transaction.recipient_count, problem->code);
     smtp_refuse_problem(s, problem);
 }
 
-static const struct smtp_problem header_needs_utf8 = {
-    554, "5.6.7", "The header has bytes above 127, which need SMTPUTF8 or encoded words"};
+static const struct smtp_problem header_not_utf8 = {550, "5.6.0", "The header has bytes that are not UTF-8"};
 static const struct smtp_problem looping = {554, "5.4.6", "Too many Received: fields: this message goes in circles"};
 
 /* What is wrong with the whole message, or NULL. 8-bit headers without SMTPUTF8 are common in honest mail and harmless
@@ -103,7 +104,7 @@ static const struct smtp_problem *judge(const struct smtp_session *s, const stru
     if (data->received_hops > s->settings->smtp.received_hops)
         return &looping;
     if (s->transaction.mail.smtputf8 && data->header_has_bad_utf8)
-        return &header_needs_utf8;
+        return &header_not_utf8;
     return NULL;
 }
 
@@ -264,8 +265,11 @@ int smtp_handle_bdat(struct fiber *self, struct smtp_session *s, const struct sm
     struct smtp_transaction *t = &s->transaction;
     if (!t->in_chunks)
         t->intake = begin_chunks(s);
-    if (!t->intake)
-        return smtp_refuse_internal(s, "no memory for BDAT", -ENOMEM);
+    if (!t->intake) {
+        t->chunk_failed = !last;
+        int broken = take_chunk(self, s, NULL, size); /* what stands in the pipeline are no commands */
+        return broken ? broken : smtp_refuse_internal(s, "no memory for BDAT", -ENOMEM);
+    }
     set_in_hand(s, true);
     int error = take_chunk(self, s, t->intake, size);
     if (!error)

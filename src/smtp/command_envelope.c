@@ -1,4 +1,5 @@
 #include "base/log.h"
+#include "format/summary.h"
 #include "ipc/services.h"
 #include "smtp/route.h"
 #include "smtp/session_internal.h"
@@ -7,6 +8,11 @@
 #include <errno.h>
 
 #define ASK_SECONDS 30
+/* What the one call that delivers may carry: the store's count of mailboxes, and a frame's bytes without the summary's.
+ */
+#define MAILBOXES_MAX 10000
+#define REQUEST_BYTES_MAX (CHANNEL_MESSAGE_MAX - SUMMARY_SIZE_MAX - (16u << 10))
+#define RECIPIENT_OVERHEAD 40 /* numbers and tags */
 
 /* ---- MAIL ---- */
 
@@ -49,10 +55,31 @@ static int check_sender(struct fiber *self, struct smtp_session *s, const struct
     }
     if (allowed)
         return 1;
-    log_write(LOG_FAILURE, "smtp", s->peer->session, "return-path refused: not the member's ip=%s account=%s from=%s",
-              s->ip, log_quote(s->account_address), log_quote(mail->path.text));
+    log_write(LOG_FAILURE, "smtp", s->peer->session,
+              "return-path refused: not the member's ip=%s account=%s from=%s reply=553", s->ip,
+              log_quote(s->account_address), log_quote(mail->path.text));
     return smtp_refuse(s, 553, "5.7.1", "<%.*s> is not one of your addresses; you are %.*s", SPAN_ARG(mail->path.text),
                        SPAN_ARG(s->account_address));
+}
+
+/* Takes the sender over into the transaction, which is open then. -ENOMEM. */
+static int open_transaction(struct smtp_session *s, const struct smtp_mail *mail)
+{
+    struct smtp_transaction *t = &s->transaction;
+    struct buf path;
+    buf_init(&path, 1024);
+    if (!mail->path.is_null)
+        mail_path_write(mail->path.local_part, mail->path.domain, &path);
+    t->reverse_path = arena_copy(&t->arena, buf_span(&path));
+    bool failed = buf_failed(&path) || !t->reverse_path.data;
+    buf_release(&path);
+    if (failed)
+        return -ENOMEM;
+    t->mail = *mail;
+    t->open = true;
+    t->chunk_failed = false;
+    s->transactions++;
+    return 0;
 }
 
 int smtp_handle_mail(struct fiber *self, struct smtp_session *s, const struct smtp_command *command)
@@ -71,8 +98,8 @@ int smtp_handle_mail(struct fiber *self, struct smtp_session *s, const struct sm
     const struct smtp_problem *problem = smtp_mail_parse(argument, &abilities, &t->arena, &mail);
     int result = 0;
     if (problem) {
-        log_write(LOG_FAILURE, "smtp", s->peer->session, "return-path refused: %s ip=%s from=%s", problem->text, s->ip,
-                  log_quote(argument));
+        log_write(LOG_FAILURE, "smtp", s->peer->session, "return-path refused: %s ip=%s from=%s reply=%u",
+                  problem->text, s->ip, log_quote(argument), problem->code);
         result = smtp_refuse_problem(s, problem);
     } else {
         result = check_sender(self, s, &mail);
@@ -81,23 +108,35 @@ int smtp_handle_mail(struct fiber *self, struct smtp_session *s, const struct sm
         smtp_transaction_reset(s);
         return result;
     }
-    struct buf path;
-    buf_init(&path, 1024);
-    mail_path_write(mail.path.local_part, mail.path.domain, &path);
-    t->reverse_path = arena_copy(&t->arena, buf_span(&path));
-    bool failed = buf_failed(&path) || !t->reverse_path.data;
-    buf_release(&path);
-    if (failed) {
+    int error = open_transaction(s, &mail);
+    if (error) {
         smtp_transaction_reset(s);
-        return smtp_refuse_internal(s, "no memory for MAIL", -ENOMEM);
+        return smtp_refuse_internal(s, "no memory for MAIL", error);
     }
-    t->mail = mail;
-    t->open = true;
-    s->transactions++;
     return smtp_reply(s, 250, "2.1.0", "Sender fine");
 }
 
 /* ---- RCPT ---- */
+
+/* What a command may take from the transaction's arena. Checked before it is parsed: a parser that runs out of memory
+ * calls the address wrong, which would be for ever. */
+#define COMMAND_MEMORY (64u << 10)
+
+static bool has_memory(const struct smtp_transaction *t)
+{
+    return t->arena.limit - t->arena.used >= COMMAND_MEMORY;
+}
+
+/* RFC 5321 section 4.5.3.1.10: not an error of the client's. It may be told so thousands of times, the log once. */
+static int refuse_too_many(struct smtp_session *s)
+{
+    struct smtp_transaction *t = &s->transaction;
+    if (!t->too_many_logged)
+        log_write(LOG_FAILURE, "smtp", s->peer->session, "recipient refused: too many ip=%s from=%s taken=%u reply=452",
+                  s->ip, log_quote(t->reverse_path), t->recipient_count);
+    t->too_many_logged = true;
+    return smtp_reply(s, 452, "4.5.3", "Too many recipients; please send the rest in another transaction");
+}
 
 static bool has_mailbox(const struct smtp_transaction *t, uint64_t mailbox_id)
 {
@@ -107,16 +146,29 @@ static bool has_mailbox(const struct smtp_transaction *t, uint64_t mailbox_id)
     return false;
 }
 
-/* Adds the targets that the transaction does not have yet: who is named twice gets one copy. */
-static int add_targets(struct smtp_transaction *t, const struct smtp_rcpt *rcpt, struct span address,
-                       const struct smtp_route *route)
+/* The address as it is stored and shown: without the source route that the client may have written before it. */
+static int copy_address(struct smtp_transaction *t, const struct mail_path *path, struct span *address)
 {
+    struct buf text;
+    buf_init(&text, 1024);
+    mail_path_write(path->local_part, path->domain, &text);
+    *address = arena_copy(&t->arena, buf_span(&text));
+    bool failed = buf_failed(&text) || !address->data;
+    buf_release(&text);
+    return failed ? -ENOMEM : 0;
+}
+
+/* Adds the targets that the transaction does not have yet, all or none: who is named twice gets one copy. */
+static int add_targets(struct smtp_transaction *t, const struct smtp_rcpt *rcpt, const struct smtp_route *route)
+{
+    struct span address;
+    struct smtp_recipient *places = arena_array(&t->arena, route->count, sizeof *places);
+    if (!places || copy_address(t, &rcpt->path, &address))
+        return -ENOMEM;
     for (size_t i = 0; i < route->count; i++) {
         if (has_mailbox(t, route->targets[i].mailbox_id))
             continue;
-        struct smtp_recipient *r = arena_alloc(&t->arena, sizeof *r);
-        if (!r)
-            return -ENOMEM;
+        struct smtp_recipient *r = &places[i];
         *r = (struct smtp_recipient){.account_id = route->targets[i].account_id,
                                      .mailbox_id = route->targets[i].mailbox_id,
                                      .address = address,
@@ -125,6 +177,7 @@ static int add_targets(struct smtp_transaction *t, const struct smtp_rcpt *rcpt,
         *t->last_recipient = r;
         t->last_recipient = &r->next;
         t->mailbox_count++;
+        t->request_bytes += address.size + rcpt->orcpt.size + RECIPIENT_OVERHEAD;
     }
     t->recipient_count++;
     return 0;
@@ -165,38 +218,40 @@ static int route_recipient(struct fiber *self, struct smtp_session *s, const str
 {
     struct smtp_transaction *t = &s->transaction;
     struct smtp_route route;
-    int error = smtp_route_find(self, s, &rcpt->path, &route);
+    int error = smtp_route_find(self, s, &t->arena, &rcpt->path, &route);
+    if (!error && route.kind == SMTP_ROUTE_LOCAL && !has_room(s, &route))
+        route.kind = SMTP_ROUTE_OVER_QUOTA;
+    if (!error && route.kind != SMTP_ROUTE_LOCAL)
+        return refuse_recipient(s, rcpt->path.text, route.kind);
+    uint64_t bytes = (uint64_t)route.count * (rcpt->path.text.size + rcpt->orcpt.size + RECIPIENT_OVERHEAD);
+    if (!error && (t->mailbox_count + route.count > MAILBOXES_MAX || t->request_bytes + bytes > REQUEST_BYTES_MAX) &&
+        t->recipient_count)
+        return refuse_too_many(s);
+    if (!error)
+        error = add_targets(t, rcpt, &route);
     if (error) {
+        log_write(LOG_PROBLEM, "smtp", s->peer->session, "recipient not taken now ip=%s from=%s rcpt=%s", s->ip,
+                  log_quote(t->reverse_path), log_quote(rcpt->path.text));
         smtp_refuse_internal(s, "a recipient could not be looked up", error);
         return error == -ECANCELED ? error : 0;
     }
-    if (route.kind == SMTP_ROUTE_LOCAL && !has_room(s, &route))
-        route.kind = SMTP_ROUTE_OVER_QUOTA;
-    if (route.kind != SMTP_ROUTE_LOCAL)
-        return refuse_recipient(s, rcpt->path.text, route.kind);
-    if (t->mailbox_count + route.count > SMTP_ROUTE_TARGETS_MAX + s->settings->smtp.recipients)
-        return smtp_reply(s, 452, "4.5.3", "Too many mailboxes in one message; please send the rest in another");
-    error = add_targets(t, rcpt, rcpt->path.text, &route);
-    if (error)
-        return smtp_refuse_internal(s, "no memory for recipients", error);
     return smtp_reply(s, 250, "2.1.5", "Recipient fine");
 }
 
 int smtp_handle_rcpt(struct fiber *self, struct smtp_session *s, const struct smtp_command *command)
 {
     struct smtp_transaction *t = &s->transaction;
-    if (t->recipient_count >=
-        s->settings->smtp.recipients) /* RFC 5321 section 4.5.3.1.10: not an error of the client's */
-        return smtp_reply(s, 452, "4.5.3", "Too many recipients; please send the rest in another transaction");
-    struct span argument = arena_copy(&t->arena, command->argument);
+    struct span argument = {0};
+    if (t->recipient_count < s->settings->smtp.recipients && has_memory(t))
+        argument = arena_copy(&t->arena, command->argument);
     if (!argument.data)
-        return smtp_reply(s, 452, "4.5.3", "Too many recipients; please send the rest in another transaction");
+        return refuse_too_many(s);
     struct smtp_abilities abilities = smtp_abilities(s);
     struct smtp_rcpt rcpt;
     const struct smtp_problem *problem = smtp_rcpt_parse(argument, &abilities, t->mail.smtputf8, &t->arena, &rcpt);
     if (problem) {
-        log_write(LOG_FAILURE, "smtp", s->peer->session, "recipient refused: %s ip=%s from=%s", problem->text, s->ip,
-                  log_quote(t->reverse_path));
+        log_write(LOG_FAILURE, "smtp", s->peer->session, "recipient refused: %s ip=%s from=%s rcpt=%s reply=%u",
+                  problem->text, s->ip, log_quote(t->reverse_path), log_quote(argument), problem->code);
         return smtp_refuse_problem(s, problem);
     }
     return route_recipient(self, s, &rcpt);

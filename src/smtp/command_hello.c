@@ -10,7 +10,7 @@ static int remember_helo(struct smtp_session *s, const struct smtp_command *comm
     /* RFC 5321 section 4.1.4: a new HELO ends an open transaction. The arena keeps the old name: at most a few are
      * said. */
     smtp_transaction_reset(s);
-    struct span name = arena_copy(&s->arena, helo.name);
+    struct span name = span_equal(helo.name, s->helo) ? s->helo : arena_copy(&s->arena, helo.name);
     if (!name.data)
         return smtp_refuse(s, 451, "4.3.0", "You greet us too often; please connect anew");
     s->helo = name;
@@ -46,6 +46,12 @@ static void add_auth(struct smtp_session *s, struct buf *out)
     buf_release(&names);
 }
 
+/* A limit has at most six digits: RFC 9422 sections 4.1 and 4.2. */
+static unsigned limit_shown(unsigned limit)
+{
+    return limit > 999999 ? 999999 : limit;
+}
+
 /* The keywords of what smtp_abilities() lets through, of RFC 2920, 2034, 3207, 3030 and 9422. */
 int smtp_handle_ehlo(struct fiber *self, struct smtp_session *s, const struct smtp_command *command)
 {
@@ -59,7 +65,8 @@ int smtp_handle_ehlo(struct fiber *self, struct smtp_session *s, const struct sm
     add_line(out, "SMTPUTF8");
     add_line(out, "DSN");
     add_line(out, "CHUNKING");
-    add_line(out, "LIMITS MAILMAX=%u RCPTMAX=%u", s->settings->smtp.transactions, s->settings->smtp.recipients);
+    add_line(out, "LIMITS MAILMAX=%u RCPTMAX=%u", limit_shown(s->settings->smtp.transactions),
+             limit_shown(s->settings->smtp.recipients));
     if (s->tls && !stream_is_tls(s->stream))
         add_line(out, "STARTTLS");
     if (smtp_is_member_service(s))

@@ -56,14 +56,18 @@ int smtp_handle_vrfy(struct fiber *self, struct smtp_session *s, const struct sm
     if (!s->settings->smtp.vrfy)
         return smtp_reply(s, 252, "2.1.5", "Send some mail, we'll do our best");
     struct arena scratch;
-    arena_init(&scratch, 8192);
+    arena_init(&scratch, 64u << 10);
     struct span text = command->argument;
+    /* RFC 6531 section 3.7.4.2. */
+    bool utf8 = s->is_esmtp && span_ends_nocase(text, span_text(" SMTPUTF8"));
+    if (utf8)
+        text = span_trim(span_head(text, text.size - strlen(" SMTPUTF8")));
     if (text.size > 1 && text.data[0] == '<' && text.data[text.size - 1] == '>')
         text = span_head(span_skip(text, 1), text.size - 2);
     struct mail_path path;
-    const char *problem = mail_address_parse(text, false, &scratch, &path);
+    const char *problem = mail_address_parse(text, utf8, &scratch, &path);
     struct smtp_route route = {0};
-    int error = problem ? 0 : smtp_route_find(self, s, &path, &route);
+    int error = problem ? 0 : smtp_route_find(self, s, &scratch, &path, &route);
     if (problem)
         smtp_refuse(s, 501, "5.1.3", "Not an address: %s", problem);
     else if (error)

@@ -12,8 +12,6 @@
 #include <stdlib.h>
 #include <sys/random.h>
 
-#define SUMMARY_MAX (256u << 10)
-#define SUMMARY_MEMORY (8u << 20)
 #define STORE_SECONDS \
     300 /* a slow disk is no reason to refuse; the client waits ten minutes (RFC 5321 section 4.5.3.2.6) */
 
@@ -51,30 +49,38 @@ int smtp_write_trace(struct smtp_session *s, size_t *trace_size)
     return buf_failed(out) ? -ENOMEM : 0;
 }
 
-int smtp_add_missing_fields(struct smtp_session *s, const struct smtp_data *data, size_t trace_size)
+/* RFC 6409 section 8. */
+static void write_missing_fields(const struct smtp_session *s, const struct smtp_data *data, struct buf *fields)
 {
-    struct buf *memory = &s->transaction.body.memory;
-    char room[512];
-    struct buf fields;
-    buf_init(&fields, sizeof room);
     if (!data->has_date) {
-        buf_add_text(&fields, "Date: ");
-        date_write(clock_wall(), &fields);
-        buf_add_text(&fields, "\r\n");
+        buf_add_text(fields, "Date: ");
+        date_write(clock_wall(), fields);
+        buf_add_text(fields, "\r\n");
     }
     if (!data->has_message_id) {
         unsigned char random[16];
         if (getrandom(random, sizeof random, 0) != sizeof random)
             abort();
-        buf_add_text(&fields, "Message-ID: <");
+        buf_add_text(fields, "Message-ID: <");
         for (size_t i = 0; i < sizeof random; i++)
-            buf_printf(&fields, "%02x", random[i]);
-        buf_printf(&fields, "@%s>\r\n", s->settings->hostname);
+            buf_printf(fields, "%02x", random[i]);
+        buf_printf(fields, "@%s>\r\n", s->settings->hostname);
     }
-    size_t behind = memory->size - trace_size;
+}
+
+int smtp_mend_header(struct smtp_session *s, const struct smtp_data *data, size_t trace_size)
+{
+    struct buf *memory = &s->transaction.body.memory;
+    struct span content = span_skip(buf_span(memory), trace_size);
+    struct buf fields;
+    buf_init(&fields, 512);
+    if (s->account_id)
+        write_missing_fields(s, data, &fields);
+    if (data->header_lines == 0 && content.size && !span_is(span_head(content, 2), "\r\n"))
+        buf_add_text(&fields, "\r\n");
     int error = buf_failed(&fields) || !buf_reserve(memory, fields.size) ? -ENOMEM : 0;
     if (!error && fields.size) {
-        memmove(memory->data + trace_size + fields.size, memory->data + trace_size, behind);
+        memmove(memory->data + trace_size + fields.size, memory->data + trace_size, content.size);
         memcpy(memory->data + trace_size, fields.data, fields.size);
         memory->size += fields.size;
     }
@@ -114,7 +120,7 @@ static int make_summary(struct smtp_transaction *t, struct buf *summary)
     int error = smtp_body_map(&t->body, &whole);
     if (error)
         return error;
-    arena_init(&scratch, SUMMARY_MEMORY);
+    arena_init(&scratch, SUMMARY_ARENA_MAX);
     error = summary_make(whole, &scratch, summary);
     arena_release(&scratch);
     smtp_body_unmap(&t->body, whole);
@@ -127,7 +133,7 @@ static int send_to_store(struct fiber *self, struct smtp_session *s, const struc
     struct smtp_transaction *t = &s->transaction;
     StoreWrite__DeliverRequest request = STORE_WRITE__DELIVER_REQUEST__INIT;
     struct buf summary;
-    buf_init(&summary, SUMMARY_MAX);
+    buf_init(&summary, SUMMARY_SIZE_MAX);
     int error = make_summary(t, &summary);
     if (!error)
         error = fill_recipients(t, &request);
@@ -166,23 +172,25 @@ static void count_outcomes(const StoreWrite__DeliverReply *reply, struct outcome
     }
 }
 
-/* One reply has to be true for all recipients. The store takes a message for all of its living mailboxes or for none,
- * so what remains are mailboxes that vanished since their RCPT was accepted. */
+/* One reply has to be true for all recipients. The store takes a message for all of its living mailboxes or for none;
+ * an answer that mixes them is no answer: a message twice is better than one that is lost behind a 250. What remains
+ * are mailboxes that vanished since their RCPT was accepted, as if that had happened a moment after the delivery. */
 static int reply_outcome(struct smtp_session *s, const StoreWrite__DeliverReply *reply)
 {
     const struct smtp_transaction *t = &s->transaction;
     struct outcome_count count = {0};
     count_outcomes(reply, &count);
-    if (reply->n_outcomes != t->mailbox_count || count.stored + count.over_quota + count.gone != t->mailbox_count)
+    if (reply->n_outcomes != t->mailbox_count || count.stored + count.over_quota + count.gone != t->mailbox_count ||
+        (count.stored && count.over_quota))
         return smtp_refuse_internal(s, "the store's answer makes no sense", -EPROTO);
     if (count.stored) {
         if (count.stored < t->mailbox_count)
             log_write(LOG_PROBLEM, "smtp", s->peer->session,
-                      "message stored for some only: an account was removed meanwhile message=%llu stored=%zu gone=%zu",
+                      "message stored for some only: an account was removed meanwhile message=%llx stored=%zu gone=%zu",
                       (unsigned long long)reply->message_id, count.stored, count.gone);
-        log_write(LOG_LOW, "smtp", s->peer->session, "message accepted message=%llx ip=%s from=%s rcpt=%s%s",
+        log_write(LOG_LOW, "smtp", s->peer->session, "message accepted message=%llx ip=%s from=%s rcpt=%s rcpts=%u",
                   (unsigned long long)reply->message_id, s->ip, log_quote(t->reverse_path),
-                  log_quote(t->recipients->address), t->recipients->next ? " more=yes" : "");
+                  log_quote(t->recipients->address), t->recipient_count);
         return smtp_reply(s, 250, "2.0.0", "Stored, %llx", (unsigned long long)reply->message_id);
     }
     log_write(LOG_FAILURE, "smtp", s->peer->session, "message refused: %s ip=%s from=%s rcpt=%s",

@@ -55,7 +55,9 @@ int smtp_refuse_problem(struct smtp_session *s, const struct smtp_problem *probl
 
 int smtp_refuse_internal(struct smtp_session *s, const char *what, int error)
 {
-    log_write(LOG_PROBLEM, "smtp", s->peer->session, "temporary failure: %s ip=%s error=\"%s\"", what, s->ip,
-              strerror(-error));
+    const struct smtp_transaction *t = &s->transaction;
+    log_write(LOG_PROBLEM, "smtp", s->peer->session, "temporary failure: %s ip=%s from=%s rcpt=%s error=%s", what,
+              s->ip, log_quote(t->reverse_path), log_quote(t->recipients ? t->recipients->address : (struct span){0}),
+              log_quote(span_text(strerror(-error))));
     return smtp_reply(s, 451, "4.3.0", "Temporary failure on our side, please try again later");
 }

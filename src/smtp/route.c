@@ -58,12 +58,12 @@ static void remember(struct smtp_route_cache *cache, struct span key, const stru
         entry->until = 0;
 }
 
-static bool recall(struct smtp_session *s, struct span key, struct smtp_route *route)
+static bool recall(const struct smtp_session *s, struct arena *arena, struct span key, struct smtp_route *route)
 {
     struct cached_route *entry = s->context->routes ? map_get(&s->context->routes->map, key) : NULL;
     if (!entry || entry->until < clock_monotonic())
         return false;
-    struct smtp_route_target *target = arena_alloc(&s->transaction.arena, sizeof *target);
+    struct smtp_route_target *target = arena_alloc(arena, sizeof *target);
     if (!target)
         return false;
     *target = entry->target;
@@ -87,18 +87,21 @@ static const enum smtp_route_kind kinds[] = {
     [STORE_READ__ROUTE__ROUTE_DISABLED] = SMTP_ROUTE_DISABLED,
 };
 
-static int read_reply(struct smtp_session *s, const StoreRead__ResolveReply *reply, struct smtp_route *route)
+static int read_reply(struct arena *arena, const StoreRead__ResolveReply *reply, struct smtp_route *route)
 {
     unsigned kind = (unsigned)reply->route;
     if (kind == STORE_READ__ROUTE__ROUTE_UNSET || kind >= sizeof kinds / sizeof *kinds ||
         reply->n_targets > SMTP_ROUTE_TARGETS_MAX)
         return -EPROTO;
-    struct smtp_route_target *targets = arena_array(&s->transaction.arena, reply->n_targets, sizeof *targets);
+    struct smtp_route_target *targets = arena_array(arena, reply->n_targets, sizeof *targets);
     if (!targets)
         return -ENOMEM;
-    for (size_t i = 0; i < reply->n_targets; i++)
+    for (size_t i = 0; i < reply->n_targets; i++) {
+        if (!reply->targets[i]->account_id || !reply->targets[i]->mailbox_id)
+            return -EPROTO; /* the writer would call it gone, and the sender would be told so for ever */
         targets[i] = (struct smtp_route_target){reply->targets[i]->account_id, reply->targets[i]->mailbox_id,
                                                 reply->targets[i]->quota_left};
+    }
     *route = (struct smtp_route){kinds[kind], targets, reply->n_targets};
     return route->kind == SMTP_ROUTE_LOCAL && route->count == 0 ? -EPROTO : 0;
 }
@@ -108,13 +111,14 @@ static ProtobufCBinaryData bytes(struct span s)
     return (ProtobufCBinaryData){s.size, (uint8_t *)(uintptr_t)s.data};
 }
 
-int smtp_route_find(struct fiber *self, struct smtp_session *s, const struct mail_path *path, struct smtp_route *route)
+int smtp_route_find(struct fiber *self, struct smtp_session *s, struct arena *arena, const struct mail_path *path,
+                    struct smtp_route *route)
 {
     struct span domain = {0}; /* empty for <Postmaster> alone: RFC 5321 section 4.5.1 */
     *route = (struct smtp_route){.kind = SMTP_ROUTE_NOT_OURS};
     if (path->is_literal)
         return 0;
-    if (path->domain.size && domain_to_ascii(&s->transaction.arena, path->domain, &domain) != NULL)
+    if (path->domain.size && domain_to_ascii(arena, path->domain, &domain) != NULL)
         return 0; /* a name that can't be in the DNS is nobody's */
     struct buf key;
     buf_init(&key, 1024);
@@ -122,8 +126,8 @@ int smtp_route_find(struct fiber *self, struct smtp_session *s, const struct mai
     buf_add_char(&key, '@');
     buf_add_span(&key, domain);
     struct answer answer = {.fd = -1};
-    int error = 0;
-    if (recall(s, buf_span(&key), route))
+    int error = buf_failed(&key) ? -ENOMEM : 0;
+    if (error || recall(s, arena, buf_span(&key), route))
         goto out;
     StoreRead__ResolveRequest request = STORE_READ__RESOLVE_REQUEST__INIT;
     request.local_part = bytes(path->local_part);
@@ -132,7 +136,7 @@ int smtp_route_find(struct fiber *self, struct smtp_session *s, const struct mai
                          (struct span){0}, -1, smtp_deadline(s, ASK_SECONDS), &answer);
     if (error)
         goto out;
-    error = read_reply(s, (const StoreRead__ResolveReply *)answer.message, route);
+    error = read_reply(arena, (const StoreRead__ResolveReply *)answer.message, route);
     if (!error && route->kind == SMTP_ROUTE_NO_USER && names_another_host(path->local_part))
         route->kind = SMTP_ROUTE_RELAY_FORM;
     if (!error)

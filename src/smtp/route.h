@@ -2,6 +2,7 @@
 #ifndef SMTP_ROUTE_H
 #define SMTP_ROUTE_H
 
+#include "base/arena.h"
 #include "format/address.h"
 #include "run/fiber.h"
 
@@ -25,13 +26,13 @@ struct smtp_route_target {
 
 struct smtp_route {
     enum smtp_route_kind kind;
-    const struct smtp_route_target *targets; /* in the transaction's arena */
+    const struct smtp_route_target *targets; /* in the arena given to smtp_route_find */
     size_t count;
 };
 
-/* Waits for a store reader. 0, or a negative errno: a temporary failure. */
-MUST_USE int smtp_route_find(struct fiber *self, struct smtp_session *s, const struct mail_path *path,
-                             struct smtp_route *route);
+/* Waits for a store reader. 0, or a negative errno: a temporary failure. Takes from `arena` at most some 40 KiB. */
+MUST_USE int smtp_route_find(struct fiber *self, struct smtp_session *s, struct arena *arena,
+                             const struct mail_path *path, struct smtp_route *route);
 
 /* What this process learned lately: addresses that lead to one mailbox with room to spare. An entry lives for a second,
  * so a change of the directory is seen at most that much later; the writer has the last word anyway. Bounded. */

@@ -13,7 +13,7 @@
 struct smtp_recipient {
     struct smtp_recipient *next;
     uint64_t account_id, mailbox_id;
-    struct span address; /* local@domain as given */
+    struct span address; /* local@domain as given, without a source route */
     struct span orcpt;
     unsigned notify;
 };
@@ -28,6 +28,8 @@ struct smtp_transaction {
     struct smtp_recipient *recipients, **last_recipient;
     unsigned recipient_count; /* accepted RCPTs, not mailboxes */
     unsigned mailbox_count;
+    size_t request_bytes; /* of the call that delivers: what the recipients need of it */
+    bool too_many_logged;
     bool in_chunks;        /* BDAT has begun */
     struct intake *intake; /* of BDAT: command_data.c */
     bool chunk_failed;     /* a chunk was refused: the others are, too, until RSET or a new MAIL */

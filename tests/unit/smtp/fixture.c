@@ -1,0 +1,310 @@
+#include "fixture.h"
+
+#include "auth.pb-c.h"
+#include "ipc/services.h"
+#include "smtp/route.h"
+#include "store_read.pb-c.h"
+#include "store_write.pb-c.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+static const struct span nothing = {NULL, 0};
+
+static void keep(char *to, size_t room, ProtobufCBinaryData from)
+{
+    assert_true(from.len < room);
+    if (from.len)
+        memcpy(to, from.data, from.len);
+    to[from.len] = 0;
+}
+
+/* ---- The reader ---- */
+
+static void answer_resolve(struct fixture *f, struct call *call)
+{
+    static const StoreRead__Route routes[] = {
+        [READ_NO_USER] = STORE_READ__ROUTE__ROUTE_NO_USER,   [READ_NOT_OURS] = STORE_READ__ROUTE__ROUTE_NOT_OURS,
+        [READ_DISABLED] = STORE_READ__ROUTE__ROUTE_DISABLED, [READ_FULL] = STORE_READ__ROUTE__ROUTE_OVER_QUOTA,
+        [READ_UNSET] = STORE_READ__ROUTE__ROUTE_UNSET,       [READ_UNKNOWN] = (StoreRead__Route)77,
+    };
+    const StoreRead__ResolveRequest *request = (const StoreRead__ResolveRequest *)call->request;
+    size_t count = f->lie == READ_MANY_TARGETS ? 1000 : f->lie == READ_TOO_MANY_TARGETS ? 1001 : 1;
+    StoreRead__Target *targets = calloc(count, sizeof *targets), **pointers = calloc(count, sizeof *pointers);
+    assert_true(targets && pointers);
+    f->resolves++;
+    keep(f->domain, sizeof f->domain, request->domain);
+    for (size_t i = 0; i < count; i++) {
+        store_read__target__init(&targets[i]);
+        targets[i].account_id = targets[i].mailbox_id = 1 + i + request->local_part.data[0] * 1000u;
+        targets[i].quota_left = f->quota_left;
+        pointers[i] = &targets[i];
+    }
+    if (f->lie == READ_NO_MAILBOX)
+        targets[0].mailbox_id = 0;
+    StoreRead__ResolveReply reply = STORE_READ__RESOLVE_REPLY__INIT;
+    reply.route = f->lie >= READ_NO_USER && f->lie <= READ_UNKNOWN ? routes[f->lie] : STORE_READ__ROUTE__ROUTE_LOCAL;
+    reply.targets = pointers;
+    reply.n_targets = reply.route != STORE_READ__ROUTE__ROUTE_LOCAL || f->lie == READ_NO_TARGETS ? 0 : count;
+    if (f->lie == READ_FAILS)
+        call_fail(call, -EIO);
+    else
+        call_reply(call, &reply.base, nothing, -1);
+    free(targets);
+    free(pointers);
+}
+
+static void answer_may_send(struct fixture *f, struct call *call)
+{
+    StoreRead__MaySendReply reply = STORE_READ__MAY_SEND_REPLY__INIT;
+    reply.allowed = f->lie != MAY_NOT_SEND;
+    if (f->lie == MAY_SEND_FAILS)
+        call_fail(call, -EIO);
+    else
+        call_reply(call, &reply.base, nothing, -1);
+}
+
+static void read_called(void *context, struct call *call)
+{
+    struct fixture *f = context;
+    if (f->lie == READ_DIES) {
+        call_fail(call, -EINVAL);
+        peers_set(&f->peers, ROLE_READER, 0, NULL);
+    } else if (call->method == STORE_READ_RESOLVE)
+        answer_resolve(f, call);
+    else
+        answer_may_send(f, call);
+}
+
+/* ---- The writer ---- */
+
+static void answer_spool(struct fixture *f, struct call *call)
+{
+    StoreWrite__SpoolReply reply = STORE_WRITE__SPOOL_REPLY__INIT;
+    f->spools++;
+    int fd = f->lie == SPOOL_READ_ONLY ? open("/dev/null", O_RDONLY | O_CLOEXEC) : memfd_create("spool", MFD_CLOEXEC);
+    assert_true(fd >= 0);
+    if (f->lie == SPOOL_FAILS)
+        call_fail(call, -ENOSPC);
+    else
+        call_reply(call, &reply.base, nothing, f->lie == SPOOL_WITHOUT_FD ? -1 : fd);
+    close(fd);
+}
+
+static void keep_delivery(struct fixture *f, const struct call *call)
+{
+    const StoreWrite__DeliverRequest *request = (const StoreWrite__DeliverRequest *)call->request;
+    f->deliveries++;
+    f->recipients = request->n_recipients;
+    keep(f->address, sizeof f->address, request->recipients[0]->address);
+    keep(f->reverse_path, sizeof f->reverse_path, request->reverse_path);
+    assert_true(strlen(request->protocol) < sizeof f->protocol);
+    strcpy(f->protocol, request->protocol);
+    buf_reset(&f->body);
+    buf_add_span(&f->body, call->attachment);
+    f->was_spooled = call->fd >= 0;
+    char piece[65536];
+    ssize_t n;
+    for (off_t at = 0; f->was_spooled && (n = pread(call->fd, piece, sizeof piece, at)) > 0; at += n)
+        buf_add(&f->body, piece, (size_t)n);
+    assert_false(buf_failed(&f->body));
+}
+
+static void answer_deliver(struct fixture *f, struct call *call)
+{
+    keep_delivery(f, call);
+    StoreWrite__Outcome *outcomes = calloc(f->recipients + 1, sizeof *outcomes);
+    assert_non_null(outcomes);
+    for (size_t i = 0; i <= f->recipients; i++)
+        outcomes[i] = f->lie == STORE_FULL    ? STORE_WRITE__OUTCOME__OUTCOME_OVER_QUOTA
+                      : f->lie == STORE_GONE  ? STORE_WRITE__OUTCOME__OUTCOME_GONE
+                      : f->lie == STORE_UNSET ? STORE_WRITE__OUTCOME__OUTCOME_UNSET
+                                              : STORE_WRITE__OUTCOME__OUTCOME_STORED;
+    if (f->lie == STORE_LAST_GONE)
+        outcomes[f->recipients - 1] = STORE_WRITE__OUTCOME__OUTCOME_GONE;
+    if (f->lie == STORE_LAST_FULL)
+        outcomes[f->recipients - 1] = STORE_WRITE__OUTCOME__OUTCOME_OVER_QUOTA;
+    StoreWrite__DeliverReply reply = STORE_WRITE__DELIVER_REPLY__INIT;
+    reply.message_id = 171;
+    reply.outcomes = outcomes;
+    reply.n_outcomes = f->recipients + (f->lie == STORE_TOO_MANY) - (f->lie == STORE_TOO_FEW);
+    if (f->lie == STORE_FAILS)
+        call_fail(call, -EIO);
+    else
+        call_reply(call, &reply.base, nothing, -1);
+    free(outcomes);
+}
+
+static void write_called(void *context, struct call *call)
+{
+    struct fixture *f = context;
+    if (f->lie == STORE_DIES) {
+        call_fail(call, -EINVAL);
+        peers_set(&f->peers, ROLE_WRITER, 0, NULL);
+    } else if (call->method == STORE_WRITE_SPOOL)
+        answer_spool(f, call);
+    else
+        answer_deliver(f, call);
+}
+
+/* ---- auth: everybody is alice ---- */
+
+static void auth_called(void *context, struct call *call)
+{
+    struct fixture *f = context;
+    unsigned char grant[65] = {1};
+    char address[] = "alice@example.test";
+    Auth__StepReply reply = AUTH__STEP_REPLY__INIT;
+    reply.result = f->lie == AUTH_UNKNOWN ? (Auth__Result)77 : AUTH__RESULT__RESULT_ACCEPTED;
+    reply.account_id = f->lie == AUTH_NO_ACCOUNT ? 0 : 97001;
+    reply.grant = (ProtobufCBinaryData){f->lie == AUTH_LONG_GRANT ? 65 : 40, grant};
+    reply.address = (ProtobufCBinaryData){sizeof address - 1, (uint8_t *)address};
+    call_reply(call, &reply.base, nothing, -1);
+}
+
+/* ---- Start and end ---- */
+
+static void serve(struct fixture *f, size_t place, enum role role, const struct service *service,
+                  const struct channel_events *events)
+{
+    int fds[2];
+    assert_int_equal(channel_pair(fds), 0);
+    f->servers[place] = channel_new(f->loop, fds[0], service, ROLE_DESK, events, f);
+    struct channel *client = channel_new(f->loop, fds[1], service, role, NULL, NULL);
+    assert_true(f->servers[place] && client);
+    peers_set(&f->peers, role, 0, client);
+}
+
+void fixture_init(struct fixture *f, const char *settings)
+{
+    static const struct channel_events reader = {.called = read_called}, writer = {.called = write_called},
+                                       auth = {.called = auth_called};
+    struct buf text, problem;
+    buf_init(&text, 10000);
+    buf_init(&problem, 1000);
+    buf_printf(&text, "hostname=mx.example.test\ntrusted_networks=127.0.0.0/8\n%s", settings);
+    *f = (struct fixture){.loop = loop_new(), .quota_left = UINT64_MAX};
+    f->settings = settings_parse(buf_span(&text), &problem);
+    if (!f->loop || !f->settings)
+        fail_msg("%.*s", SPAN_ARG(buf_span(&problem)));
+    buf_init(&f->body, 64u << 20);
+    buf_init(&f->output, 64u << 20);
+    serve(f, 0, ROLE_READER, &store_read_service, &reader);
+    serve(f, 1, ROLE_WRITER, &store_write_service, &writer);
+    serve(f, 2, ROLE_AUTH, &auth_service, &auth);
+    buf_release(&text);
+    buf_release(&problem);
+}
+
+/* A channel's fibers end in the turns behind channel_free(). */
+static void stop_when_empty(struct loop_hook *hook)
+{
+    struct fixture *f = container_of(hook, struct fixture, hook);
+    if (loop_fiber_count(f->loop) == 0)
+        loop_stop(f->loop);
+}
+
+void fixture_release(struct fixture *f)
+{
+    peers_release(&f->peers);
+    for (size_t i = 0; i < 3; i++)
+        channel_free(f->servers[i]);
+    f->hook.run = stop_when_empty;
+    loop_add_hook(f->loop, &f->hook);
+    assert_int_equal(loop_run(f->loop), 0);
+    smtp_route_cache_free(f->routes);
+    settings_unref(f->settings);
+    buf_release(&f->body);
+    buf_release(&f->output);
+    loop_free(f->loop);
+}
+
+struct job {
+    struct fixture *f;
+    void (*main)(struct fiber *self, void *argument);
+    void *argument;
+};
+
+static void run_job(struct fiber *self, void *argument)
+{
+    struct job *job = argument;
+    job->main(self, job->argument);
+    loop_stop(job->f->loop);
+}
+
+void fixture_run(struct fixture *f, void (*main)(struct fiber *self, void *argument), void *argument)
+{
+    struct job job = {f, main, argument};
+    assert_non_null(fiber_start(f->loop, "test", run_job, &job));
+    assert_int_equal(loop_run(f->loop), 0);
+}
+
+/* ---- The session and its client ---- */
+
+static void end_fiber(struct fixture *f)
+{
+    if (--f->running == 0)
+        loop_stop(f->loop);
+}
+
+static void session_main(struct fiber *self, void *argument)
+{
+    struct fixture *f = argument;
+    int fds[2];
+    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, fds), 0);
+    f->client_fd = fds[0];
+    struct stream *stream = stream_new(f->loop, fds[1]);
+    assert_non_null(stream);
+    struct smtp_context context = {.settings = f->settings, .peers = &f->peers, .routes = f->routes};
+    struct smtp_peer peer = {.service = f->service, .session = "t1", .ip = {.bytes = {[10] = 255, 255, 127, 0, 0, 1}}};
+    smtp_session_run(self, stream, &context, &peer);
+    stream_free(stream);
+    end_fiber(f);
+}
+
+static bool receive(struct fixture *f)
+{
+    char piece[16384];
+    ssize_t n = recv(f->client_fd, piece, sizeof piece, 0);
+    if (n > 0)
+        buf_add(&f->output, piece, (size_t)n);
+    return n > 0 || (n < 0 && errno == EAGAIN);
+}
+
+static void client_main(struct fiber *self, void *argument)
+{
+    struct fixture *f = argument;
+    struct span input = f->input;
+    bool open = true;
+    while (open) {
+        ssize_t n = input.size ? send(f->client_fd, input.data, input.size, MSG_NOSIGNAL) : 0;
+        input = span_skip(input, n < 0 ? 0 : (size_t)n);
+        open = receive(f);
+        assert_int_equal(fiber_yield(self), 0);
+    }
+    close(f->client_fd);
+    end_fiber(f);
+}
+
+const char *fixture_talk(struct fixture *f, enum service_kind service, struct span input)
+{
+    f->service = service;
+    f->input = input;
+    f->running = 2;
+    buf_reset(&f->output);
+    /* In this order: the socketpair is there when the client first runs. */
+    assert_non_null(fiber_start(f->loop, "session", session_main, f));
+    assert_non_null(fiber_start(f->loop, "client", client_main, f));
+    assert_int_equal(loop_run(f->loop), 0);
+    buf_add_char(&f->output, '\0');
+    assert_false(buf_failed(&f->output));
+    return f->output.data;
+}

@@ -1,0 +1,80 @@
+/* A session's surroundings for these tests: a reader, a writer and auth that do, and lie, as they are told. */
+#ifndef TEST_SMTP_FIXTURE_H
+#define TEST_SMTP_FIXTURE_H
+
+#include "base/buf.h"
+#include "config/settings.h"
+#include "ipc/peers.h"
+#include "run/fiber.h"
+#include "run/loop.h"
+#include "smtp/session.h"
+
+enum lie {
+    HONEST,
+    /* the reader, of any address */
+    READ_NO_USER,
+    READ_NOT_OURS,
+    READ_DISABLED,
+    READ_FULL,
+    READ_UNSET,
+    READ_UNKNOWN,
+    READ_NO_TARGETS,
+    READ_MANY_TARGETS, /* 1000: as many as there may be */
+    READ_TOO_MANY_TARGETS,
+    READ_NO_MAILBOX,
+    READ_FAILS,
+    READ_DIES, /* the channel closes instead of an answer */
+    MAY_NOT_SEND,
+    MAY_SEND_FAILS,
+    /* the writer */
+    SPOOL_FAILS,
+    SPOOL_WITHOUT_FD,
+    SPOOL_READ_ONLY, /* the descriptor can't be written */
+    STORE_FULL,
+    STORE_GONE,
+    STORE_LAST_GONE,
+    STORE_LAST_FULL,
+    STORE_TOO_FEW,
+    STORE_TOO_MANY,
+    STORE_UNSET,
+    STORE_FAILS,
+    STORE_DIES,
+    /* auth */
+    AUTH_NO_ACCOUNT,
+    AUTH_LONG_GRANT,
+    AUTH_UNKNOWN,
+};
+
+struct fixture {
+    struct loop *loop;
+    enum lie lie;
+    uint64_t quota_left;
+    struct settings *settings;
+    struct peers peers;
+    struct channel *servers[3];
+    struct smtp_route_cache *routes; /* what sessions get as theirs; NULL at first */
+    unsigned resolves, spools, deliveries;
+    /* the last delivery's */
+    struct buf body;
+    bool was_spooled;
+    size_t recipients;
+    char address[300], protocol[16], reverse_path[300];
+    char domain[300]; /* that was asked for last */
+
+    struct loop_hook hook;
+    unsigned running;
+    int client_fd;
+    enum service_kind service;
+    struct span input;
+    struct buf output;
+};
+
+/* `settings`: lines "name=value", in addition to a hostname. */
+void fixture_init(struct fixture *f, const char *settings);
+void fixture_release(struct fixture *f);
+/* Runs `main` on a fiber until it returns. */
+void fixture_run(struct fixture *f, void (*main)(struct fiber *self, void *argument), void *argument);
+/* A session whose client says `input` at once and reads to the end: output, with a NUL behind it. */
+const char *fixture_talk(struct fixture *f, enum service_kind service, struct span input);
+
+#endif
