@@ -77,7 +77,7 @@ const struct setting schema[] = {
      "The largest message that is accepted (RFC 1870). RFC 5321 asks for 64K at least."},
     {"smtp.recipients", SETTING_COUNT, FIELD(smtp.recipients), 1, 10000, NULL, "1000",
      "The most recipients of one transaction. RFC 5321 asks for 100 at least."},
-    {"smtp.header_size", SETTING_SIZE, FIELD(smtp.header_size), K, 16 * M, NULL, "256K",
+    {"smtp.header_size", SETTING_SIZE, FIELD(smtp.header_size), K, 448 * K, NULL, "256K",
      "The most bytes that a message's header may have."},
     {"smtp.header_lines", SETTING_COUNT, FIELD(smtp.header_lines), 10, 1000000, NULL, "10000",
      "The most lines that a message's header may have."},
