@@ -4,11 +4,23 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <pwd.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #define DEPTH_MAX 4 /* ours is two deep; a walk as root does not go far into what it does not know */
+
+static int take_user(const struct passwd *user, uid_t *uid, gid_t *gid, struct buf *problem)
+{
+    if (user->pw_uid == 0 || user->pw_gid == 0) {
+        buf_printf(problem, "the processes can't run as '%s', which is root; set 'user' to another", user->pw_name);
+        return -EINVAL;
+    }
+    *uid = user->pw_uid;
+    *gid = user->pw_gid;
+    return 0;
+}
 
 int find_user(const char *name, uid_t *uid, gid_t *gid, struct buf *problem)
 {
@@ -24,13 +36,17 @@ int find_user(const char *name, uid_t *uid, gid_t *gid, struct buf *problem)
                    name, name);
         return -ENOENT;
     }
-    if (user->pw_uid == 0 || user->pw_gid == 0) {
-        buf_printf(problem, "the processes can't run as '%s', which is root; set 'user' to another", name);
-        return -EINVAL;
-    }
-    *uid = user->pw_uid;
-    *gid = user->pw_gid;
-    return 0;
+    return take_user(user, uid, gid, problem);
+}
+
+int find_role_user(const char *name, const char *role, uid_t *uid, gid_t *gid, struct buf *problem)
+{
+    char own[256];
+    int n = snprintf(own, sizeof own, "%s-%s", name, role);
+    if (geteuid() != 0 || n < 0 || (size_t)n >= sizeof own)
+        return 0;
+    const struct passwd *user = getpwnam(own);
+    return user ? take_user(user, uid, gid, problem) : 0;
 }
 
 /* mkdir -p, for what stands above. */

@@ -8,6 +8,9 @@
 
 /* Whom the processes become: the user's numbers when we are root, zeros when not. 0, or -ENOENT with a sentence. */
 MUST_USE int find_user(const char *name, uid_t *uid, gid_t *gid, struct buf *problem);
+/* The same for the processes of one role: "<name>-<role>" where there is such a system user; else the numbers stay as
+ * they are. */
+MUST_USE int find_role_user(const char *name, const char *role, uid_t *uid, gid_t *gid, struct buf *problem);
 
 /* Makes it (mode 0700) where it is missing, with the directories above it that root may have to make (0755). As root
  * (uid not 0) whatever in it belongs to root, left there by commands run without the server, is given to the user;

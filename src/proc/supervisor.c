@@ -227,6 +227,22 @@ static int make_loop(struct supervisor *s)
     return error;
 }
 
+/* Who holds files is the user that they belong to. The others can each have one of their own, so that one that was
+ * taken over finds no process it may touch. */
+static int find_role_users(struct supervisor *s, uid_t uid, gid_t gid, struct buf *problem)
+{
+    int error = 0;
+    for (size_t i = 0; !error && i < role_row_count; i++) {
+        enum role role = role_rows[i].role;
+        s->users[role].uid = uid;
+        s->users[role].gid = gid;
+        if (role_rows[i].files == SANDBOX_NO_FILES)
+            error =
+                find_role_user(s->settings->user, role_name(role), &s->users[role].uid, &s->users[role].gid, problem);
+    }
+    return error;
+}
+
 /* Everything that may fail with a sentence, before any process is started. 0 or an exit status. */
 static int set_up(struct supervisor *s, struct buf *problem)
 {
@@ -236,13 +252,15 @@ static int set_up(struct supervisor *s, struct buf *problem)
         buf_printf(problem, "inherited descriptors can't be kept from the processes: %s", strerror(errno));
         return EX_OSERR;
     }
-    if (find_user(settings->user, &s->uid, &s->gid, problem))
+    uid_t uid;
+    gid_t gid;
+    if (find_user(settings->user, &uid, &gid, problem) || find_role_users(s, uid, gid, problem))
         return EX_CONFIG;
     if (tls_files_read(settings, &s->certificate, &s->key, problem))
         return EX_CONFIG;
-    if (data_directory_prepare(settings->data_directory, s->uid, s->gid, problem))
+    if (data_directory_prepare(settings->data_directory, uid, gid, problem))
         return EX_CANTCREAT;
-    s->admin = control_socket_open(settings->data_directory, s->uid, s->gid, problem);
+    s->admin = control_socket_open(settings->data_directory, uid, gid, problem);
     if (s->admin < 0)
         return s->admin == -EBUSY ? EX_UNAVAILABLE : EX_CANTCREAT;
     if (listeners_update(&s->listeners, settings, problem))

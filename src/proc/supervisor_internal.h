@@ -53,8 +53,10 @@ struct supervisor {
     struct counted_role counted[ROLE_COUNT];
     unsigned char grant_key[GRANT_KEY_SIZE];
     struct buf certificate, key; /* PEM; empty: no TLS */
-    uid_t uid;
-    gid_t gid;
+    struct {
+        uid_t uid;
+        gid_t gid;
+    } users[ROLE_COUNT]; /* whom its processes become; zeros when we are not root */
     int signals;
     bool stopping;  /* nothing is started any more */
     bool is_ending; /* the end is under way */

@@ -1,6 +1,7 @@
 """The processes: start, restart, reload, end, sandboxes, limits of connections, the log."""
 import os
 import pathlib
+import poplib
 import re
 import signal
 import socket
@@ -8,7 +9,7 @@ import subprocess
 
 import pytest
 
-from conftest import OSTIARY, PATIENCE, wait_until
+from conftest import OSTIARY, PATIENCE, Server, unverified, wait_until
 
 ROLES = ("writer", "reader", "auth", "desk", "gate")
 MESSAGE = "Subject: processes\r\n\r\nHello\r\n"
@@ -66,7 +67,12 @@ def test_all_roles_run_and_end(fresh):
 
 
 def test_children_end_with_the_supervisor(fresh):
+    """Also with sessions and a message in hand; the store is free for the next at once."""
     server = fresh()
+    session = server.raw(25)
+    session.reply()
+    for line in ("EHLO client.elsewhere.test", "MAIL FROM:<a@elsewhere.test>", "RCPT TO:<alice@example.test>", "DATA"):
+        assert session.ask(line)[0] in (250, 354)
     children = list(server.children())
     assert len(children) >= len(ROLES)
     server.process.kill()
@@ -106,6 +112,64 @@ def test_transaction_in_hand_is_finished(fresh):
     assert server.process.wait(PATIENCE) == 0
     server.start()
     assert any(b"in hand" in message for message in server.messages())
+
+
+def logged_in(server):
+    """A raw POP3 session over TLS, so that what comes and when is the test's to see."""
+    session = server.raw(995)
+    session.socket = unverified().wrap_socket(session.socket)
+    for line in ("", "USER alice@example.test", "PASS sandbox"):
+        if line:
+            session.send(line + "\r\n")
+        assert session.line().startswith(b"+OK"), line
+    return session
+
+
+def test_pop3_is_finished(fresh):
+    """RETR goes on to its end, QUIT deletes; who only sits there is told and let go."""
+    server = fresh("processes.stop_grace = '60s'")
+    body = ("x" * 70 + "\r\n") * 250_000  # more than the sockets' buffers hold
+    server.send("Subject: long\r\n\r\n" + body)
+    server.send(MESSAGE)
+    reading, idle, deleting = logged_in(server), logged_in(server), logged_in(server)
+    deleting.send("DELE 2\r\n")
+    assert deleting.line().startswith(b"+OK")
+    reading.send("RETR 1\r\n")
+    assert reading.line().startswith(b"+OK")
+    deleting.send("QUIT\r\n")
+    assert b"1 message removed" in deleting.line()
+    server.process.send_signal(signal.SIGTERM)
+    assert idle.line().startswith(b"-ERR [SYS/TEMP]")
+    assert idle.is_closed()
+    assert server.process.poll() is None
+    lines = 0
+    while (line := reading.line()) != b".":
+        assert line or lines < 20, lines
+        lines += line == b"x" * 70
+    assert lines == 250_000
+    assert reading.line().startswith(b"-ERR [SYS/TEMP]")
+    assert reading.is_closed()
+    assert server.process.wait(PATIENCE) == 0
+    server.start()
+    assert len(server.messages()) == 1
+
+
+def test_submission_in_hand_is_finished(fresh):
+    server = fresh("processes.stop_grace = '60s'")
+    smtp = server.smtp(587)
+    smtp.starttls(context=unverified())
+    smtp.login("alice@example.test", "sandbox")
+    smtp.mail("alice@example.test")
+    smtp.rcpt("bob@example.test")
+    assert smtp.docmd("DATA")[0] == 354
+    smtp.send("Subject: in hand\r\n\r\n")
+    server.process.send_signal(signal.SIGTERM)
+    wait_until(log_has(server, r"supervisor \S+ stopping"), "the stop")
+    smtp.send("Finished\r\n.\r\n")
+    assert smtp.getreply()[0] == 250
+    assert server.process.wait(PATIENCE) == 0
+    server.start()
+    assert any(b"in hand" in message for message in server.messages("bob@example.test"))
 
 
 def test_second_interrupt_ends_at_once(fresh):
@@ -174,6 +238,26 @@ def test_children_are_not_root_and_hold_no_environment(server):
             assert b"PATH=" not in environment
 
 
+def test_own_users_of_roles(tmp_path):
+    """Where the system has a user "nobody-gate", gates become that one. Its list of users is changed for this server alone."""
+    script = tmp_path / "ostiary"
+    users = tmp_path / "passwd"
+    users.write_text(pathlib.Path("/etc/passwd").read_text() + "nobody-gate:x:64001:64001::/:/bin/false\nnobody-auth:x:64002:64002::/:/bin/false\n")
+    inner = f'mount --bind {users} /etc/passwd && exec {OSTIARY} "$@"'
+    script.write_text(f"#!/bin/sh\nexec unshare --mount --propagation private sh -c '{inner}' sh \"$@\"\n")
+    script.chmod(0o755)
+    if os.geteuid() != 0 or subprocess.run([script, "help"], capture_output=True).returncode:
+        pytest.skip("needs root that may mount")
+    server = Server(binary=script)
+    try:
+        uids = {role: re.search(r"^Uid:\s+(\d+)", pathlib.Path(f"/proc/{pid_of(server, role)}/status").read_text(), re.M)[1] for role in ROLES}
+        assert uids == {"writer": "65534", "reader": "65534", "desk": "65534", "gate": "64001", "auth": "64002"}
+        server.send("Subject: large\r\n\r\n" + ("x" * 70 + "\r\n") * 20000)  # through the spool of another user
+        assert len(server.messages()) == 1
+    finally:
+        server.close()
+
+
 def test_process_word_is_not_for_people():
     result = subprocess.run([OSTIARY, "process", "writer"], capture_output=True, text=True, timeout=PATIENCE)
     assert result.returncode == 64
@@ -220,6 +304,80 @@ def test_reload_moves_listeners(fresh):
     wait_until(lambda: can_connect(new), "the new port")
     assert greeting(server, new).startswith("220")
     wait_until(lambda: not can_connect(old), "the end of the old port")
+
+
+def accepts(server, recipient):
+    session = server.raw(25)
+    session.reply()
+    session.ask("EHLO client.elsewhere.test")
+    session.ask("MAIL FROM:<a@elsewhere.test>")
+    code = session.ask(f"RCPT TO:<{recipient}>")[0]
+    session.close()
+    return code == 250
+
+
+def can_log_in(server, user):
+    try:
+        server.pop(user=user).quit()
+        return True
+    except poplib.error_proto:
+        return False
+
+
+def test_reload_reaches_store_and_auth(fresh):
+    """The reader's separator of details, auth's default domain, the writer's size of volumes, and nobody is started anew."""
+    server = fresh()
+    volumes = server.directory / "data" / "volumes"
+    assert not accepts(server, "alice-list@example.test")
+    assert can_log_in(server, "alice")
+    assert len(list(volumes.iterdir())) == 1
+    children = server.children()
+    server.configure('smtp.detail_separator = "-"\nauth.default_domain = ""\nstore.volume_size = "1M"\nsmtp.message_size = "1M"\nprocesses.connections = 20000')
+    server.reload()
+    wait_until(lambda: accepts(server, "alice-list@example.test"), "the reader's new setting")
+    wait_until(lambda: not can_log_in(server, "alice"), "auth's new setting")
+    assert can_log_in(server, "alice@example.test")
+
+    def has_new_volume():
+        server.send("Subject: volume\r\n\r\n" + "\r\n".join(os.urandom(36).hex() for _ in range(4000)))
+        return len(list(volumes.iterdir())) > 1
+
+    wait_until(has_new_volume, "the writer's new setting")
+    assert server.children() == children
+    assert re.search(r"3 PROBLEM supervisor - processes.connections .*next start", server.log())
+
+
+def certificate_of(stream):
+    return stream.getpeercert(binary_form=True)
+
+
+def test_reload_changes_the_certificate(fresh):
+    """New sessions get the new one; a session that runs keeps the old one and goes on."""
+    server = fresh()
+    running = server.pop()
+    waiting = server.smtp(587)  # begun, but not yet encrypted
+    old = certificate_of(running.sock)
+    subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "9", "-subj", "/CN=new.example.test",
+                    "-keyout", server.directory / "tls/key.pem", "-out", server.directory / "tls/certificate.pem"], check=True, capture_output=True)
+    server.reload()
+
+    def is_new():
+        pop = server.pop()
+        found = certificate_of(pop.sock)
+        pop.quit()
+        return found != old
+
+    wait_until(is_new, "the new certificate")
+    assert running.noop().startswith(b"+OK")
+    running.quit()
+    waiting.starttls(context=unverified())
+    assert waiting.noop()[0] == 250
+    # One that does not fit its key changes nothing.
+    (server.directory / "tls/key.pem").write_text("no key")
+    server.reload()
+    wait_until(log_has(server, "the new configuration is not taken"), "the refusal")
+    assert is_new()
+    waiting.quit()
 
 
 def can_connect(port):
