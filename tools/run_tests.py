@@ -158,13 +158,15 @@ def run_pytest(tally, group, program, paths):
     if not report.exists():
         tally.add(group, "pytest wrote no report", 0, 1)
         return
-    suite = xml.etree.ElementTree.parse(report).getroot().find("testsuite")
-    bad, skipped = int(suite.get("failures")) + int(suite.get("errors")), int(suite.get("skipped"))
-    total = int(suite.get("tests"))
-    if result.returncode not in (0, 5) or (total == 0 and not tally.only):
-        bad = max(bad, 1)
-    if total or bad:
-        tally.add(group, "pytest", total - bad - skipped if total else 0, bad, skipped)
+    cases = list(xml.etree.ElementTree.parse(report).getroot().iter("testcase"))
+    bad = [case for case in cases if case.find("failure") is not None or case.find("error") is not None]
+    skipped = sum(case.find("skipped") is not None for case in cases)
+    for case in bad:
+        tally.add(group, f"{case.get('classname')}::{case.get('name')}", 0, 1)
+    if cases:
+        tally.add(group, "pytest", len(cases) - len(bad) - skipped, 0, skipped)
+    if (result.returncode not in (0, 5) and not bad) or not (cases or tally.only):
+        tally.add(group, f"pytest ended with status {result.returncode} and {len(cases)} cases", 0, 1)
 
 
 def main():

@@ -107,6 +107,8 @@ void log_write(enum log_level level, const char *component, const char *session,
         size = write_time(line, sizeof line);
     size += (size_t)snprintf(line + size, sizeof line - size, "%s%u %s %s %s ", target == LOG_TO_SYSLOG ? "" : " ",
                              (unsigned)level, levels[level].shown, component, session && *session ? session : "-");
+    if (size > sizeof line - 1)
+        size = sizeof line - 1;
     va_list args;
     va_start(args, format);
     int n = vsnprintf(line + size, sizeof line - size, format, args);

@@ -62,7 +62,7 @@ static inline bool span_is_nocase(struct span s, const char *text)
 static inline struct span span_skip(struct span s, size_t n)
 {
     n = n > s.size ? s.size : n;
-    return (struct span){s.data ? s.data + n : NULL, s.size - n};
+    return (struct span){n ? s.data + n : s.data, s.size - n};
 }
 
 /* The first n bytes (all when it has fewer). */

@@ -249,9 +249,8 @@ const struct smtp_problem *smtp_mail_parse(struct span argument, const struct sm
         {"ENVID", offsetof(struct smtp_abilities, dsn), true, parse_envid},
         {"AUTH", offsetof(struct smtp_abilities, auth), true, parse_auth_parameter},
     };
+    *mail = (struct smtp_mail){0};
     struct parameters p = {abilities, arena, mail, table, sizeof(table) / sizeof(*table), 0};
-
-    memset(mail, 0, sizeof(*mail));
     const struct smtp_problem *problem = parse_path(&argument, "FROM:", REVERSE_PATH, arena, &mail->path);
     while (!problem && argument.size)
         problem = parse_one(&p, take_word(&argument));
@@ -344,9 +343,8 @@ const struct smtp_problem *smtp_rcpt_parse(struct span argument, const struct sm
         {"NOTIFY", offsetof(struct smtp_abilities, dsn), true, parse_notify},
         {"ORCPT", offsetof(struct smtp_abilities, dsn), true, parse_orcpt},
     };
+    *rcpt = (struct smtp_rcpt){0};
     struct parameters p = {abilities, arena, rcpt, table, sizeof(table) / sizeof(*table), 0};
-
-    memset(rcpt, 0, sizeof(*rcpt));
     const struct smtp_problem *problem = parse_path(&argument, "TO:", FORWARD_PATH, arena, &rcpt->path);
     while (!problem && argument.size)
         problem = parse_rcpt_word(&p, take_word(&argument));
