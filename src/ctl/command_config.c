@@ -2,37 +2,49 @@
 #include "ctl/commands.h"
 
 #include "config/schema.h"
+#include "ctl/config_look.h"
 #include "ctl/json.h"
 
 #include <sysexits.h>
 
-static int check_as_json(struct ctl *ctl)
+#define NOTES_MAX 8192
+
+static void write_check_json(struct ctl *ctl, bool good, struct span notes)
 {
-    struct settings *settings = ctl_read_settings(ctl);
     struct json json;
     json_init(&json, &ctl->out);
     json_object(&json, NULL);
     json_text(&json, "file", span_text(ctl->config_path));
-    json_bool(&json, "good", settings != NULL);
-    if (!settings)
+    json_bool(&json, "good", good);
+    if (!good)
         json_text(&json, "problem", buf_span(&ctl->problem));
+    json_list(&json, "notes");
+    while (notes.size)
+        json_text(&json, NULL, span_cut(&notes, '\n'));
+    json_end_list(&json);
     json_end_object(&json);
-    int status = settings ? EX_OK : EX_CONFIG;
     buf_reset(&ctl->problem);
-    settings_unref(settings);
-    return status;
 }
 
 int ctl_config_check(struct ctl *ctl)
 {
-    if (ctl->json)
-        return check_as_json(ctl);
     struct settings *settings = ctl_read_settings(ctl);
-    if (!settings)
-        return EX_CONFIG;
-    buf_printf(&ctl->out, "%s is good\n", ctl->config_path);
+    struct buf notes;
+    buf_init(&notes, NOTES_MAX);
+    int status = settings ? config_look(ctl, settings, &notes) : EX_CONFIG;
+    struct span rest = buf_span(&notes);
+    if (ctl->json) {
+        write_check_json(ctl, status == EX_OK, rest);
+    } else if (status == EX_OK) {
+        buf_printf(&ctl->out, "%s is good\n", ctl->config_path);
+        while (rest.size) {
+            struct span note = span_cut(&rest, '\n');
+            buf_printf(&ctl->out, "note: %.*s\n", SPAN_ARG(note));
+        }
+    }
+    buf_release(&notes);
     settings_unref(settings);
-    return EX_OK;
+    return status;
 }
 
 static void explain_as_json(struct json *json, const struct setting *row)

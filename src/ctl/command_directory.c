@@ -54,8 +54,13 @@ static int change_domain(struct ctl *ctl, StoreWrite__Change kind, const char *d
 
 int ctl_domain_add(struct ctl *ctl)
 {
-    return change_domain(ctl, STORE_WRITE__CHANGE__DOMAIN_ADD,
-                         "is added; give it a postmaster with 'ostiary alias add'");
+    int status = change_domain(ctl, STORE_WRITE__CHANGE__DOMAIN_ADD, "is added");
+    /* RFC 5321 section 4.5.1 wants one. Its account may not exist yet, so it can't be asked for here. */
+    if (status == EX_OK)
+        buf_printf(&ctl->out,
+                   "now give it a postmaster: ostiary alias add postmaster@%s ADDRESS (or an account of that name)\n",
+                   ctl->arguments[0]);
+    return status;
 }
 
 int ctl_domain_remove(struct ctl *ctl)

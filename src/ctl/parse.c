@@ -147,6 +147,8 @@ static int parse_option(struct ctl *ctl, struct words *w, const char *word)
     }
     if (is_option(word, "config")) {
         ctl->config_path = take_value(ctl, w, word, "config");
+        if (ctl->config_path && !*ctl->config_path)
+            return ctl_fail(ctl, EX_USAGE, "--config needs the name of a file");
         return ctl->config_path ? 0 : EX_USAGE;
     }
     for (size_t i = 0; ctl->command->options[i].name; i++) {

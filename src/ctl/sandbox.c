@@ -144,8 +144,14 @@ static void write_greeting(const struct sandbox *s, struct buf *out)
                SANDBOX_DOMAIN);
     buf_printf(out, "Send:     swaks --server 127.0.0.1:%u --from you@example.net --to alice@%s\n",
                port_of(s, SERVICE_SMTP), SANDBOX_DOMAIN);
+    buf_printf(out,
+               "Submit:   swaks --server 127.0.0.1:%u -tls --auth-user alice@%s --auth-password %s --from alice@%s "
+               "--to bob@%s\n",
+               port_of(s, SERVICE_SUBMISSION), SANDBOX_DOMAIN, SANDBOX_PASSWORD, SANDBOX_DOMAIN, SANDBOX_DOMAIN);
     buf_printf(out, "Read:     curl -k --ssl-reqd --user alice@%s:%s pop3://127.0.0.1:%u/1\n", SANDBOX_DOMAIN,
                SANDBOX_PASSWORD, port_of(s, SERVICE_POP3));
+    buf_printf(out, "Manage:   ostiary account list --config '%.*s'\n", (int)s->config_path.size - 1,
+               s->config_path.data);
     buf_printf(out, "Files:    %s%s\n", s->directory, s->temporary ? " (removed at the end)" : "");
     buf_add_text(out, "Ctrl-C ends it. Its log follows.\n\n");
 }

@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #define FILE_MAX (1u << 20)
+#define DATA_DIRECTORY_MAX ((size_t)90) /* the schema's bound of data_directory */
 
 /* ---- The configuration ---- */
 
@@ -182,6 +183,9 @@ static int make_directory(struct sandbox *s)
 {
     const char *wanted = ctl_option(s->ctl, "dir");
     char template[PATH_MAX];
+    bool made = false;
+    if (wanted && !*wanted)
+        return ctl_fail(s->ctl, EX_USAGE, "--dir needs the name of a directory");
     if (!wanted) {
         const char *parent = getenv("TMPDIR");
         snprintf(template, sizeof template, "%s/ostiary-sandbox-XXXXXX", parent && *parent ? parent : "/tmp");
@@ -190,7 +194,7 @@ static int make_directory(struct sandbox *s)
             return ctl_fail(s->ctl, EX_CANTCREAT, "no temporary directory like %s can be made: %s", template,
                             strerror(errno));
         s->temporary = true;
-    } else if (mkdir(wanted, 0711) != 0 && errno != EEXIST) {
+    } else if (!(made = mkdir(wanted, 0711) == 0) && errno != EEXIST) {
         return ctl_fail(s->ctl, EX_CANTCREAT, "the directory %s can't be made: %s", wanted, strerror(errno));
     }
     s->directory = realpath(wanted, NULL);
@@ -198,6 +202,15 @@ static int make_directory(struct sandbox *s)
     if (!s->directory || stat(s->directory, &status) != 0 || !S_ISDIR(status.st_mode) ||
         access(s->directory, W_OK | X_OK) != 0)
         return ctl_fail(s->ctl, EX_CANTCREAT, "%s is not a directory that can be written to", wanted);
+    if (strlen(s->directory) + sizeof "/data" - 1 > DATA_DIRECTORY_MAX) {
+        if (made && rmdir(s->directory) != 0)
+            return ctl_fail(s->ctl, EX_CANTCREAT, "%s can't be removed: %s", s->directory, strerror(errno));
+        return ctl_fail(
+            s->ctl, EX_CANTCREAT,
+            "the path %s has %zu bytes and leaves no room for the control socket's; one of at most %zu will "
+            "do, see --dir and TMPDIR",
+            s->directory, strlen(s->directory), DATA_DIRECTORY_MAX - (sizeof "/data" - 1));
+    }
     /* The server's user has to come through to the data directory. The data itself and the key stay closed to others.
      */
     if (s->temporary && chmod(s->directory, 0711) != 0)

@@ -1,4 +1,5 @@
 #include "ctl/commands.h"
+#include "ctl/config_look.h"
 #include "ctl/ready.h"
 #include "proc/supervisor.h"
 
@@ -35,20 +36,50 @@ void ready_tell(int fd)
     close(fd);
 }
 
+struct serving {
+    struct ctl *ctl;
+    struct settings *settings;
+    int ready_fd;
+};
+
+/* The first lines of the log: where it listens, and what is worth knowing about its configuration. */
+static void log_start(struct ctl *ctl, const struct settings *settings)
+{
+    struct buf notes;
+    buf_init(&notes, 8192);
+    for (size_t i = 0; i < settings->listener_count; i++) {
+        const struct listener_setting *l = &settings->listeners[i];
+        log_write(LOG_LOW, "supervisor", NULL, "listening service=%s address=%s port=%u", service_kind_name(l->service),
+                  l->address, l->port);
+    }
+    /* What would keep it from starting was told before; a file that changed since then is the next reload's matter. */
+    if (config_look(ctl, settings, &notes) != EX_OK)
+        buf_reset(&ctl->problem);
+    for (struct span rest = buf_span(&notes); rest.size;) {
+        struct span note = span_cut(&rest, '\n');
+        log_write(LOG_PROBLEM, "supervisor", NULL, "%.*s", SPAN_ARG(note));
+    }
+    buf_release(&notes);
+}
+
 static void ready(void *context)
 {
-    ready_tell(*(int *)context);
+    const struct serving *serving = context;
+    log_start(serving->ctl, serving->settings);
+    ready_tell(serving->ready_fd);
 }
 
 int ctl_serve(struct ctl *ctl)
 {
-    int fd;
-    int status = ready_parse(ctl, &fd);
+    struct serving serving = {.ctl = ctl};
+    int status = ready_parse(ctl, &serving.ready_fd);
     if (status)
         return status;
-    struct settings *settings = ctl_read_settings(ctl);
-    if (!settings)
+    serving.settings = ctl_read_settings(ctl);
+    if (!serving.settings)
         return EX_CONFIG;
-    const struct supervisor_options options = {ready, &fd};
-    return supervisor_run(ctl->config_path, settings, &options);
+    const struct supervisor_options options = {ready, &serving};
+    status = supervisor_run(ctl->config_path, settings_ref(serving.settings), &options);
+    settings_unref(serving.settings);
+    return status;
 }

@@ -148,6 +148,11 @@ void supervisor_reload(struct supervisor *s)
         tell_new_settings(s);
         log_write(LOG_LOW, "supervisor", NULL, "configuration read again file=%s",
                   log_quote(span_text(s->config_path)));
+        buf_reset(&problem);
+        tls_certificate_warn(buf_span(&s->certificate), settings->hostname, (int64_t)(clock_wall() / NANOSECONDS),
+                             &problem);
+        if (problem.size)
+            log_write(LOG_PROBLEM, "supervisor", NULL, "%.*s", SPAN_ARG(buf_span(&problem)));
     }
     buf_release(&problem);
 }

@@ -13,6 +13,11 @@ MUST_USE struct tls_context *tls_context_new(struct span certificate, struct spa
 struct tls_context *tls_context_ref(struct tls_context *tls);
 void tls_context_unref(struct tls_context *tls);
 
+/* What an administrator should know about a certificate that can be used all the same: appends a sentence (lower case,
+ * no full stop) when at `now`, in seconds since 1970, the first one of the PEM chain is out of its time or has less
+ * than two weeks left, or when it is not made out to `host`; nothing when all is well. */
+void tls_certificate_warn(struct span certificate, const char *host, int64_t now, struct buf *warning);
+
 /* A self-signed certificate for `host` (and *.host, localhost, 127.0.0.1, ::1), P-256, ten years, as PEM. 0 or -EIO. */
 MUST_USE int tls_make_self_signed(const char *host, struct buf *certificate, struct buf *key);
 

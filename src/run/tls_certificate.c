@@ -1,12 +1,16 @@
 #include "run/tls.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <openssl/err.h>
 #include <openssl/pem.h>
 #include <openssl/rand.h>
 #include <openssl/x509v3.h>
+#include <time.h>
 
 #define YEARS_SECONDS (3652L * 86400)
+#define DAY_SECONDS 86400
+#define SOON_DAYS 14
 #define COMMON_NAME_MAX 64 /* RFC 5280 appendix A.1: ub-common-name */
 
 static bool add_name(GENERAL_NAMES *names, const char *before, const char *host)
@@ -115,4 +119,44 @@ int tls_make_self_signed(const char *host, struct buf *certificate, struct buf *
     EVP_PKEY_free(pair);
     ERR_clear_error();
     return done ? 0 : -EIO;
+}
+
+static void write_date(const ASN1_TIME *time, struct buf *out)
+{
+    struct tm utc;
+    char text[32] = "?";
+    if (ASN1_TIME_to_tm(time, &utc) == 1)
+        strftime(text, sizeof text, "%Y-%m-%d %H:%M UTC", &utc);
+    buf_add_text(out, text);
+}
+
+static void warn_of_time(X509 *certificate, int64_t now, struct buf *warning)
+{
+    const ASN1_TIME *begin = X509_get0_notBefore(certificate), *end = X509_get0_notAfter(certificate);
+    bool is_over = ASN1_TIME_cmp_time_t(end, (time_t)now) < 0;
+    bool is_early = ASN1_TIME_cmp_time_t(begin, (time_t)now) > 0;
+    bool is_soon = ASN1_TIME_cmp_time_t(end, (time_t)(now + SOON_DAYS * DAY_SECONDS)) < 0;
+    if (!is_over && !is_early && !is_soon)
+        return;
+    buf_add_text(warning, is_over    ? "the certificate expired on "
+                          : is_early ? "the certificate is not valid before "
+                                     : "the certificate expires on ");
+    write_date(is_early && !is_over ? begin : end, warning);
+    if (is_over || is_early)
+        buf_add_text(warning, "; clients will refuse it");
+}
+
+void tls_certificate_warn(struct span certificate, const char *host, int64_t now, struct buf *warning)
+{
+    BIO *pem = certificate.size <= INT_MAX ? BIO_new_mem_buf(certificate.data, (int)certificate.size) : NULL;
+    X509 *x509 = pem ? PEM_read_bio_X509(pem, NULL, NULL, NULL) : NULL;
+    if (x509) {
+        size_t before = warning->size;
+        warn_of_time(x509, now, warning);
+        if (X509_check_host(x509, host, 0, 0, NULL) != 1)
+            buf_printf(warning, "%sthe certificate is not made out to %s", warning->size > before ? "; " : "", host);
+    }
+    X509_free(x509);
+    BIO_free(pem);
+    ERR_clear_error();
 }

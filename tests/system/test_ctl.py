@@ -276,6 +276,71 @@ def test_config_commands(open_path):
     assert done.returncode == CONFIG and json.loads(done.stdout)["problem"] == problem
 
 
+def make_certificate(directory, host, days):
+    """Paths of a certificate and its key."""
+    certificate, key = directory / f"{host}.pem", directory / f"{host}.key"
+    subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-keyout", key, "-out", certificate,
+                    "-days", str(days), "-subj", f"/CN={host}", "-addext", f"subjectAltName=DNS:{host}"], check=True, capture_output=True)
+    return certificate, key
+
+
+def test_config_check_looks_at_the_certificate(open_path):
+    house = House(open_path)
+    good, other = make_certificate(open_path, "mail.example.org", 90), make_certificate(open_path, "other.example", 3)
+    tls = 'tls = {{ certificate = "{}", key = "{}" }}\n'
+    house.write_config(tls.format(*good))
+    assert house.run("config", "check") == f"{house.config} is good\n"
+    house.write_config(tls.format(*other))
+    notes = house.json("config", "check")["notes"]
+    assert len(notes) == 1 and "the certificate expires on 20" in notes[0] and "is not made out to mail.example.org" in notes[0]
+    with server("serve", "--config", str(house.config), log=open_path / "log"):
+        pass
+    log = (open_path / "log").read_text()
+    assert f"PROBLEM supervisor - {notes[0]}\n" in log
+    assert f"listening service=smtp address=127.0.0.1 port={house.port_base + 25}\n" in log
+    house.write_config(tls.format(good[0], other[1]))
+    problem = house.run("config", "check", status=CONFIG)
+    assert problem == house.run("serve", status=CONFIG)
+    assert "does not belong to the certificate" in problem and str(good[0]) in problem and str(other[1]) in problem
+    house.write_config(tls.format("/no/such.pem", other[1]))
+    assert house.run("config", "check", status=CONFIG) == "can't read /no/such.pem: No such file or directory"
+
+
+def test_config_check_advises(open_path):
+    house = House(open_path)
+    house.config.write_text(house.config.read_text().replace('"smtp"', '"pop3"'))
+    notes = house.json("config", "check")["notes"]
+    assert any("nobody can log in" in note for note in notes) and any("no mail comes in" in note for note in notes)
+    assert house.run("config", "check").count("note: ") == len(notes)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root becomes another user")
+def test_config_check_knows_the_user(open_path):
+    house = House(open_path)
+    house.config.write_text(house.config.read_text().replace('"nobody"', '"nosuchuser"'))
+    assert "there is no user 'nosuchuser'" in house.run("config", "check", status=CONFIG)
+
+
+def test_a_new_domain_wants_a_postmaster(open_path):
+    house = House(open_path)
+    said = house.run("domain", "add", "example.org")
+    assert "ostiary alias add postmaster@example.org ADDRESS" in said
+
+
+def test_readme_configuration(open_path):
+    """The configuration that the README gives is one that is taken."""
+    house = House(open_path)
+    readme = (pathlib.Path(__file__).resolve().parents[2] / "README.md").read_text()
+    text = readme.split("```lua\n", 1)[1].split("```", 1)[0]
+    certificate, key = make_certificate(open_path, "mail.example.org", 90)
+    for old, new in (("/etc/letsencrypt/live/mail.example.org/fullchain.pem", certificate), ("/etc/letsencrypt/live/mail.example.org/privkey.pem", key),
+                     ("/var/lib/ostiary", open_path / "data"), ('"ostiary"', '"nobody"')):
+        assert old in text
+        text = text.replace(old, str(new))
+    house.config.write_text(text)
+    assert house.run("config", "check") == f"{house.config} is good\n"
+
+
 def test_port_taken(open_path):
     house = House(open_path)
     with socket.create_server(("127.0.0.1", house.port_base + 25)):
@@ -327,6 +392,29 @@ def test_sandbox_keeps_its_mail(open_path):
     assert other.returncode == CONFIG and "--port-base" in other.stderr
     with server("serve", "--config", str(config), log=open_path / "log"):
         assert try_sandbox(base) == 6
+
+
+def test_what_the_sandbox_prints_works(open_path):
+    """Each line that it says to try, as it stands there."""
+    directory, base = open_path / "with space", free_port_base()
+    with server("sandbox", "--dir", str(directory), "--port-base", str(base), log=open_path / "log"):
+        lines = dict(line.split(":", 1) for line in (open_path / "log").read_text().splitlines() if line.partition(":")[0] in
+                     ("Send", "Submit", "Read", "Manage"))
+        assert list(lines) == ["Send", "Submit", "Read", "Manage"]
+        said = {}
+        for what, line in lines.items():
+            command = line.strip().replace("ostiary ", OSTIARY + " ", 1) if what == "Manage" else line.strip()
+            done = subprocess.run(["sh", "-c", command], capture_output=True, text=True, timeout=DEADLINE)
+            assert done.returncode == 0, (line, done)
+            said[what] = done.stdout
+        assert "This is a test mailing" in said["Read"] and "bob@example.test" in said["Manage"]
+
+
+def test_sandbox_in_a_path_too_long(open_path):
+    directory = open_path / ("d" * 100)
+    done = subprocess.run([OSTIARY, "sandbox", "--dir", directory], capture_output=True, text=True, timeout=DEADLINE)
+    assert done.returncode == CANT_CREATE and "leaves no room" in done.stderr and done.stderr.count("\n") == 1
+    assert not directory.exists()
 
 
 def test_temporary_sandbox_is_removed(open_path, monkeypatch):

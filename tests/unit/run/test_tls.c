@@ -7,6 +7,7 @@
 #include <openssl/ssl.h>
 #include <openssl/x509v3.h>
 #include <pthread.h>
+#include <time.h>
 
 /* The client is a plain OpenSSL one on a thread of its own, with blocking sockets. */
 
@@ -486,6 +487,40 @@ static void the_certificate_names_the_host(void **state)
     BIO_free(pem);
 }
 
+static void a_certificate_is_warned_of(void **state)
+{
+    static const struct {
+        int64_t days; /* from today */
+        const char *host, *expected;
+    } rows[] = {
+        {0, "mail.example", ""},
+        {0, "imap.mail.example", ""},
+        {0, "other.example", "the certificate is not made out to other.example$"},
+        {3651, "mail.example", "the certificate expires on 20"},
+        {3653, "mail.example", "the certificate expired on 20"},
+        {3653, "mail.example", "UTC; clients will refuse it$"},
+        {3653, "other.example", "clients will refuse it; the certificate is not made out to other.example$"},
+        {-2, "mail.example", "the certificate is not valid before 20"},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        struct buf warning;
+        buf_init(&warning, 1000);
+        tls_certificate_warn(buf_span(&certificate), rows[i].host, (int64_t)time(NULL) + rows[i].days * 86400, &warning);
+        buf_add_text(&warning, "$");
+        buf_add_char(&warning, '\0');
+        assert_false(buf_failed(&warning));
+        if (*rows[i].expected ? !strstr(warning.data, rows[i].expected) : warning.size != 2)
+            fail_msg("row %zu: '%s'", i, warning.data);
+        buf_release(&warning);
+    }
+    struct buf nothing;
+    buf_init(&nothing, 1000);
+    tls_certificate_warn(span_text("no PEM"), "mail.example", 0, &nothing);
+    assert_int_equal(nothing.size, 0);
+    assert_int_equal(ERR_peek_error(), 0);
+    buf_release(&nothing);
+}
+
 int main(void)
 {
     make_certificate();
@@ -493,7 +528,7 @@ int main(void)
         cmocka_unit_test(connections_work_and_bindings_agree), cmocka_unit_test(truncation_is_noted),
         cmocka_unit_test(an_old_version_is_refused),           cmocka_unit_test(nonsense_is_no_handshake),
         cmocka_unit_test(a_silent_client_times_out),           cmocka_unit_test(bad_certificates_are_named),
-        cmocka_unit_test(the_certificate_names_the_host),
+        cmocka_unit_test(the_certificate_names_the_host),      cmocka_unit_test(a_certificate_is_warned_of),
     };
     int failed = cmocka_run_group_tests(tests, NULL, NULL);
     buf_release(&certificate);
