@@ -54,7 +54,7 @@ void *arena_alloc(struct arena *a, size_t size)
     if (rounded < size)
         return NULL;
     rounded -= rounded % alignof(max_align_t);
-    if (rounded > a->limit || a->used > a->limit - rounded)
+    if (rounded > SIZE_MAX - sizeof(struct arena_block) || rounded > a->limit || a->used > a->limit - rounded)
         return NULL;
     if (!a->block || a->block->room - a->block->used < rounded) {
         size_t ordinary = BLOCK_SIZE - sizeof(struct arena_block);

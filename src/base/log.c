@@ -94,6 +94,14 @@ static size_t write_time(char *to, size_t room)
     return n < 0 ? 0 : (size_t)n;
 }
 
+/* A value that nobody quoted, whoever forgot to, still ends no record and drives no terminal. */
+static void hide_controls(char *text, size_t size)
+{
+    for (size_t i = 0; i < size; i++)
+        if ((unsigned char)text[i] < ' ' || text[i] == 0x7f)
+            text[i] = '?';
+}
+
 void log_write(enum log_level level, const char *component, const char *session, const char *format, ...)
 {
     if (!log_wants(level))
@@ -118,6 +126,7 @@ void log_write(enum log_level level, const char *component, const char *session,
     size += (size_t)n;
     if (size > sizeof line - 1)
         size = sizeof line - 1;
+    hide_controls(line, size);
     if (target == LOG_TO_SYSLOG) {
         write_all(line, size); /* a datagram is a record */
         return;
@@ -130,11 +139,18 @@ void log_write(enum log_level level, const char *component, const char *session,
         log_flush();
 }
 
+/* ASCII's controls, and those at U+0080 to U+009F, which drive terminals too, as UTF-8 or as single bytes. */
+static bool is_control(struct span s, size_t i)
+{
+    unsigned char c = (unsigned char)s.data[i], before = i ? (unsigned char)s.data[i - 1] : 0;
+    return c < ' ' || c == 0x7f || (c >= 0x80 && c <= 0x9f && (before < 0x80 || before == 0xc2));
+}
+
 static bool is_plain(struct span s)
 {
     for (size_t i = 0; i < s.size; i++) {
-        unsigned char c = (unsigned char)s.data[i];
-        if (c <= ' ' || c == '"' || c == '\\' || c == 0x7f)
+        char c = s.data[i];
+        if (c == ' ' || c == '"' || c == '\\' || is_control(s, i))
             return false;
     }
     return s.size > 0 && s.size < QUOTE_MAX;
@@ -162,7 +178,7 @@ const char *log_quote(struct span s)
         if (c == '"' || c == '\\') {
             place[n++] = '\\';
             place[n++] = (char)c;
-        } else if (c < ' ' || c == 0x7f) {
+        } else if (is_control(s, i)) {
             n += (size_t)snprintf(place + n, 5, "\\x%02x", c);
         } else {
             place[n++] = (char)c;
