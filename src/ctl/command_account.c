@@ -240,8 +240,11 @@ static void write_whole(struct buf *out, const StoreWrite__Account *account)
         buf_printf(out, "quota     %llu bytes\n", (unsigned long long)account->quota);
     else
         buf_add_text(out, "quota     none\n");
-    buf_printf(out, "used      %llu bytes in %llu messages\n", (unsigned long long)account->used,
-               (unsigned long long)account->messages);
+    buf_add_text(out, "used      ");
+    ctl_write_count(out, account->used, "byte");
+    buf_add_text(out, " in ");
+    ctl_write_count(out, account->messages, "message");
+    buf_add_char(out, '\n');
     buf_printf(out, "created   %s\n", created);
 }
 

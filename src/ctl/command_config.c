@@ -109,6 +109,46 @@ int ctl_config_explain(struct ctl *ctl)
     return ctl_fail(ctl, EX_DATAERR, "there is no setting '%.80s'; 'ostiary config explain' lists all", key);
 }
 
+static void print_listeners(struct json *json, const struct settings *settings)
+{
+    json_list(json, "listeners");
+    for (size_t i = 0; i < settings->listener_count; i++) {
+        const struct listener_setting *l = &settings->listeners[i];
+        json_object(json, NULL);
+        json_text(json, "service", span_text(service_kind_name(l->service)));
+        json_text(json, "address", span_text(l->address));
+        json_number(json, "port", l->port);
+        json_end_object(json);
+    }
+    json_end_list(json);
+}
+
+static void print_value(struct json *json, const struct setting *row, struct span value)
+{
+    uint64_t number;
+    switch (row->type) {
+    case SETTING_COUNT:
+    case SETTING_SIZE:
+    case SETTING_DURATION:
+        if (span_parse_u64(value, UINT64_MAX, &number))
+            json_number(json, row->name, number);
+        else
+            json_text(json, row->name, value);
+        break;
+    case SETTING_BOOL:
+        json_bool(json, row->name, span_is(value, "true"));
+        break;
+    case SETTING_NETWORKS:
+        json_list(json, row->name);
+        while (value.size)
+            json_text(json, NULL, span_cut(&value, ','));
+        json_end_list(json);
+        break;
+    default:
+        json_text(json, row->name, value);
+    }
+}
+
 static void print_as_json(struct ctl *ctl, const struct settings *settings)
 {
     struct json json;
@@ -119,16 +159,10 @@ static void print_as_json(struct ctl *ctl, const struct settings *settings)
     for (size_t i = 0; i < schema_count; i++) {
         buf_reset(&text);
         setting_write(&schema[i], settings, &text);
-        struct span value = buf_span(&text);
-        uint64_t number;
-        bool is_number =
-            schema[i].type == SETTING_COUNT || schema[i].type == SETTING_SIZE || schema[i].type == SETTING_DURATION;
-        if (is_number && span_parse_u64(value, UINT64_MAX, &number))
-            json_number(&json, schema[i].name, number);
-        else if (schema[i].type == SETTING_BOOL)
-            json_bool(&json, schema[i].name, span_is(value, "true"));
+        if (schema[i].type == SETTING_LISTENERS)
+            print_listeners(&json, settings);
         else
-            json_text(&json, schema[i].name, value);
+            print_value(&json, &schema[i], buf_span(&text));
     }
     json_end_object(&json);
     buf_release(&text);

@@ -146,8 +146,9 @@ static void list_domains(struct listing *listing, const StoreWrite__ListReply *r
             json_number(&list->json, "accounts", domain->accounts);
             json_end_object(&list->json);
         } else {
-            buf_printf(&ctl->out, "%-40.*s %llu accounts\n", SPAN_ARG(span_of_bytes(domain->name)),
-                       (unsigned long long)domain->accounts);
+            buf_printf(&ctl->out, "%-40.*s ", SPAN_ARG(span_of_bytes(domain->name)));
+            ctl_write_count(&ctl->out, domain->accounts, "account");
+            buf_add_char(&ctl->out, '\n');
         }
     }
 }

@@ -28,12 +28,17 @@ static void write_json(struct ctl *ctl, const struct store_check_report *report)
 static void write_text(struct ctl *ctl, const struct store_check_report *report)
 {
     buf_add_span(&ctl->out, buf_span(&report->text));
-    buf_printf(&ctl->out, "%llu messages in %llu records and %llu volumes: ", (unsigned long long)report->messages,
-               (unsigned long long)report->records, (unsigned long long)report->volumes);
     if (report->problems)
-        buf_printf(&ctl->out, "%llu problems\n", (unsigned long long)report->problems);
+        ctl_write_count(&ctl->out, report->problems, "problem");
     else
-        buf_add_text(&ctl->out, "all is well\n");
+        buf_add_text(&ctl->out, "all is well");
+    buf_add_text(&ctl->out, " in ");
+    ctl_write_count(&ctl->out, report->messages, "message");
+    buf_add_text(&ctl->out, ", ");
+    ctl_write_count(&ctl->out, report->records, "record");
+    buf_add_text(&ctl->out, ", ");
+    ctl_write_count(&ctl->out, report->volumes, "volume");
+    buf_add_char(&ctl->out, '\n');
 }
 
 /* Problems that were found are the command's output, not its failure to run: they go to standard output, with

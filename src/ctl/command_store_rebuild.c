@@ -7,6 +7,28 @@
 #include <errno.h>
 #include <sysexits.h>
 
+static void write_report(struct buf *out, const struct store_rebuild_report *report)
+{
+    ctl_write_count(out, report->messages, "message");
+    buf_add_text(out, " and ");
+    ctl_write_count(out, report->accounts, "account");
+    buf_add_text(out, " out of ");
+    ctl_write_count(out, report->volumes, "volume");
+    buf_add_text(out, " (");
+    ctl_write_count(out, report->records, "record");
+    buf_add_text(out, ")\n");
+    if (report->damaged_bytes) {
+        buf_add_text(out, "passed over: ");
+        ctl_write_count(out, report->damaged_bytes, "damaged byte");
+        buf_add_char(out, '\n');
+    }
+    if (report->unplaced) {
+        buf_add_text(out, "of mailboxes that are not known any more: ");
+        ctl_write_count(out, report->unplaced, "message");
+        buf_add_char(out, '\n');
+    }
+}
+
 static int rebuild(struct ctl *ctl, const char *data_directory)
 {
     struct store_rebuild_report report = {0};
@@ -16,14 +38,7 @@ static int rebuild(struct ctl *ctl, const char *data_directory)
     progress_stop(&progress);
     if (error)
         return error == -EBUSY || error == -EAGAIN || error == -EWOULDBLOCK ? EX_TEMPFAIL : EX_IOERR;
-    buf_printf(&ctl->out, "%llu messages and %llu accounts out of %llu volumes (%llu records)\n",
-               (unsigned long long)report.messages, (unsigned long long)report.accounts,
-               (unsigned long long)report.volumes, (unsigned long long)report.records);
-    if (report.damaged_bytes)
-        buf_printf(&ctl->out, "%llu damaged bytes were passed over\n", (unsigned long long)report.damaged_bytes);
-    if (report.unplaced)
-        buf_printf(&ctl->out, "%llu messages belong to mailboxes that are not known any more\n",
-                   (unsigned long long)report.unplaced);
+    write_report(&ctl->out, &report);
     if (report.kept_as[0])
         buf_printf(&ctl->out, "the old database is kept as %s/%s\n", data_directory, report.kept_as);
     return EX_OK;

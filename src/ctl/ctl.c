@@ -15,6 +15,11 @@ struct settings *ctl_read_settings(struct ctl *ctl)
     return settings_read_file(ctl->config_path, &ctl->problem);
 }
 
+void ctl_write_count(struct buf *out, uint64_t count, const char *what)
+{
+    buf_printf(out, "%llu %s%s", (unsigned long long)count, what, count == 1 ? "" : "s");
+}
+
 int ctl_version(struct ctl *ctl)
 {
     if (ctl->json) {

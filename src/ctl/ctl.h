@@ -62,6 +62,8 @@ bool ctl_is_group(const char *name);
 /* Appends the help text of ctl->topic. */
 void ctl_write_help(struct ctl *ctl);
 
+/* Appends "1 message", "2 messages". */
+void ctl_write_count(struct buf *out, uint64_t count, const char *what);
 /* Writes the sentence to ctl->problem and returns status. */
 int ctl_fail(struct ctl *ctl, int status, const char *format, ...) __attribute__((format(printf, 3, 4)));
 /* The settings of ctl->config_path. NULL with the sentence written; the command then ends with EX_CONFIG. */

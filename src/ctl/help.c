@@ -18,7 +18,8 @@ static void write_command(struct ctl *ctl, const struct ctl_command *c)
         buf_printf(&ctl->out, " [--%s%s%s]", o->name, o->value ? " " : "", o->value ? o->value : "");
     buf_printf(&ctl->out, "%s [--config FILE]\n\n", c->has_json ? " [--json]" : "");
     for (const struct ctl_option *o = c->options; o->name; o++)
-        buf_printf(&ctl->out, "  --%s %s\n      %s\n", o->name, o->value ? o->value : "", o->explanation);
+        buf_printf(&ctl->out, "  --%s%s%s\n      %s\n", o->name, o->value ? " " : "", o->value ? o->value : "",
+                   o->explanation);
     if (c->has_json)
         buf_add_text(&ctl->out, "  --json\n      Prints JSON, for programs.\n");
     buf_add_text(&ctl->out,

@@ -262,7 +262,12 @@ def test_bare_call_lists_commands():
 def test_config_commands(open_path):
     house = House(open_path)
     assert house.json("config", "check")["good"] is True
-    assert house.json("config", "print")["hostname"] == "mail.example.org"
+    house.write_config('trusted_networks = { "10.0.0.0/8", "::1" }\n')
+    printed = house.json("config", "print")
+    assert printed["hostname"] == "mail.example.org" and printed["smtp.vrfy"] is False and printed["smtp.recipients"] == 1000
+    assert printed["listeners"] == [{"service": "smtp", "address": "127.0.0.1", "port": house.port_base + 25}]
+    assert printed["trusted_networks"] == ["10.0.0.0/8", "::1/128"]
+    house.write_config()
     explained = house.json("config", "explain")
     assert "smtp.recipients" in [row["name"] for row in explained]
     # What print writes is a configuration that says the same.
@@ -319,6 +324,28 @@ def test_config_check_knows_the_user(open_path):
     house = House(open_path)
     house.config.write_text(house.config.read_text().replace('"nobody"', '"nosuchuser"'))
     assert "there is no user 'nosuchuser'" in house.run("config", "check", status=CONFIG)
+
+
+def test_help_of_every_command():
+    def help_of(*words):
+        return subprocess.run([OSTIARY, *words], capture_output=True, text=True, timeout=DEADLINE, check=True).stdout
+
+    commands = [line[2:18].strip() for line in help_of("help").splitlines() if line.startswith("  ")]
+    assert len(commands) > 20
+    for command in commands:
+        text = help_of(*command.split(), "--help")
+        assert f"example: ostiary {command}" in text and text == help_of("help", *command.split())
+        assert not any(line != line.rstrip() for line in text.splitlines()), text
+
+
+def test_counts_are_english(open_path):
+    house = House(open_path)
+    house.run("domain", "add", "example.org")
+    house.run("account", "add", "alice@example.org", "--password-generate")
+    assert house.run("domain", "list").split() == ["example.org", "1", "account"]
+    assert "used      0 bytes in 0 messages\n" in house.run("account", "show", "alice@example.org")
+    assert house.run("store", "check").startswith("all is well in 0 messages, ")
+    assert house.run("store", "rebuild").startswith("0 messages and 1 account out of 1 volume (")
 
 
 def test_a_new_domain_wants_a_postmaster(open_path):
