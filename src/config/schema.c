@@ -15,9 +15,13 @@
 #define FIELD(field) offsetof(struct settings, field), sizeof(((struct settings *)NULL)->field)
 #define LISTENER_FIELD(field) offsetof(struct listener_setting, field), sizeof(((struct listener_setting *)NULL)->field)
 
-static const struct setting_choice services[] = {
-    {"smtp", SERVICE_SMTP}, {"submission", SERVICE_SUBMISSION}, {"submissions", SERVICE_SUBMISSIONS},
-    {"pop3", SERVICE_POP3}, {"pop3s", SERVICE_POP3S},           {NULL, 0}};
+static const struct setting_choice services[] = {{"smtp", SERVICE_SMTP},
+                                                 {"submission", SERVICE_SUBMISSION},
+                                                 {"submissions", SERVICE_SUBMISSIONS},
+                                                 {"pop3", SERVICE_POP3},
+                                                 {"pop3s", SERVICE_POP3S},
+                                                 {"pwd", SERVICE_PWD},
+                                                 {NULL, 0}};
 static const struct setting_choice tls_versions[] = {{"1.2", 12}, {"1.3", 13}, {NULL, 0}};
 static const struct setting_choice levels[] = {{"crash", LOG_CRASH},
                                                {"failure", LOG_FAILURE},
@@ -44,12 +48,15 @@ const struct setting schema[] = {
     {"data_directory", SETTING_PATH, FIELD(data_directory), 1, 90, NULL, "/var/lib/ostiary",
      "The directory that holds all mail, the database and the control socket. It is made at the first start."},
     {"user", SETTING_USER, FIELD(user), 1, 32, NULL, "ostiary",
-     "The system user that the server becomes when it is started as root. Started otherwise it stays who it is."},
+     "The system user that the server becomes when it is started as root. Started otherwise it stays who it is. Where "
+     "there are also users of this name with -gate, -desk or -auth behind it, the processes of that kind become "
+     "those."},
     {"listeners", SETTING_LISTENERS, FIELD(listeners), 1, 32, NULL,
      "smtp 0.0.0.0 25,submission 0.0.0.0 587,pop3 0.0.0.0 110",
      "Where the server listens, one { service = …, address = …, port = … } for each. Services are smtp (strangers' "
      "mail), submission (members' mail, STARTTLS), "
-     "submissions (the same, TLS from the first byte), pop3 and pop3s. Write a second line with \"::\" for IPv6."},
+     "submissions (the same, TLS from the first byte), pop3, pop3s and pwd (people change their passwords, usually at "
+     "port 106). Write a second line with \"::\" for IPv6."},
     {"trusted_networks", SETTING_NETWORKS, FIELD(trusted_networks), 0, 256, NULL, "",
      "Networks from which passwords are accepted without TLS. Leave it empty unless the wire between is your own."},
 
@@ -63,7 +70,7 @@ const struct setting schema[] = {
     {"processes.gates", SETTING_COUNT, FIELD(processes.gates), 1, 16, NULL, "2",
      "How many processes serve strangers (smtp). As many as there are processor cores is enough."},
     {"processes.desks", SETTING_COUNT, FIELD(processes.desks), 1, 16, NULL, "2",
-     "How many processes serve members (submission, pop3)."},
+     "How many processes serve members (submission, pop3, pwd)."},
     {"processes.readers", SETTING_COUNT, FIELD(processes.readers), 1, 16, NULL, "1",
      "How many processes read the store for the others."},
     {"processes.connections", SETTING_COUNT, FIELD(processes.connections), 1, 100000, NULL, "4000",
@@ -118,6 +125,16 @@ const struct setting schema[] = {
     {"pop3.errors", SETTING_COUNT, FIELD(pop3.errors), 1, 100000, NULL, "10",
      "After so many wrong commands the connection is closed."},
 
+    {"pwd.networks", SETTING_NETWORKS, FIELD(pwd.networks), 0, 256, NULL, "",
+     "Networks from which people may change their password over the pwd service (poppassd). Besides them only "
+     "trusted_networks may, so while both are empty nobody may."},
+    {"pwd.plain", SETTING_BOOL, FIELD(pwd.plain), 0, 0, NULL, "false",
+     "Takes passwords from pwd.networks without TLS: for old clients that know no STLS, on a wire that is your own."},
+    {"pwd.idle_timeout", SETTING_DURATION, FIELD(pwd.idle_timeout), 1, HOUR, NULL, "1m",
+     "How long a pwd client may take for one command line."},
+    {"pwd.errors", SETTING_COUNT, FIELD(pwd.errors), 1, 1000, NULL, "10",
+     "After so many wrong commands and refused new passwords the connection is closed."},
+
     {"auth.default_domain", SETTING_DOMAIN, FIELD(auth.default_domain), 0, 253, NULL, "",
      "The domain of those who log in with a bare name; \"\" asks for the whole address."},
     {"auth.failures_per_session", SETTING_COUNT, FIELD(auth.failures_per_session), 1, 100, NULL, "3",
@@ -126,6 +143,9 @@ const struct setting schema[] = {
      "How new passwords are hashed: a prefix of crypt(5). Older kinds go on to be accepted."},
     {"auth.hash_cost", SETTING_COUNT, FIELD(auth.hash_cost), 0, 999999999, NULL, "0",
      "The cost of the hash, as crypt(5) counts it for auth.password_hash; 0 is the library's default."},
+    {"auth.password_min_length", SETTING_COUNT, FIELD(auth.password_min_length), 1, 64, NULL, "8",
+     "The fewest characters of a password that a person chooses. Nor may it contain the person's name before the @, if "
+     "that has three characters or more, or be the old one."},
 
     {"store.default_quota", SETTING_SIZE, FIELD(store.default_quota), 0, 1024 * T, NULL, "0",
      "The quota of accounts that are added without one; 0 is no limit."},
@@ -183,7 +203,7 @@ const char *schema_nearest(struct span name)
         if (!whole)
             nearest_offer_as(&nearest, schema[i].name + setting_section_size(&schema[i]), schema[i].name);
     }
-    static const char *const sections[] = {"tls", "processes", "smtp", "pop3", "auth", "store", "log"};
+    static const char *const sections[] = {"tls", "processes", "smtp", "pop3", "pwd", "auth", "store", "log"};
     for (size_t i = 0; !whole && i < sizeof sections / sizeof *sections; i++)
         nearest_offer(&nearest, sections[i]);
     return nearest_get(&nearest);

@@ -17,6 +17,7 @@ enum service_kind {
     SERVICE_SUBMISSIONS,
     SERVICE_POP3,
     SERVICE_POP3S,
+    SERVICE_PWD,
     SERVICE_KIND_COUNT
 };
 
@@ -87,10 +88,18 @@ struct settings {
     } pop3;
 
     struct {
+        struct network_list networks; /* who may use it, beside the trusted networks */
+        bool plain;                   /* without TLS, too */
+        unsigned idle_timeout;        /* for a line */
+        unsigned errors;              /* wrong commands and refused passwords before the connection is closed */
+    } pwd;
+
+    struct {
         const char *default_domain; /* for logins without one; "" = none */
         unsigned failures_per_session;
-        const char *password_hash; /* crypt(5) prefix for new passwords: "$y$" */
-        unsigned hash_cost;        /* 0 = crypt's default */
+        const char *password_hash;    /* crypt(5) prefix for new passwords: "$y$" */
+        unsigned hash_cost;           /* 0 = crypt's default */
+        unsigned password_min_length; /* characters of a password that a person chose */
     } auth;
 
     struct {

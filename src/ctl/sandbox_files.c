@@ -25,8 +25,8 @@ static const char config_head[] =
     "hostname = \"mail." SANDBOX_DOMAIN "\"\n";
 
 static const char config_tail[] =
-    "-- Passwords are taken over TLS only, from here as from anywhere. At the smtp port loopback is a stranger like "
-    "any other: it may not relay.\n"
+    "-- Passwords are taken over TLS only, from here as from anywhere (but see pwd below).\n"
+    "-- At the smtp port loopback is a stranger like any other: it may not relay.\n"
     "trusted_networks = {}\n"
     "\n"
     "-- Few processes, but many connections from the one address there is: load tests are welcome.\n"
@@ -50,7 +50,13 @@ static const char config_tail[] =
     "auth = {\n"
     "    default_domain = \"" SANDBOX_DOMAIN "\",\n"
     "    hash_cost = 1,\n"
+    "    password_min_length = 7, -- as short as theirs; 8 is the default\n"
     "}\n"
+    "\n"
+    "-- People may change their password from here (port base + 106). Old clients speak PWD without TLS, so that is "
+    "let through,\n"
+    "-- too: never do so where the wire is not your own.\n"
+    "pwd = { networks = { \"127.0.0.0/8\" }, plain = true }\n"
     "\n"
     "log = { target = \"stderr\", level = \"low\" }\n"
     "\n"
@@ -63,7 +69,7 @@ static const struct {
     unsigned port;
 } listeners[] = {
     {SERVICE_SMTP, 25},  {SERVICE_SUBMISSION, 587}, {SERVICE_SUBMISSIONS, 465},
-    {SERVICE_POP3, 110}, {SERVICE_POP3S, 995},
+    {SERVICE_POP3, 110}, {SERVICE_POP3S, 995},      {SERVICE_PWD, 106},
 };
 
 static void write_quoted(const char *directory, const char *rest, struct buf *out)

@@ -17,7 +17,7 @@ import time
 import pytest
 
 OSTIARY = os.environ.get("OSTIARY", str(pathlib.Path(__file__).resolve().parents[2] / "build/ostiary"))
-STANDARD_PORTS = (25, 465, 587, 110, 995)
+STANDARD_PORTS = (25, 465, 587, 110, 995, 106)
 PATIENCE = 60  # seconds: generous, since the machine may be busy; never a measure of speed
 
 

@@ -26,7 +26,7 @@ def free_port_base():
     for base in range(20000 + os.getpid() % 20000, 60000, 1100):
         with contextlib.ExitStack() as held:
             try:
-                for port in (25, 110, 465, 587, 995):
+                for port in (25, 106, 110, 465, 587, 995):
                     held.enter_context(socket.create_server(("127.0.0.1", base + port)))
             except OSError:
                 continue
@@ -164,7 +164,7 @@ def type_passwords(house, *typed):
 def test_password_on_a_terminal(open_path):
     house = House(open_path)
     house.run("domain", "add", "example.org")
-    house.run("account", "add", "alice@example.org", "--password-stdin", stdin="first\n")
+    house.run("account", "add", "alice@example.org", "--password-stdin", stdin="first word\n")
     shown, status = type_passwords(house, b"hidden-word\n", b"hidden-word\n")
     assert status == 0 and "is set" in shown and "hidden-word" not in shown
     shown, status = type_passwords(house, b"hidden-word\n", b"hidden-wort\n")
@@ -177,24 +177,26 @@ def test_password_on_a_terminal(open_path):
     "words, stdin, status",
     [
         (["add", "no-at-sign", "--password-stdin"], "x\n", DATA),
-        (["add", "a@elsewhere.example", "--password-stdin"], "secret\n", DATA),
-        (["add", "taken@example.org", "--password-stdin"], "secret\n", DATA),
+        (["add", "a@elsewhere.example", "--password-stdin"], "secret word\n", DATA),
+        (["add", "taken@example.org", "--password-stdin"], "secret word\n", DATA),
         (["add", "a@example.org", "--password-stdin"], "\n", DATA),
         (["add", "a@example.org", "--password-stdin"], "x" * 600 + "\n", DATA),
+        (["add", "a@example.org", "--password-stdin"], "seven77\n", DATA),
+        (["add", "adam@example.org", "--password-stdin"], "i am ADAM\n", DATA),
         (["add", "a@example.org"], "", USAGE),
-        (["add", "a@example.org", "--quota", "lots", "--password-stdin"], "secret\n", DATA),
-        (["add", "a@example.org", "--password-stdin", "--password-generate"], "secret\n", USAGE),
+        (["add", "a@example.org", "--quota", "lots", "--password-stdin"], "secret word\n", DATA),
+        (["add", "a@example.org", "--password-stdin", "--password-generate"], "secret word\n", USAGE),
         (["set", "taken@example.org"], "", USAGE),
         (["set", "taken@example.org", "--enable", "--disable"], "", USAGE),
         (["set", "nobody@example.org", "--enable"], "", DATA),
-        (["passwd", "nobody@example.org", "--password-stdin"], "secret\n", DATA),
+        (["passwd", "nobody@example.org", "--password-stdin"], "secret word\n", DATA),
         (["remove", "nobody@example.org", "--yes"], "", DATA),
     ],
 )
 def test_account_faults(open_path, words, stdin, status):
     house = House(open_path)
     house.run("domain", "add", "example.org")
-    house.run("account", "add", "taken@example.org", "--password-stdin", stdin="secret\n")
+    house.run("account", "add", "taken@example.org", "--password-stdin", stdin="secret word\n")
     assert house.run("account", *words, stdin=stdin, status=status)
     assert [row["address"] for row in house.json("account", "list")] == ["taken@example.org"]
 
@@ -202,7 +204,7 @@ def test_account_faults(open_path, words, stdin, status):
 def test_aliases(house):
     house.run("domain", "add", "example.org")
     for name in ("alice", "bob"):
-        house.run("account", "add", f"{name}@example.org", "--password-stdin", stdin="secret\n")
+        house.run("account", "add", f"{name}@example.org", "--password-stdin", stdin="secret word\n")
     house.run("alias", "add", "postmaster@example.org", "alice@example.org")
     house.run("alias", "add", "all@example.org", "alice@example.org", "bob@example.org")
     listed = {row["address"]: sorted(row["targets"]) for row in house.json("alias", "list")}
@@ -225,7 +227,7 @@ def test_store(house):
 def test_check_and_rebuild(open_path):
     house = House(open_path)
     house.run("domain", "add", "example.org")
-    house.run("account", "add", "alice@example.org", "--password-stdin", stdin="secret\n")
+    house.run("account", "add", "alice@example.org", "--password-stdin", stdin="secret word\n")
     assert house.json("store", "check")["good"] is True
     before = house.json("account", "list")
     house.run("store", "rebuild")
