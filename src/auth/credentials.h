@@ -26,6 +26,11 @@ struct credential_set {
  * empty, too long, not UTF-8, or the settings name no hash), -ENOMEM. */
 MUST_USE int credentials_make(const struct settings *settings, struct span password, struct credential_set *set,
                               struct buf *problem);
+/* The rules for a password that a person chose: what credentials_make() asks for, at least auth.password_min_length
+ * characters, and without the local part of `address` (local@domain) in it, in any case, where that has three
+ * characters or more. False with a sentence for that person in `problem`. */
+MUST_USE bool credentials_are_good(const struct settings *settings, struct span address, struct span password,
+                                   struct buf *problem);
 /* Wipes and frees. */
 void credentials_release(struct credential_set *set);
 

@@ -22,7 +22,8 @@ struct auth_process {
     struct exchanges exchanges;
     struct timer sweep;
     struct list_node clients;
-    size_t steps; /* fibers that are at work */
+    size_t steps;   /* fibers that are at work */
+    size_t changes; /* those of them that change a password */
 };
 
 /* A channel of somebody who asks us. */
@@ -38,5 +39,8 @@ struct auth_client *auth_client_get(struct auth_process *a, uint64_t channel_id)
 
 /* Starts the fiber that answers the call; takes the call. */
 void auth_step_start(struct auth_process *a, struct call *call);
+/* The same for a new password: checks the grant and the rules for passwords, makes the credentials, and has the writer
+ * store them. */
+void auth_change_start(struct auth_process *a, struct call *call);
 
 #endif

@@ -112,7 +112,10 @@ static void client_free(struct auth_client *client)
 static void called(void *context, struct call *call)
 {
     struct auth_client *client = context;
-    auth_step_start(client->process, call);
+    if (call->method == AUTH_CHANGE_PASSWORD)
+        auth_change_start(client->process, call);
+    else
+        auth_step_start(client->process, call);
 }
 
 static void closed(void *context, struct channel *channel)

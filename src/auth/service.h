@@ -1,5 +1,5 @@
 /* The auth service: answers ipc/auth.proto. It checks passwords with what a store reader tells it, gives out grants,
- * and slows down those who guess.
+ * slows down those who guess, and has the store's writer put new passwords in the old ones' place.
  *
  * Each step of a login runs in a fiber of its own. An unknown name and a wrong password get the same answer after the
  * same work; that an account is closed is told only to whoever knows its password. When no store reader answers, the
@@ -16,8 +16,9 @@
 
 struct auth_process;
 
-/* `settings` gets a reference; `peers` (where ROLE_READER is looked for) stays the caller's and outlives the process.
- * Makes one password hash, to have something to compare unknown names with. NULL with a sentence in `problem`. */
+/* `settings` gets a reference; `peers` (where ROLE_READER and ROLE_WRITER are looked for) stays the caller's and
+ * outlives the process. Makes one password hash, to have something to compare unknown names with. NULL with a sentence
+ * in `problem`. */
 MUST_USE struct auth_process *auth_process_new(struct loop *loop, struct settings *settings, struct peers *peers,
                                                const unsigned char grant_key[GRANT_KEY_SIZE], struct buf *problem);
 /* After a reload. What is under way goes on with the new ones. On failure (negative errno, a sentence in `problem`) the

@@ -66,7 +66,8 @@ static struct span address_key(const struct step *s)
 
 static bool is_sane(const Auth__StepRequest *r)
 {
-    return (r->service == AUTH__SERVICE__SERVICE_SUBMISSION || r->service == AUTH__SERVICE__SERVICE_POP3) &&
+    return (r->service == AUTH__SERVICE__SERVICE_SUBMISSION || r->service == AUTH__SERVICE__SERVICE_POP3 ||
+            r->service == AUTH__SERVICE__SERVICE_PWD) &&
            r->peer_address.len <= ADDRESS_TEXT_MAX && r->session.len <= SESSION_MAX &&
            r->tls_exporter.len <= SCRAM_BINDING_MAX && r->tls_server_end_point.len <= SCRAM_BINDING_MAX &&
            r->apop_timestamp.len <= SASL_TIMESTAMP_MAX;

@@ -29,10 +29,12 @@ static const struct method store_write_methods[] = {
     ROW(STORE_WRITE_LIST, "list", store_write__list_request, store_write__list_reply, ADMIN),
     ROW(STORE_WRITE_STATUS, "status", store_write__status_request, store_write__status_reply, ADMIN),
     ROW(STORE_WRITE_COMPACT, "compact", store_write__compact_request, store_write__compact_reply, ADMIN),
+    ROW(STORE_WRITE_CREDENTIALS, "credentials", store_write__credentials_request, store_write__change_reply, AUTH),
 };
 
 static const struct method auth_methods[] = {
     ROW(AUTH_STEP, "step", auth__step_request, auth__step_reply, DESK),
+    ROW(AUTH_CHANGE_PASSWORD, "change-password", auth__change_password_request, auth__change_password_reply, DESK),
 };
 
 const struct service store_read_service = {"store-read", store_read_methods, COUNT(store_read_methods), false};

@@ -22,11 +22,13 @@ enum store_write_method {
     STORE_WRITE_LIST,
     STORE_WRITE_STATUS,
     STORE_WRITE_COMPACT,
+    STORE_WRITE_CREDENTIALS,
 };
 
 extern const struct service auth_service;
 enum auth_method {
     AUTH_STEP,
+    AUTH_CHANGE_PASSWORD,
 };
 
 #endif

@@ -240,9 +240,18 @@ static int account_set(struct edit *e)
     return rc ? rc : change_log_account(e->s, e->id);
 }
 
+/* Its owner's session holds a grant with the id, and the account may be gone since. */
+static int need_account_id(struct edit *e)
+{
+    int rc = database_find(e->s->db, &e->id, "SELECT id FROM account WHERE id = $1", "u", e->change->account_id);
+    if (rc == 0)
+        buf_add_text(e->problem, "The account is gone.");
+    return rc ? no_memory_or(rc) : SAID;
+}
+
 static int account_credentials(struct edit *e)
 {
-    int rc = need_account(e);
+    int rc = e->change->account_id ? need_account_id(e) : need_account(e);
     rc = rc ? rc : credentials_put(e);
     if (rc == 0)
         rc = database_run(e->s->db, "UPDATE account SET version = $2 WHERE id = $1", "uu", e->id, e->s->volumes.lsn);

@@ -20,6 +20,7 @@ enum change_kind {
 
 struct change {
     enum change_kind kind;
+    uint64_t account_id; /* CHANGE_ACCOUNT_CREDENTIALS: in the subject's place where it is not 0 */
     struct span subject; /* the domain's name, or the account's or alias's address */
     struct span name;    /* the person's */
     uint64_t quota;

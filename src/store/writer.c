@@ -47,6 +47,7 @@ static void called(void *context, struct call *call)
     case STORE_WRITE_DELIVER:
     case STORE_WRITE_EXPUNGE:
     case STORE_WRITE_CHANGE:
+    case STORE_WRITE_CREDENTIALS:
         w->queue_bytes += call->attachment.size;
         list_append(&w->queue, &call->node);
         w->queued++;

@@ -106,6 +106,19 @@ static int perform_expunge(struct store_writer *w, struct pending *p)
 
 /* ---- Change ---- */
 
+static int take_credentials(struct store_writer *w, StoreWrite__StoredCredential *const *given, size_t count,
+                            struct change *c)
+{
+    struct credential_facts *credentials = arena_array(&w->arena, count + 1, sizeof(*credentials));
+    if (!credentials)
+        return -ENOMEM;
+    for (size_t i = 0; i < count; i++)
+        credentials[i] = (struct credential_facts){span_text(given[i]->kind), bytes(&given[i]->value)};
+    c->credentials = credentials;
+    c->credential_count = count;
+    return 0;
+}
+
 static int take_change(struct store_writer *w, const StoreWrite__ChangeRequest *q, struct change *c)
 {
     static const enum change_kind kinds[] = {
@@ -134,37 +147,46 @@ static int take_change(struct store_writer *w, const StoreWrite__ChangeRequest *
         c->enabled = q->account->enabled;
     }
     struct span *targets = arena_array(&w->arena, c->target_count + 1, sizeof(*targets));
-    struct credential_facts *credentials = arena_array(&w->arena, q->n_credentials + 1, sizeof(*credentials));
-    if (!targets || !credentials)
+    if (!targets)
         return -ENOMEM;
     for (size_t i = 0; i < c->target_count; i++)
         targets[i] = bytes(&q->alias->targets[i]);
-    for (size_t i = 0; i < q->n_credentials; i++)
-        credentials[i] =
-            (struct credential_facts){span_text(q->credentials[i]->kind), bytes(&q->credentials[i]->value)};
     c->targets = targets;
-    c->credentials = credentials;
-    c->credential_count = q->n_credentials;
-    return 0;
+    return take_credentials(w, q->credentials, q->n_credentials, c);
 }
 
-static int perform_change(struct store_writer *w, struct pending *p)
+static int make_change(struct store_writer *w, const struct change *change, struct pending *p)
 {
-    const StoreWrite__ChangeRequest *q = (const StoreWrite__ChangeRequest *)p->call->request;
-    struct change change;
     StoreWrite__ChangeReply *reply = arena_alloc(&w->arena, sizeof(*reply));
-    int rc = reply ? take_change(w, q, &change) : -ENOMEM;
-    if (rc != 0)
-        return rc;
+    if (!reply)
+        return -ENOMEM;
     store_write__change_reply__init(reply);
     p->reply = &reply->base;
-    rc = store_change(w->store, &change, &reply->id, &p->problem);
+    int rc = store_change(w->store, change, &reply->id, &p->problem);
     buf_add_char(&p->problem, '\0');
     if (rc == 0 && buf_failed(&p->problem))
         return store_fail(w->store, -ENOMEM);
     reply->problem = p->problem.data;
-    w->compact_wanted |= change.kind == CHANGE_ACCOUNT_REMOVE;
+    w->compact_wanted |= change->kind == CHANGE_ACCOUNT_REMOVE;
     return rc;
+}
+
+static int perform_change(struct store_writer *w, struct pending *p)
+{
+    struct change change;
+    int rc = take_change(w, (const StoreWrite__ChangeRequest *)p->call->request, &change);
+    return rc ? rc : make_change(w, &change, p);
+}
+
+static int perform_credentials(struct store_writer *w, struct pending *p)
+{
+    const StoreWrite__CredentialsRequest *q = (const StoreWrite__CredentialsRequest *)p->call->request;
+    struct change change = {.kind = CHANGE_ACCOUNT_CREDENTIALS, .account_id = q->account_id};
+    /* An account without credentials would be shut for good; account 0 is no account. */
+    if (q->account_id == 0 || q->n_credentials == 0)
+        return -EINVAL;
+    int rc = take_credentials(w, q->credentials, q->n_credentials, &change);
+    return rc ? rc : make_change(w, &change, p);
 }
 
 void writer_perform(struct store_writer *w, struct pending *p)
@@ -175,6 +197,9 @@ void writer_perform(struct store_writer *w, struct pending *p)
         break;
     case STORE_WRITE_EXPUNGE:
         p->error = perform_expunge(w, p);
+        break;
+    case STORE_WRITE_CREDENTIALS:
+        p->error = perform_credentials(w, p);
         break;
     default:
         p->error = perform_change(w, p);
