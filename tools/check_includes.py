@@ -21,14 +21,16 @@ EDGES = {
     "store": ["base", "format", "run", "ipc", "config"],
     "smtp": ["base", "format", "run", "ipc", "config", "policy"],
     "pop3": ["base", "format", "run", "ipc", "config", "policy"],
+    "pwd": ["base", "run", "ipc", "config"],
     "ctl": ["base", "format", "run", "ipc", "config"],
-    "proc": ["base", "format", "run", "ipc", "config", "policy", "auth", "store", "smtp", "pop3"],
+    "proc": ["base", "format", "run", "ipc", "config", "policy", "auth", "store", "smtp", "pop3", "pwd"],
     ".": ["ctl", "proc", "base"],
 }
 # Single headers that open a door of their own, with the reason.
 DOORS = {
     ("smtp", "auth/mechanisms.h"): "the pure list of mechanisms to offer",
     ("pop3", "auth/mechanisms.h"): "the pure list of mechanisms to offer",
+    ("pwd", "auth/mechanisms.h"): "the pure list of mechanisms",
     ("ctl", "auth/credentials.h"): "passwords are hashed where they are typed, not in the server",
     ("ctl", "auth/password.h"): "the rules that a new password has to meet",
     ("ctl", "store/writer.h"): "without a running server the command line starts a writer of its own",

@@ -1,6 +1,7 @@
-/* The desk: members' connections, submission and POP3. As the gate, and acts for whom auth gave it a grant. */
+/* The desk: members' connections, submission, POP3 and PWD. As the gate, and acts for whom auth gave it a grant. */
 #include "pop3/session.h"
 #include "proc/acceptor.h"
+#include "pwd/session.h"
 #include "smtp/route.h"
 #include "smtp/session.h"
 
@@ -8,6 +9,7 @@
 
 static struct smtp_context smtp;
 static struct pop3_context pop3;
+static struct pwd_context pwd;
 
 static void run_smtp(struct fiber *self, struct stream *stream, struct connection *c)
 {
@@ -15,19 +17,33 @@ static void run_smtp(struct fiber *self, struct stream *stream, struct connectio
     smtp_session_run(self, stream, &smtp, &peer);
 }
 
-static void run_pop3(struct fiber *self, struct stream *stream, struct connection *c)
+static void write_address(const struct connection *c, char text[IP_ADDRESS_TEXT_MAX + 1])
 {
-    char text[IP_ADDRESS_TEXT_MAX + 1];
     struct buf address;
-    buf_init(&address, sizeof text - 1);
+    buf_init(&address, IP_ADDRESS_TEXT_MAX);
     ip_address_write(&c->ip, &address);
     memcpy(text, address.data, address.size);
     text[address.size] = 0;
     buf_release(&address);
+}
+
+static void run_pop3(struct fiber *self, struct stream *stream, struct connection *c)
+{
+    char text[IP_ADDRESS_TEXT_MAX + 1];
+    write_address(c, text);
     struct pop3_peer peer = {
         .address = text, .session_id = c->session, .implicit_tls = c->service == SERVICE_POP3S, .in_hand = &c->in_hand};
     memcpy(peer.address_bytes, c->ip.bytes, sizeof peer.address_bytes);
     pop3_session_run(self, stream, &pop3, &peer);
+}
+
+static void run_pwd(struct fiber *self, struct stream *stream, struct connection *c)
+{
+    char text[IP_ADDRESS_TEXT_MAX + 1];
+    write_address(c, text);
+    struct pwd_peer peer = {.address = text, .session_id = c->session, .in_hand = &c->in_hand};
+    memcpy(peer.address_bytes, c->ip.bytes, sizeof peer.address_bytes);
+    pwd_session_run(self, stream, &pwd, &peer);
 }
 
 /* Rows by service. */
@@ -40,6 +56,8 @@ static const struct {
     [SERVICE_POP3] = {run_pop3, "-ERR [SYS/TEMP] Too many connections, please try again later\r\n",
                       "-ERR [SYS/TEMP] Too many connections from your address, please try again later\r\n"},
     [SERVICE_POP3S] = {run_pop3, "", ""},
+    [SERVICE_PWD] = {run_pwd, "500 too many connections, please try again later\r\n",
+                     "500 too many connections from your address, please try again later\r\n"},
 };
 
 static void run(struct fiber *self, struct stream *stream, struct connection *c, void *unused)
@@ -58,8 +76,8 @@ static const char *refuse(enum service_kind service, enum refusal why)
 
 static void update(struct child *child)
 {
-    smtp.settings = pop3.settings = child->settings;
-    smtp.tls = pop3.tls = child->tls;
+    smtp.settings = pop3.settings = pwd.settings = child->settings;
+    smtp.tls = pop3.tls = pwd.tls = child->tls;
 }
 
 static int start(struct child *child, struct buf *problem)
@@ -70,8 +88,8 @@ static int start(struct child *child, struct buf *problem)
     if (!acceptor || !smtp.routes)
         return -ENOMEM;
     child->part = acceptor;
-    smtp.peers = pop3.peers = &child->peers;
-    smtp.stopping = pop3.stopping = acceptor_stopping(acceptor);
+    smtp.peers = pop3.peers = pwd.peers = &child->peers;
+    smtp.stopping = pop3.stopping = pwd.stopping = acceptor_stopping(acceptor);
     update(child);
     return 0;
 }

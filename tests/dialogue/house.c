@@ -44,7 +44,8 @@ static const struct process {
     attach *attach;
     uint32_t callers; /* mask of ROLE_BIT() */
 } processes[] = {
-    {"writer", ROLE_WRITER, &store_write_service, attach_writer, ROLE_BIT(ROLE_GATE) | ROLE_BIT(ROLE_DESK)},
+    {"writer", ROLE_WRITER, &store_write_service, attach_writer,
+     ROLE_BIT(ROLE_GATE) | ROLE_BIT(ROLE_DESK) | ROLE_BIT(ROLE_AUTH)},
     {"reader", ROLE_READER, &store_read_service, attach_reader,
      ROLE_BIT(ROLE_GATE) | ROLE_BIT(ROLE_DESK) | ROLE_BIT(ROLE_AUTH)},
     {"auth", ROLE_AUTH, &auth_service, attach_auth, ROLE_BIT(ROLE_DESK)},

@@ -20,10 +20,9 @@
 #define START_OF_TIME (1795305600ull * NANOSECONDS) /* 2026-11-22 00:00:00 UTC */
 
 static const struct dialogue_service *const services[] = {
-    &service_pop3,
+    &service_pop3, &service_pwd,
 #ifdef DIALOGUE_SMTP
-    &service_smtp,
-    &service_submission,
+    &service_smtp, &service_submission,
 #endif
     NULL,
 };

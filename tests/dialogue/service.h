@@ -19,7 +19,7 @@ struct dialogue_service {
     void (*run)(struct fiber *self, struct stream *stream, const struct visit *visit);
 };
 
-extern const struct dialogue_service service_pop3;
+extern const struct dialogue_service service_pop3, service_pwd;
 #ifdef DIALOGUE_SMTP
 extern const struct dialogue_service service_smtp, service_submission;
 #endif
