@@ -105,6 +105,10 @@ static int send_with_password(struct account_work *w)
     StoreWrite__StoredCredential stored[CREDENTIALS_MAX], *list[CREDENTIALS_MAX];
     password_input_init(&password);
     int status = password_input(ctl, &password);
+    bool is_chosen = !ctl_option(ctl, "password-generate");
+    if (status == EX_OK && is_chosen &&
+        !credentials_are_good(w->work.settings, w->address, buf_span(&password), &ctl->problem))
+        status = EX_DATAERR;
     if (status == EX_OK && credentials_make(w->work.settings, buf_span(&password), &set, &ctl->problem) != 0)
         status = EX_DATAERR;
     for (size_t i = 0; status == EX_OK && i < set.count; i++) {
