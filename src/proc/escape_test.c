@@ -11,7 +11,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/ptrace.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 static int outcome(int result)
@@ -91,13 +96,72 @@ static int map_code(const char *inside)
     return code == MAP_FAILED ? errno : 0;
 }
 
+/* A log that is only appended to, made one that can be written over. */
+static int change_flags(const char *inside)
+{
+    return fcntl(STDERR_FILENO, F_SETFL, 0) < 0 ? errno : 0;
+}
+
+/* A descriptor that signals another process. */
+static int own_by_another(const char *inside)
+{
+    return fcntl(STDERR_FILENO, F_SETOWN, getppid()) < 0 ? errno : 0;
+}
+
+static int look_into_another(const char *inside)
+{
+    char byte;
+    struct iovec to = {&byte, 1}, from = {&byte, 1};
+    return process_vm_readv(getppid(), &to, 1, &from, 1, 0) < 0 ? errno : 0;
+}
+
+static int trace_another(const char *inside)
+{
+    return ptrace(PTRACE_ATTACH, getppid(), NULL, NULL) < 0 ? errno : 0;
+}
+
+static int use_ring(const char *inside)
+{
+    return syscall(SYS_io_uring_setup, 1, NULL) < 0 ? errno : 0;
+}
+
+static int regain_root(const char *inside)
+{
+    return setresuid(0, 0, 0) < 0 ? errno : 0;
+}
+
+static int limit_itself(const char *inside)
+{
+    struct rlimit limit = {4096, 4096};
+    return setrlimit(RLIMIT_NOFILE, &limit) < 0 ? errno : 0;
+}
+
+static int ask_for_control(const char *inside)
+{
+    return prctl(PR_SET_DUMPABLE, 1, 0, 0, 0) < 0 ? errno : 0;
+}
+
 static const struct {
     const char *name;
     int (*attempt)(const char *inside);
 } attempts[] = {
-    {"open", open_passwd},         {"make", make_file},           {"list", read_directory},
-    {"connect", connect_loopback}, {"bind", bind_port},           {"exec", run_program},
-    {"fork", make_process},        {"signal", signal_supervisor}, {"code", map_code},
+    {"open", open_passwd},
+    {"make", make_file},
+    {"list", read_directory},
+    {"connect", connect_loopback},
+    {"bind", bind_port},
+    {"exec", run_program},
+    {"fork", make_process},
+    {"signal", signal_supervisor},
+    {"code", map_code},
+    {"flags", change_flags},
+    {"owner", own_by_another},
+    {"memory", look_into_another},
+    {"trace", trace_another},
+    {"ring", use_ring},
+    {"root", regain_root},
+    {"limits", limit_itself},
+    {"dumpable", ask_for_control},
 };
 
 void escape_test_run(const struct role_row *row, const char *inside)
