@@ -29,8 +29,13 @@ void fixture_close(struct fixture *f)
 
 void fixture_start(struct fixture *f)
 {
+    fixture_start_in(f, "/tmp");
+}
+
+void fixture_start_in(struct fixture *f, const char *base)
+{
     memset(f, 0, sizeof(*f));
-    snprintf(f->directory, sizeof(f->directory), "/tmp/ostiary-store-XXXXXX");
+    snprintf(f->directory, sizeof(f->directory), "%.80s/ostiary-store-XXXXXX", base);
     assert_non_null(mkdtemp(f->directory));
     f->settings.data_directory = f->directory;
     f->settings.smtp.message_size = 64 << 20;

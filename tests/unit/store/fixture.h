@@ -21,6 +21,7 @@ struct fixture {
 
 /* With domain example.test and accounts alice, bob, carol. */
 void fixture_start(struct fixture *f);
+void fixture_start_in(struct fixture *f, const char *base);
 void fixture_open(struct fixture *f);
 void fixture_close(struct fixture *f);
 void fixture_stop(struct fixture *f);
