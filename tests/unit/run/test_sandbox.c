@@ -5,6 +5,7 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <iconv.h>
 #include <netinet/tcp.h>
 #include <setjmp.h>
 #include <signal.h>
@@ -175,6 +176,12 @@ static int shorten(const char *inside)
     return ftruncate(shared, 0) < 0 ? errno : 0;
 }
 
+/* libc's converters of character sets are libraries in files: without them it says that it knows none, and goes on. */
+static int load_converter(const char *inside)
+{
+    return iconv_open("UTF-8", "KOI8-R") == (iconv_t)-1 ? errno : 0;
+}
+
 static int accept_one(const char *inside)
 {
     return accept4(listener, NULL, NULL, SOCK_NONBLOCK) < 0 ? errno : 0;
@@ -228,7 +235,8 @@ static const struct {
     {"connect by sending", connect_by_sending, EPERM, EPERM, EPERM},
     {"an option in use", use_socket, 0, 0, 0},
     {"another option", set_option, DEAD, DEAD, DEAD},
-    {"shorten", shorten, EPERM, 0, 0},            /* a log, by who only appends */
+    {"shorten", shorten, EPERM, 0, 0}, /* a log, by who only appends */
+    {"load a converter", load_converter, EINVAL, EINVAL, EINVAL},
     {"accept", accept_one, EAGAIN, EPERM, EPERM}, /* only the first may accept: nobody waits there */
     {"unknown call", tables_of_system, DEAD, DEAD, DEAD},
 };
