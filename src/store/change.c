@@ -70,8 +70,11 @@ static int find_domain(struct edit *e)
     int rc = database_find(e->s->db, &e->domain_id, "SELECT id FROM domain WHERE name = $1", "t", e->domain);
     if (rc != 0)
         return no_memory_or(rc);
-    buf_printf(e->problem, "The domain %.*s is not one of ours: add it first with `ostiary domain add %.*s`.",
-               SPAN_ARG(e->domain), SPAN_ARG(e->domain));
+    buf_printf(e->problem, "The domain %.*s is not one of ours", SPAN_ARG(e->domain));
+    /* Nobody wants to add what they are about to remove. */
+    if (e->change->kind == CHANGE_ACCOUNT_ADD || e->change->kind == CHANGE_ALIAS_PUT)
+        buf_printf(e->problem, ": add it first with `ostiary domain add %.*s`", SPAN_ARG(e->domain));
+    buf_add_char(e->problem, '.');
     return SAID;
 }
 

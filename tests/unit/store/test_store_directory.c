@@ -1,6 +1,10 @@
 #include "fixture.h"
 
 #include "store/directory.h"
+#include "store/list.h"
+
+#include <stdio.h>
+#include <sys/stat.h>
 
 static void put_alias(struct fixture *f, const char *address, const char *const *targets, size_t count,
                       const char *sentence)
@@ -97,7 +101,7 @@ static void problems_are_sentences(void **state)
         {CHANGE_DOMAIN_ADD, "a..b", "not a domain name"},
         {CHANGE_DOMAIN_ADD, "", "not a domain name"},
         {CHANGE_DOMAIN_REMOVE, "example.test", "still has 5 accounts and aliases"},
-        {CHANGE_DOMAIN_REMOVE, "elsewhere.test", "not one of ours"},
+        {CHANGE_DOMAIN_REMOVE, "elsewhere.test", "The domain elsewhere.test is not one of ours."},
         {CHANGE_ACCOUNT_ADD, "dave@elsewhere.test", "ostiary domain add elsewhere.test"},
         {CHANGE_ACCOUNT_ADD, "ALICE@example.test", "already an account"},
         {CHANGE_ACCOUNT_ADD, "one@example.test", "already an alias"},
@@ -153,12 +157,105 @@ static void logins(void **state)
     fixture_stop(&f);
 }
 
+/* Sixteen rows of aliases that each lead to all of the next row: every one is followed once, however many ways lead
+ * there. */
+static void a_web_of_aliases(void **state)
+{
+    struct fixture f;
+    char names[15][8][32];
+    fixture_start(&f);
+    for (int row = 14; row >= 0; row--) {
+        const char *targets[8];
+        for (int i = 0; i < 8; i++)
+            targets[i] = row == 14 ? "alice@example.test" : names[row + 1][i];
+        for (int i = 0; i < 8; i++) {
+            snprintf(names[row][i], sizeof(names[row][i]), "r%d.%d@example.test", row, i);
+            put_alias(&f, names[row][i], targets, row == 14 ? 1 : 8, NULL);
+        }
+    }
+    put_alias(&f, names[14][7], (const char *[]){names[0][0]}, 1, "would lead to itself");
+    fixture_stop(&f);
+}
+
+/* A page says whether there are more, by number and by size. */
+static void pages_of_aliases(void **state)
+{
+    struct fixture f;
+    struct arena arena;
+    struct listed_alias *items;
+    size_t count;
+    bool more;
+    arena_init(&arena, 64 << 20);
+    fixture_start(&f);
+    assert_int_equal(store_begin(f.store), 0);
+    for (int i = 0; i < LIST_PAGE + 1; i++) {
+        char name[64];
+        struct span target = span_text("alice@example.test");
+        struct change put = {.kind = CHANGE_ALIAS_PUT, .targets = &target, .target_count = 1};
+        struct buf problem;
+        uint64_t id;
+        snprintf(name, sizeof(name), "n%03d@example.test", i);
+        put.subject = span_text(name);
+        buf_init(&problem, 4096);
+        assert_int_equal(store_change(f.store, &put, &id, &problem), 0);
+        assert_int_equal(problem.size, 0);
+        buf_release(&problem);
+    }
+    assert_int_equal(store_commit(f.store), 0);
+    struct span none = {NULL, 0};
+    assert_int_equal(list_aliases(f.store->db, none, none, &arena, &items, &count, &more), 0);
+    assert_true(count == LIST_PAGE && more);
+    struct span last = items[count - 1].address;
+    assert_int_equal(list_aliases(f.store->db, last, none, &arena, &items, &count, &more), 0);
+    assert_true(count == 1 && !more && span_is(items[0].address, "n500@example.test"));
+    arena_release(&arena);
+    fixture_stop(&f);
+}
+
+/* The separator of the settings, not always a plus. */
+static void another_separator(void **state)
+{
+    struct fixture f;
+    fixture_start(&f);
+    f.settings.smtp.detail_separator = "-";
+    assert_int_equal(store_set_settings(f.store, &f.settings), 0);
+    put_alias(&f, "info@example.test", (const char *[]){"bob-x@example.test"}, 1, NULL);
+    put_alias(&f, "sales@example.test", (const char *[]){"bob+x@example.test"}, 1, "neither an account nor an alias");
+    fixture_stop(&f);
+}
+
+/* It has password hashes in it. */
+static void the_database_is_private(void **state)
+{
+    static const char *const names[] = {"store.db", "store.db-wal", "store.db-shm"};
+    struct fixture f;
+    fixture_start(&f);
+    for (int round = 0; round < 2; round++) {
+        for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+            char path[256];
+            struct stat st;
+            fixture_path(&f, names[i], path);
+            assert_int_equal(stat(path, &st), 0);
+            assert_int_equal(st.st_mode & 0777, 0600);
+            assert_int_equal(chmod(path, 0644), 0);
+        }
+        /* One that an older program made is made private at the next start. */
+        fixture_close(&f);
+        fixture_open(&f);
+    }
+    fixture_stop(&f);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(routes),
         cmocka_unit_test(problems_are_sentences),
         cmocka_unit_test(logins),
+        cmocka_unit_test(a_web_of_aliases),
+        cmocka_unit_test(pages_of_aliases),
+        cmocka_unit_test(another_separator),
+        cmocka_unit_test(the_database_is_private),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
