@@ -221,8 +221,8 @@ static const struct setting *listener_field(struct span name)
 static bool read_listener_field(struct file_reader *r, struct listener_setting *listener)
 {
     size_t size = 0;
-    const char *data = lua_type(r->lua, -2) == LUA_TSTRING ? lua_tolstring(r->lua, -2, &size) : "?";
-    struct span name = span_from(data, data && size ? size : 1);
+    const char *data = lua_type(r->lua, -2) == LUA_TSTRING ? lua_tolstring(r->lua, -2, &size) : NULL;
+    struct span name = data && size ? span_from(data, size) : span_text("?");
     const struct setting *field = listener_field(name);
     enter(r, name, 0);
     bool good = field && read_scalar(r, field, listener);

@@ -29,7 +29,7 @@ int ctl_address(struct ctl *ctl, struct arena *arena, const char *text, struct s
         wrong = "there is nothing before its @";
     if (wrong)
         return ctl_fail(ctl, EX_DATAERR, "'%.300s' is no address: %s", text, wrong);
-    struct span domain;
+    struct span domain = SPAN("");
     int status = domain_of(ctl, arena, path.domain, &domain);
     if (status)
         return status;
@@ -52,7 +52,7 @@ int ctl_match(struct ctl *ctl, struct arena *arena, const char *text, struct spa
         return EX_OK;
     if (text[0] != '@')
         return ctl_address(ctl, arena, text, match);
-    struct span domain;
+    struct span domain = SPAN("");
     int status = ctl_domain(ctl, arena, text + 1, &domain);
     if (status)
         return status;

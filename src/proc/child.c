@@ -251,7 +251,7 @@ static int start(struct child *child, struct control_frame *frame, struct buf *p
 int child_main(int argc, char **argv)
 {
     static struct child child;
-    struct control_frame frame;
+    struct control_frame frame = {.number = 0};
     struct buf problem;
     int type = 0;
     socklen_t size = sizeof type;

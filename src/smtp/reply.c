@@ -6,7 +6,8 @@
 
 #define REPLY_TEXT_MAX 480 /* RFC 5321 section 4.5.3.1.5: a reply line has at most 512 octets */
 
-static void write_reply(struct smtp_session *s, unsigned code, const char *enhanced, const char *format, va_list args)
+__attribute__((format(printf, 4, 0))) static void write_reply(struct smtp_session *s, unsigned code,
+                                                              const char *enhanced, const char *format, va_list args)
 {
     char text[REPLY_TEXT_MAX];
     const char *words = format;
