@@ -1,5 +1,6 @@
 #include "fixture.h"
 
+#include "base/clock.h"
 #include "store/check.h"
 #include "store/compact.h"
 #include "store/rebuild.h"
@@ -138,6 +139,56 @@ static uint64_t volume_bytes(struct fixture *f)
     return fixture_count(f, "SELECT SUM(end_position) FROM volume");
 }
 
+/* Thousands of messages and one expunge of most of them: no slice takes it whole, and a reader never sees a gap. */
+static void compaction_in_slices(void **state)
+{
+    enum { MESSAGES = 6000, KEPT = 5 };
+    struct fixture f;
+    struct buf text, before, after;
+    static uint32_t uids[MESSAGES];
+    uint64_t slowest = 0, slices = 0;
+    buf_init(&text, 1 << 20);
+    buf_init(&before, 1 << 20);
+    buf_init(&after, 1 << 20);
+    fixture_start(&f);
+    assert_int_equal(store_begin(f.store), 0);
+    for (int i = 0; i < MESSAGES; i++)
+        fixture_gather(&f, "alice@example.test", span_text(i % 2 ? "odd" : "even"));
+    assert_int_equal(store_commit(f.store), 0);
+    for (uint32_t i = 0; i < MESSAGES; i++)
+        uids[i] = i + 1;
+    /* One message to two people, so that the expunge outlives the first compaction. */
+    fixture_deliver(&f, (const char *[]){"alice@example.test", "bob@example.test"}, 2, span_text("both"));
+    assert_int_equal(fixture_expunge(&f, "alice@example.test", uids, MESSAGES - KEPT), MESSAGES - KEPT);
+    assert_int_equal(fixture_expunge(&f, "alice@example.test", (uint32_t[]){MESSAGES + 1}, 1), 1);
+    fixture_list(&f, &before);
+    assert_int_equal(compaction_start(f.store, 1), 1);
+    while (compaction_is_running(f.store)) {
+        uint64_t began = clock_monotonic();
+        assert_true(compaction_step(f.store) >= 0);
+        uint64_t took = clock_monotonic() - began;
+        slowest = took > slowest ? took : slowest;
+        slices++;
+        if (slices % 8 == 1) {
+            fixture_fetch(&f, "alice@example.test", MESSAGES, &text);
+            assert_true(span_is(buf_span(&text), "odd"));
+            fixture_fetch(&f, "bob@example.test", 1, &text);
+            assert_true(span_is(buf_span(&text), "both"));
+            fixture_list(&f, &after);
+            assert_string_equal(before.data, after.data);
+        }
+    }
+    print_message("slices %ju, the slowest %ju us\n", (uintmax_t)slices, (uintmax_t)(slowest / 1000));
+    /* 256 records a slice, and the expunge in pieces of 2000. */
+    assert_true(slices >= MESSAGES / 256 + 3);
+    check_is_clean(&f);
+    rebuild_compare(&f);
+    buf_release(&text);
+    buf_release(&before);
+    buf_release(&after);
+    fixture_stop(&f);
+}
+
 static void compaction_keeps_everything(void **state)
 {
     struct fixture f;
@@ -240,6 +291,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(rebuild_gives_the_same),
         cmocka_unit_test(compaction_keeps_everything),
+        cmocka_unit_test(compaction_in_slices),
         cmocka_unit_test(check_finds_damage),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -21,7 +21,7 @@ struct house {
     struct loop *loop;
     struct store_writer *writer;
     struct store_reader *reader;
-    struct channel *gate, *desk, *admin, *read_gate, *read_desk, *read_auth;
+    struct channel *gate, *desk, *admin, *auth, *read_gate, *read_desk, *read_auth;
     unsigned char grant[GRANT_SIZE];
     uint64_t account_id, mailbox_id;
     int delivered;
@@ -220,6 +220,44 @@ static void credentials(struct fiber *self, struct house *h)
     }
 }
 
+/* What auth has stored for a person replaces all that was there, and is there when the answer comes. */
+static void new_password(struct fiber *self, struct house *h)
+{
+    StoreWrite__CredentialsRequest q = STORE_WRITE__CREDENTIALS_REQUEST__INIT;
+    StoreWrite__StoredCredential crypt = STORE_WRITE__STORED_CREDENTIAL__INIT, *list = &crypt;
+    char kind[] = "scram-sha-256";
+    struct answer answer;
+    crypt.kind = kind;
+    crypt.value = binary("another secret");
+    q.account_id = h->account_id;
+    q.credentials = &list;
+    assert_int_equal(ask(self, h->auth, STORE_WRITE_CREDENTIALS, &q.base, &answer), -EINVAL); /* none at all */
+    q.n_credentials = 1;
+    assert_int_equal(ask(self, h->auth, STORE_WRITE_CREDENTIALS, &q.base, &answer), 0);
+    assert_string_equal(((const StoreWrite__ChangeReply *)answer.message)->problem, "");
+    answer_release(&answer);
+    StoreRead__CredentialsRequest r = STORE_READ__CREDENTIALS_REQUEST__INIT;
+    r.login = binary("alice@example.test");
+    assert_int_equal(ask(self, h->read_auth, STORE_READ_CREDENTIALS, &r.base, &answer), 0);
+    const StoreRead__CredentialsReply *now = (const StoreRead__CredentialsReply *)answer.message;
+    assert_int_equal(now->n_credentials, 1);
+    assert_string_equal(now->credentials[0]->kind, kind);
+    assert_true(span_is(span_from(now->credentials[0]->value.data, now->credentials[0]->value.len), "another secret"));
+    assert_true(now->version > h->account_id); /* an account begins with its id as the version */
+    answer_release(&answer);
+    q.account_id = 4711;
+    assert_int_equal(ask(self, h->auth, STORE_WRITE_CREDENTIALS, &q.base, &answer), 0);
+    assert_string_equal(((const StoreWrite__ChangeReply *)answer.message)->problem, "The account is gone.");
+    answer_release(&answer);
+    q.account_id = 0;
+    assert_int_equal(ask(self, h->auth, STORE_WRITE_CREDENTIALS, &q.base, &answer), -EINVAL);
+    /* A desk that tries it itself loses its channel. */
+    q.account_id = h->account_id;
+    struct channel *desk = attach(h, ROLE_DESK, true);
+    assert_int_equal(ask(self, desk, STORE_WRITE_CREDENTIALS, &q.base, &answer), -EPIPE);
+    channel_free(desk);
+}
+
 static void compact(struct fiber *self, struct house *h)
 {
     StoreWrite__CompactRequest q = STORE_WRITE__COMPACT_REQUEST__INIT;
@@ -253,6 +291,7 @@ static void whole_way(struct fiber *self, void *argument)
     expunge(self, h);
     administer(self, h);
     credentials(self, h);
+    new_password(self, h);
     compact(self, h);
     loop_stop(h->loop);
 }
@@ -282,6 +321,7 @@ static void house_start(struct house *h)
     h->gate = attach(h, ROLE_GATE, true);
     h->desk = attach(h, ROLE_DESK, true);
     h->admin = attach(h, ROLE_ADMIN, true);
+    h->auth = attach(h, ROLE_AUTH, true);
     h->read_gate = attach(h, ROLE_GATE, false);
     h->read_desk = attach(h, ROLE_DESK, false);
     h->read_auth = attach(h, ROLE_AUTH, false);
@@ -298,7 +338,7 @@ static void wait_for_all(struct fiber *self, void *argument)
 
 static void house_stop(struct house *h)
 {
-    struct channel *channels[] = {h->gate, h->desk, h->admin, h->read_gate, h->read_desk, h->read_auth};
+    struct channel *channels[] = {h->gate, h->desk, h->admin, h->auth, h->read_gate, h->read_desk, h->read_auth};
     for (size_t i = 0; i < sizeof(channels) / sizeof(channels[0]); i++)
         channel_free(channels[i]);
     store_writer_stop(h->writer);
