@@ -132,6 +132,8 @@ static int send_with_password(struct account_work *w)
             json_text(&json, "password", buf_span(&password));
         json_end_object(&json);
     }
+    w->request.n_credentials = 0;
+    w->request.credentials = NULL;
     credentials_release(&set);
     password_input_release(&password);
     return status;
