@@ -1,6 +1,8 @@
 #include "auth/account.h"
 
 #include "auth/credentials.h"
+#include "format/address.h"
+#include "format/utf8.h"
 #include "ipc/services.h"
 #include "store_read.pb-c.h"
 
@@ -60,14 +62,34 @@ static int take_reply(const StoreRead__CredentialsReply *reply, struct exchange_
     return sane ? 0 : -EPROTO;
 }
 
+/* The directory knows domains by their A-labels; people type what they read. What has no such form is asked for as it
+ * is, and found nowhere. */
+static struct span login_to_ascii(struct span login, struct arena *arena)
+{
+    struct span domain;
+    size_t at = span_find_last(login, '@');
+    if (utf8_is_ascii(span_skip(login, at)) || domain_to_ascii(arena, span_skip(login, at + 1), &domain))
+        return login;
+    char *text = arena_alloc(arena, at + 1 + domain.size);
+    if (!text)
+        return login;
+    memcpy(text, login.data, at + 1);
+    memcpy(text + at + 1, domain.data, domain.size);
+    return span_from(text, at + 1 + domain.size);
+}
+
 int account_look_up(struct fiber *self, struct peers *peers, struct span login, uint64_t deadline,
                     struct exchange_account *account, struct account_secrets *secrets)
 {
     StoreRead__CredentialsRequest request = STORE_READ__CREDENTIALS_REQUEST__INIT;
-    request.login = (ProtobufCBinaryData){login.size, (uint8_t *)login.data};
+    struct arena scratch;
+    arena_init(&scratch, 8192);
+    struct span name = login_to_ascii(login, &scratch);
+    request.login = (ProtobufCBinaryData){name.size, (uint8_t *)(uintptr_t)name.data};
     struct answer answer;
     int error = channel_call(self, peers_get(peers, ROLE_READER), STORE_READ_CREDENTIALS, &request.base,
                              (struct span){0}, -1, deadline, &answer);
+    arena_release(&scratch);
     if (error)
         return error;
     error = take_reply((const StoreRead__CredentialsReply *)answer.message, account, secrets);

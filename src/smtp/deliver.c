@@ -96,7 +96,7 @@ static ProtobufCBinaryData bytes(struct span s)
 static int fill_recipients(struct smtp_transaction *t, StoreWrite__DeliverRequest *request)
 {
     StoreWrite__Recipient *rows = arena_array(&t->arena, t->mailbox_count, sizeof *rows);
-    request->recipients = arena_array(&t->arena, t->mailbox_count, sizeof *request->recipients);
+    request->recipients = arena_array(&t->arena, t->mailbox_count, sizeof(StoreWrite__Recipient *));
     if (!rows || !request->recipients)
         return -ENOMEM;
     for (const struct smtp_recipient *r = t->recipients; r; r = r->next) {
