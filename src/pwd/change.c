@@ -31,7 +31,7 @@ static void put_off(struct pwd_session *s, int error, bool was_asked)
 static void conclude(struct pwd_session *s, const Auth__ChangePasswordReply *reply)
 {
     if (!reply->changed) {
-        pwd_wrong(s, "%s", reply->problem);
+        pwd_wrong(s, "%.400s", reply->problem);
         return;
     }
     pwd_log_out(s);

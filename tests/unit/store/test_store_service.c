@@ -24,7 +24,7 @@ struct house {
     struct channel *gate, *desk, *admin, *auth, *read_gate, *read_desk, *read_auth;
     unsigned char grant[GRANT_SIZE];
     uint64_t account_id, mailbox_id;
-    int delivered;
+    int delivered, lost;
 };
 
 static ProtobufCBinaryData binary(const char *text)
@@ -400,9 +400,319 @@ static void gathers(void **state)
     house_stop(&h);
 }
 
+/* ---- Frames that no honest peer sends: each has its answer, and the service lives on ---- */
+
+static int deliver_to(struct fiber *self, struct house *h, const StoreWrite__Recipient *recipient, size_t count,
+                      uint64_t received_at, StoreWrite__Outcome wanted)
+{
+    StoreWrite__DeliverRequest q = STORE_WRITE__DELIVER_REQUEST__INIT;
+    StoreWrite__Recipient **list = calloc(count + 1, sizeof(StoreWrite__Recipient *)), copy = *recipient;
+    struct answer answer;
+    assert_non_null(list);
+    for (size_t i = 0; i < count; i++)
+        list[i] = &copy;
+    q.n_recipients = count;
+    q.recipients = list;
+    q.received_at = received_at;
+    int rc = ask(self, h->gate, STORE_WRITE_DELIVER, &q.base, &answer);
+    if (rc == 0) {
+        const StoreWrite__DeliverReply *reply = (const StoreWrite__DeliverReply *)answer.message;
+        assert_int_equal(reply->n_outcomes, count);
+        for (size_t i = 0; i < count; i++)
+            assert_int_equal(reply->outcomes[i], wanted);
+    }
+    answer_release(&answer);
+    free(list);
+    return rc;
+}
+
+static void hostile_deliveries(struct fiber *self, struct house *h)
+{
+    const struct {
+        uint64_t account_id, mailbox_id;
+        size_t count;
+        uint64_t received_at;
+        int rc;
+        StoreWrite__Outcome outcome;
+    } rows[] = {
+        {h->account_id, h->mailbox_id, 0, 1, -EINVAL, 0},
+        {h->account_id, h->mailbox_id, 10001, 1, -EINVAL, 0},
+        {h->account_id, h->mailbox_id, 10000, 1, 0, STORE_WRITE__OUTCOME__OUTCOME_STORED},
+        {h->account_id, h->mailbox_id, 1, UINT64_MAX, -EINVAL, 0},
+        {h->account_id, UINT64_MAX, 3, 1, 0, STORE_WRITE__OUTCOME__OUTCOME_GONE},
+        {h->account_id, (uint64_t)INT64_MAX + 1, 1, 1, 0, STORE_WRITE__OUTCOME__OUTCOME_GONE},
+        {h->account_id, 0, 1, 1, 0, STORE_WRITE__OUTCOME__OUTCOME_GONE},
+        {UINT64_MAX, h->mailbox_id, 1, 1, 0, STORE_WRITE__OUTCOME__OUTCOME_GONE},
+        {0, h->mailbox_id, 1, 1, 0, STORE_WRITE__OUTCOME__OUTCOME_GONE},
+    };
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        StoreWrite__Recipient r = STORE_WRITE__RECIPIENT__INIT;
+        r.account_id = rows[i].account_id;
+        r.mailbox_id = rows[i].mailbox_id;
+        assert_int_equal(deliver_to(self, h, &r, rows[i].count, rows[i].received_at, rows[i].outcome), rows[i].rc);
+    }
+    StoreWrite__SpoolRequest spool = STORE_WRITE__SPOOL_REQUEST__INIT;
+    struct answer answer;
+    spool.expected_size = UINT64_MAX;
+    assert_int_equal(ask(self, h->gate, STORE_WRITE_SPOOL, &spool.base, &answer), -EMSGSIZE);
+    /* The ten thousand were one mailbox: one message. */
+    StoreWrite__StatusRequest status = STORE_WRITE__STATUS_REQUEST__INIT;
+    assert_int_equal(ask(self, h->admin, STORE_WRITE_STATUS, &status.base, &answer), 0);
+    assert_int_equal(((const StoreWrite__StatusReply *)answer.message)->messages, 1);
+    answer_release(&answer);
+}
+
+static void hostile_expunges(struct fiber *self, struct house *h)
+{
+    unsigned char foreign[GRANT_SIZE], expired[GRANT_SIZE];
+    static const unsigned char other_key[GRANT_KEY_SIZE] = "a key that somebody else made up";
+    grant_make(other_key, h->account_id, 4000000000u, foreign);
+    grant_make(key, h->account_id, 1, expired);
+    uint32_t none[] = {0, UINT32_MAX, 77};
+    const struct {
+        const unsigned char *grant;
+        size_t size;
+        uint64_t mailbox_id;
+        int rc;
+    } rows[] = {
+        {foreign, GRANT_SIZE, h->mailbox_id, -EACCES},
+        {expired, GRANT_SIZE, h->mailbox_id, -EACCES},
+        {h->grant, 0, h->mailbox_id, -EACCES},
+        {h->grant, GRANT_SIZE - 1, h->mailbox_id, -EACCES},
+        {h->grant, GRANT_SIZE, h->mailbox_id + 2, -EACCES},
+        {h->grant, GRANT_SIZE, UINT64_MAX, -EACCES},
+        {h->grant, GRANT_SIZE, 0, -EACCES},
+        {h->grant, GRANT_SIZE, h->mailbox_id, 0},
+    };
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        StoreWrite__ExpungeRequest q = STORE_WRITE__EXPUNGE_REQUEST__INIT;
+        struct answer answer;
+        q.grant = (ProtobufCBinaryData){rows[i].size, (uint8_t *)(uintptr_t)rows[i].grant};
+        q.mailbox_id = rows[i].mailbox_id;
+        q.n_uids = 3;
+        q.uids = none;
+        assert_int_equal(ask(self, h->desk, STORE_WRITE_EXPUNGE, &q.base, &answer), rows[i].rc);
+        if (rows[i].rc == 0)
+            assert_int_equal(((const StoreWrite__ExpungeReply *)answer.message)->expunged, 0);
+        answer_release(&answer);
+    }
+}
+
+static void hostile_changes(struct fiber *self, struct house *h)
+{
+    static const struct {
+        int change;
+        const char *sentence;
+    } rows[] = {
+        {STORE_WRITE__CHANGE__CHANGE_UNSET, "no such change"},
+        {99, "no such change"},
+        {-1, "no such change"},
+        {STORE_WRITE__CHANGE__DOMAIN_ADD, "not a domain name"},
+        {STORE_WRITE__CHANGE__DOMAIN_REMOVE, "not one of ours"},
+        {STORE_WRITE__CHANGE__ACCOUNT_ADD, "not an address"},
+        {STORE_WRITE__CHANGE__ACCOUNT_REMOVE, "not an address"},
+        {STORE_WRITE__CHANGE__ALIAS_PUT, "not an address"},
+    };
+    struct answer answer;
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        StoreWrite__ChangeRequest q = STORE_WRITE__CHANGE_REQUEST__INIT;
+        q.change = (StoreWrite__Change)rows[i].change;
+        assert_int_equal(ask(self, h->admin, STORE_WRITE_CHANGE, &q.base, &answer), 0);
+        const char *problem = ((const StoreWrite__ChangeReply *)answer.message)->problem;
+        if (!strstr(problem, rows[i].sentence))
+            fail_msg("change %d: %s", rows[i].change, problem);
+        answer_release(&answer);
+    }
+    StoreWrite__ListRequest l = STORE_WRITE__LIST_REQUEST__INIT;
+    l.kind = (StoreWrite__ListKind)77;
+    assert_int_equal(ask(self, h->admin, STORE_WRITE_LIST, &l.base, &answer), -EINVAL);
+    StoreWrite__CompactRequest c = STORE_WRITE__COMPACT_REQUEST__INIT;
+    c.min_dead_percent = UINT32_MAX;
+    assert_int_equal(ask(self, h->admin, STORE_WRITE_COMPACT, &c.base, &answer), 0);
+    answer_release(&answer);
+}
+
+static void hostile_readings(struct fiber *self, struct house *h)
+{
+    static uint32_t uids[5000];
+    const struct {
+        size_t uids;
+        uint64_t offset;
+        uint32_t max_bytes;
+        int rc;
+        size_t pieces;
+    } rows[] = {
+        {0, 0, 1000, -EINVAL, 0}, {1, 0, 0, -EINVAL, 0}, {1, UINT64_MAX, 1000, -EINVAL, 0},
+        {1, 1, 1000, -EINVAL, 0}, {5000, 0, 1, 0, 1024}, {5000, 0, UINT32_MAX, 0, 1024},
+    };
+    struct answer answer;
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        StoreRead__FetchRequest q = STORE_READ__FETCH_REQUEST__INIT;
+        uids[0] = 1;
+        q.grant = (ProtobufCBinaryData){GRANT_SIZE, h->grant};
+        q.mailbox_id = h->mailbox_id;
+        q.n_uids = rows[i].uids;
+        q.uids = uids;
+        q.offset = rows[i].offset;
+        q.max_bytes = rows[i].max_bytes;
+        assert_int_equal(ask(self, h->read_desk, STORE_READ_FETCH, &q.base, &answer), rows[i].rc);
+        if (rows[i].rc == 0)
+            assert_int_equal(((const StoreRead__FetchReply *)answer.message)->n_pieces, rows[i].pieces);
+        answer_release(&answer);
+    }
+    StoreRead__MaildropRequest m = STORE_READ__MAILDROP_REQUEST__INIT;
+    m.grant = (ProtobufCBinaryData){GRANT_SIZE, h->grant};
+    m.from_uid = UINT32_MAX;
+    assert_int_equal(ask(self, h->read_desk, STORE_READ_MAILDROP, &m.base, &answer), 0);
+    assert_int_equal(((const StoreRead__MaildropReply *)answer.message)->count, 0);
+    answer_release(&answer);
+    StoreRead__ResolveRequest r = STORE_READ__RESOLVE_REQUEST__INIT;
+    char *text = calloc(1, 100000);
+    assert_non_null(text);
+    r.local_part = (ProtobufCBinaryData){100000, (uint8_t *)text};
+    r.domain = binary("example.test");
+    assert_int_equal(ask(self, h->read_gate, STORE_READ_RESOLVE, &r.base, &answer), 0);
+    assert_int_equal(((const StoreRead__ResolveReply *)answer.message)->n_targets, 0);
+    answer_release(&answer);
+    StoreRead__CredentialsRequest c = STORE_READ__CREDENTIALS_REQUEST__INIT;
+    c.login = r.local_part;
+    assert_int_equal(ask(self, h->read_auth, STORE_READ_CREDENTIALS, &c.base, &answer), 0);
+    assert_false(((const StoreRead__CredentialsReply *)answer.message)->found);
+    answer_release(&answer);
+    free(text);
+}
+
+static void be_hostile(struct fiber *self, void *argument)
+{
+    struct house *h = argument;
+    struct answer answer;
+    resolve(self, h);
+    hostile_deliveries(self, h);
+    hostile_expunges(self, h);
+    hostile_changes(self, h);
+    hostile_readings(self, h);
+    /* What its role may not call costs a peer its channel, and nobody else anything. */
+    StoreWrite__ExpungeRequest e = STORE_WRITE__EXPUNGE_REQUEST__INIT;
+    assert_int_equal(ask(self, h->gate, STORE_WRITE_EXPUNGE, &e.base, &answer), -EPIPE);
+    StoreRead__CredentialsRequest c = STORE_READ__CREDENTIALS_REQUEST__INIT;
+    assert_int_equal(ask(self, h->read_gate, STORE_READ_CREDENTIALS, &c.base, &answer), -EPIPE);
+    channel_free(h->gate);
+    h->gate = attach(h, ROLE_GATE, true);
+    assert_int_equal(deliver(self, h, span_text("after all that"), -1, STORE_WRITE__OUTCOME__OUTCOME_STORED), 0);
+    loop_stop(h->loop);
+}
+
+static void hostile_frames(void **state)
+{
+    struct house h;
+    house_start(&h);
+    assert_non_null(fiber_start(h.loop, "client", be_hostile, &h));
+    assert_int_equal(loop_run(h.loop), 0);
+    house_stop(&h);
+}
+
+/* ---- A peer that dies with calls outstanding ---- */
+
+static void deliver_and_lose(struct fiber *self, void *argument)
+{
+    struct house *h = argument;
+    int rc = deliver(self, h, span_text("from a peer that dies"), -1, STORE_WRITE__OUTCOME__OUTCOME_STORED);
+    assert_true(rc == 0 || rc == -EPIPE);
+    h->lost += rc != 0;
+    h->delivered++;
+}
+
+static void peer_dies(struct fiber *self, void *argument)
+{
+    struct house *h = argument;
+    resolve(self, h);
+    for (int round = 0; round < 8; round++) {
+        h->delivered = 0;
+        for (int i = 0; i < CLIENTS; i++)
+            assert_non_null(fiber_start(h->loop, "client", deliver_and_lose, h));
+        /* In each round the calls have come further. */
+        for (int i = 0; i < round; i++)
+            assert_int_equal(fiber_yield(self), 0);
+        channel_free(h->gate);
+        h->gate = NULL;
+        while (h->delivered < CLIENTS)
+            assert_int_equal(fiber_yield(self), 0);
+        h->gate = attach(h, ROLE_GATE, true);
+        assert_int_equal(deliver(self, h, span_text("the next one"), -1, STORE_WRITE__OUTCOME__OUTCOME_STORED), 0);
+    }
+    assert_true(h->lost > 0);
+    loop_stop(h->loop);
+}
+
+static void calls_outlive_their_peer(void **state)
+{
+    struct house h;
+    house_start(&h);
+    assert_non_null(fiber_start(h.loop, "peer", peer_dies, &h));
+    assert_int_equal(loop_run(h.loop), 0);
+    house_stop(&h);
+}
+
+/* ---- Compaction by itself ---- */
+
+static uint64_t dead_bytes(struct fiber *self, struct house *h, uint64_t *volumes)
+{
+    StoreWrite__StatusRequest q = STORE_WRITE__STATUS_REQUEST__INIT;
+    struct answer answer;
+    assert_int_equal(ask(self, h->admin, STORE_WRITE_STATUS, &q.base, &answer), 0);
+    uint64_t dead = ((const StoreWrite__StatusReply *)answer.message)->dead_bytes;
+    *volumes = ((const StoreWrite__StatusReply *)answer.message)->volumes;
+    answer_release(&answer);
+    return dead;
+}
+
+static void fill_and_empty(struct fiber *self, void *argument)
+{
+    struct house *h = argument;
+    uint32_t uids[40];
+    uint64_t volumes = 0;
+    resolve(self, h);
+    for (uint32_t i = 0; i < 40; i++) {
+        assert_int_equal(deliver(self, h, span_text("soon gone"), -1, STORE_WRITE__OUTCOME__OUTCOME_STORED), 0);
+        uids[i] = i + 1;
+    }
+    StoreWrite__ExpungeRequest q = STORE_WRITE__EXPUNGE_REQUEST__INIT;
+    struct answer answer;
+    q.grant = (ProtobufCBinaryData){GRANT_SIZE, h->grant};
+    q.mailbox_id = h->mailbox_id;
+    q.n_uids = 39;
+    q.uids = uids;
+    assert_int_equal(ask(self, h->desk, STORE_WRITE_EXPUNGE, &q.base, &answer), 0);
+    answer_release(&answer);
+    /* Nobody asks for it, and nothing else comes in. */
+    uint64_t dead = dead_bytes(self, h, &volumes), deadline = clock_in_seconds(60);
+    while (dead > 0 && clock_monotonic() < deadline)
+        dead = dead_bytes(self, h, &volumes);
+    assert_int_equal(dead, 0);
+    assert_int_equal(volumes, 1);
+    loop_stop(h->loop);
+}
+
+static void compacts_by_itself(void **state)
+{
+    struct house h;
+    house_start(&h);
+    struct settings small = h.fixture.settings;
+    small.references = 1000; /* this test's, not freed */
+    small.store.volume_size = 8000;
+    assert_int_equal(store_writer_set_settings(h.writer, &small), 0);
+    assert_non_null(fiber_start(h.loop, "client", fill_and_empty, &h));
+    assert_int_equal(loop_run(h.loop), 0);
+    assert_int_equal(store_writer_set_settings(h.writer, &h.fixture.settings), 0);
+    house_stop(&h);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(hostile_frames),
+        cmocka_unit_test(calls_outlive_their_peer),
+        cmocka_unit_test(compacts_by_itself),
         cmocka_unit_test(service),
         cmocka_unit_test(gathers),
     };
