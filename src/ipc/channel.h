@@ -70,6 +70,7 @@ struct call {
     uint64_t channel_id;       /* never reused in a process: for state that belongs to a peer */
     ProtobufCMessage *request; /* unpacked, of the method's request type; owned by the call */
     struct span attachment;    /* owned by the call */
+    size_t size;               /* bytes of memory that it holds until it is answered */
     int fd;                    /* -1 when none; owned by the call unless taken (set to -1) */
     struct list_node node;     /* for the handler's own queue */
 };

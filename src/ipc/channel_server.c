@@ -84,6 +84,7 @@ bool channel_called(struct channel *c, const struct frame *frame, int fd)
                  .channel_id = c->id,
                  .request = unpacked.message,
                  .attachment = unpacked.attachment,
+                 .size = ((struct unpacked_memory *)unpacked.memory)->arena.used + unpacked.attachment.size,
                  .fd = fd},
         .channel = c,
         .number = frame->call,

@@ -32,7 +32,11 @@ int attachments_add(struct attachments *a, int fd, enum role peer)
         return -EMFILE;
     }
     *place = channel_new(a->loop, fd, a->service, peer, &a->events, a->context);
-    return *place ? 0 : -ENOMEM;
+    if (!*place)
+        return -ENOMEM;
+    if (a->paused)
+        channel_pause(*place, true);
+    return 0;
 }
 
 void attachments_release(struct attachments *a)
@@ -45,6 +49,7 @@ void attachments_release(struct attachments *a)
 
 void attachments_pause(struct attachments *a, bool paused)
 {
+    a->paused = paused;
     for (size_t i = 0; i < ATTACHMENTS_MAX; i++)
         if (a->channels[i] && channel_is_open(a->channels[i]))
             channel_pause(a->channels[i], paused);

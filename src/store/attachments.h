@@ -11,6 +11,7 @@ struct attachments {
     const struct service *service;
     struct channel_events events;
     void *context;
+    bool paused; /* so is who comes next */
     struct channel *channels[ATTACHMENTS_MAX];
 };
 

@@ -48,7 +48,7 @@ static void called(void *context, struct call *call)
     case STORE_WRITE_EXPUNGE:
     case STORE_WRITE_CHANGE:
     case STORE_WRITE_CREDENTIALS:
-        w->queue_bytes += call->attachment.size;
+        w->queue_bytes += call->size;
         list_append(&w->queue, &call->node);
         w->queued++;
         pause_if_full(w);
@@ -99,7 +99,7 @@ static void run_batch(struct store_writer *w)
         struct pending *p = &batch[count++];
         *p = (struct pending){.call = container_of(node, struct call, node)};
         buf_init(&p->problem, 4096);
-        w->queue_bytes -= p->call->attachment.size;
+        w->queue_bytes -= p->call->size;
         if (rc == 0 && w->store->batch_error == 0)
             writer_perform(w, p);
     }

@@ -6,7 +6,7 @@
 #include "store/core.h"
 #include "store/writer.h"
 
-#define QUEUE_BYTES_MAX (256u << 20) /* attachments that wait; past it the channels are paused */
+#define QUEUE_BYTES_MAX (256u << 20) /* of calls that wait; past it the channels are paused */
 
 struct store_writer {
     struct loop *loop;
