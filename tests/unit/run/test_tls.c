@@ -505,7 +505,8 @@ static void a_certificate_is_warned_of(void **state)
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
         struct buf warning;
         buf_init(&warning, 1000);
-        tls_certificate_warn(buf_span(&certificate), rows[i].host, (int64_t)time(NULL) + rows[i].days * 86400, &warning);
+        tls_certificate_warn(buf_span(&certificate), rows[i].host, (int64_t)time(NULL) + rows[i].days * 86400,
+                             &warning);
         buf_add_text(&warning, "$");
         buf_add_char(&warning, '\0');
         assert_false(buf_failed(&warning));
