@@ -38,7 +38,7 @@ def test_mail_comes_in(house, rcpt):
     raw.close()
     text = house.messages(ADDRESS, PASSWORD)[-1].decode()
     assert text.startswith("Return-Path: <s\u00fcnder@elsewhere.test>\n")
-    assert "with UTF8SMTP id" in text and f"for <jos\u00e9" in text
+    assert "with UTF8SMTP id" in text and "for <jos\u00e9" in text
     assert text.endswith("Subject: gr\u00fc\u00dfe\n\nb")
 
 
