@@ -50,6 +50,7 @@ until read -r -t 1 -u 9 _; do
     kill -0 "$server" 2>/dev/null || {
         wait "$server" && status=0 || status=$?
         server=""
+        [[ $status != 69 || " ${options[*]} " == *" --dir "* ]] || echo "dev run: with --port-base N it listens elsewhere: on N + 25, N + 110 and so on" >&2
         exit "$status"
     }
 done

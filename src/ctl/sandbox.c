@@ -7,6 +7,7 @@
 #include "ctl/ready.h"
 #include "proc/supervisor.h"
 
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sysexits.h>
@@ -180,11 +181,22 @@ static int parse_options(struct sandbox *s)
     return ready_parse(s->ctl, &s->ready_fd);
 }
 
+/* Until the server listens to them, signals wait: a temporary directory is removed at every end. */
+static void hold_signals(void)
+{
+    sigset_t set;
+    sigemptyset(&set);
+    sigaddset(&set, SIGINT);
+    sigaddset(&set, SIGTERM);
+    sigprocmask(SIG_BLOCK, &set, NULL);
+}
+
 int ctl_sandbox(struct ctl *ctl)
 {
     struct sandbox s = {.ctl = ctl, .ready_fd = -1};
     buf_init(&s.config_path, 8192);
     int status = parse_options(&s);
+    hold_signals();
     if (status == EX_OK)
         status = sandbox_make_files(&s);
     if (status == EX_OK)

@@ -457,3 +457,18 @@ def test_temporary_sandbox_is_removed(open_path, monkeypatch):
         assert len(list(place.iterdir())) == 1
     assert list(place.iterdir()) == []
     place.rmdir()
+
+
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
+def test_sandbox_ended_while_it_starts_leaves_nothing(how):
+    place = pathlib.Path(tempfile.mkdtemp(prefix="ostiary-test-"))
+    place.chmod(0o711)
+    process = subprocess.Popen([OSTIARY, "sandbox", "--port-base", str(free_port_base())], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
+                               env=dict(os.environ, TMPDIR=str(place)))
+    while not list(place.iterdir()):
+        assert process.poll() is None, process.stderr.read()
+    process.send_signal(how)
+    problem = process.communicate(timeout=DEADLINE)[1]
+    assert process.returncode == 0, problem
+    assert list(place.iterdir()) == []
+    place.rmdir()
