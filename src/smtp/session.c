@@ -211,6 +211,7 @@ void smtp_session_run(struct fiber *self, struct stream *stream, const struct sm
     arena_init(&s.arena, CONNECTION_MEMORY);
     transaction_init(&s.transaction);
 
+    log_write(LOG_ALL, "smtp", peer->session, "connected service=%s ip=%s", service_kind_name(peer->service), s.ip);
     int error = begin(self, &s);
     if (!error)
         error = run_commands(self, &s);
