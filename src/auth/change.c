@@ -53,7 +53,8 @@ static int look_up(struct fiber *self, struct change_work *w)
     struct auth_process *a = w->process;
     uint64_t id = grant_check(a->grant_key, bytes_span(w->request->grant), clock_wall() / NANOSECONDS);
     struct login login;
-    if (id == 0 || !login_parse(bytes_span(w->request->address), &login))
+    if (id == 0 || !recent_has_pwd_login(&a->recent, id, clock_monotonic()) ||
+        !login_parse(bytes_span(w->request->address), &login))
         return -EACCES;
     int error =
         account_look_up(self, a->peers, login_span(&login), clock_in_seconds(STORE_SECONDS), &w->account, &w->secrets);
@@ -78,9 +79,8 @@ static int make_credentials(struct fiber *self, struct change_work *w)
     int same = stored.size ? password_verify(&w->password, stored) : -EACCES;
     if (same == 0)
         buf_add_text(&w->problem, "the new password is the old one; choose another");
-    else if (same == -ENOMEM)
-        error = -EAGAIN;
-    else if (credentials_make(a->settings, password_span(&w->password), &w->credentials, &w->problem) == -ENOMEM)
+    else if (same == -ENOMEM ||
+             credentials_make(a->settings, password_span(&w->password), &w->credentials, &w->problem) == -ENOMEM)
         error = -EAGAIN;
     turnstile_leave(&a->turnstile);
     return error;
@@ -110,6 +110,8 @@ static int store(struct fiber *self, struct change_work *w)
         return writer ? -EIO : -EAGAIN;
     }
     buf_add_text(&w->problem, ((const StoreWrite__ChangeReply *)answer.message)->problem);
+    if (!w->problem.size)
+        recent_forget_password(&w->process->recent, w->account.id);
     answer_release(&answer);
     return 0;
 }

@@ -11,6 +11,7 @@ struct visit {
     uint64_t version;
     unsigned char mac[SHA256_SIZE]; /* of the password, while now < mac_until */
     uint64_t mac_until;
+    uint64_t pwd_until; /* the password may be changed while now is before it */
     bool has_pop3_login;
     uint64_t pop3_login_at;
 };
@@ -112,4 +113,26 @@ bool recent_is_too_soon(struct recent *r, uint64_t account_id, unsigned delay_se
     visit->has_pop3_login = true;
     visit->pop3_login_at = now;
     return false;
+}
+
+void recent_put_pwd_login(struct recent *r, uint64_t account_id, uint64_t now)
+{
+    struct visit *visit = use(r, account_id);
+    if (visit)
+        visit->pwd_until = now + RECENT_SECONDS * NANOSECONDS;
+}
+
+bool recent_has_pwd_login(const struct recent *r, uint64_t account_id, uint64_t now)
+{
+    const struct visit *visit = map_get(&r->accounts, key_of(&account_id));
+    return visit && now < visit->pwd_until;
+}
+
+void recent_forget_password(struct recent *r, uint64_t account_id)
+{
+    struct visit *visit = map_get(&r->accounts, key_of(&account_id));
+    if (!visit)
+        return;
+    visit->mac_until = visit->pwd_until = 0;
+    explicit_bzero(visit->mac, sizeof visit->mac);
 }

@@ -127,6 +127,8 @@ static int accept_login(struct step *s)
         log_refusal(s, "within LOGIN-DELAY");
         return answer_with(s, AUTH__RESULT__RESULT_TOO_SOON);
     }
+    if (s->request->service == AUTH__SERVICE__SERVICE_PWD)
+        recent_put_pwd_login(&a->recent, account->id, clock_monotonic());
     log_write(LOG_LOW, "auth", s->session, "login accepted ip=%s account=%s mechanism=%s",
               log_quote(bytes_span(s->request->peer_address)), log_quote(login_span(&account->address)),
               mechanism_name(s));

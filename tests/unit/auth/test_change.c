@@ -107,12 +107,48 @@ static void wish_now(struct fiber *self, struct fixture *f, struct wish *wish)
     wish->is_done = true;
 }
 
+/* At the PWD service, without which no password is changed. */
+static void log_in(struct fiber *self, struct fixture *f)
+{
+    struct ask alice = {.mechanism = "PLAIN", .data = SPAN("\0alice\0sandbox"), .is_pwd = true};
+    struct ask bob = {.mechanism = "PLAIN", .data = SPAN("\0bob\0sandbox"), .is_pwd = true};
+    ask_now(self, f, &alice);
+    ask_now(self, f, &bob);
+    assert_int_equal(alice.result, AUTH__RESULT__RESULT_ACCEPTED);
+    assert_int_equal(bob.result, AUTH__RESULT__RESULT_ACCEPTED);
+}
+
+/* A grant of another service does not do, nor one login for two changes or for ever. */
+static void logins(struct fiber *self, struct fixture *f)
+{
+    struct writer w;
+    struct wish wish = {100, "alice@example.test", "open sesame"};
+    struct ask pop3 = {.mechanism = "PLAIN", .data = SPAN("\0alice\0sandbox"), .is_pop3 = true};
+    writer_start(&w, f);
+    ask_now(self, f, &pop3);
+    assert_int_equal(pop3.result, AUTH__RESULT__RESULT_ACCEPTED);
+    wish_now(self, f, &wish);
+    assert_int_equal(wish.error, -EACCES);
+    log_in(self, f);
+    wish_now(self, f, &wish);
+    assert_true(!wish.error && wish.changed);
+    wish_now(self, f, &wish);
+    assert_int_equal(wish.error, -EACCES);
+    log_in(self, f);
+    clock_fake_advance(600 * NANOSECONDS);
+    wish_now(self, f, &wish);
+    assert_int_equal(wish.error, -EACCES);
+    assert_int_equal(w.calls, 1);
+    writer_stop(&w);
+}
+
 static void changes(struct fiber *self, struct fixture *f)
 {
     struct writer w;
     struct password password;
     writer_start(&w, f);
     struct wish wish = {100, "Alice@example.test", "open sesame"};
+    log_in(self, f);
     wish_now(self, f, &wish);
     assert_int_equal(wish.error, 0);
     assert_true(wish.changed);
@@ -160,6 +196,7 @@ static void refusals(struct fiber *self, struct fixture *f)
     };
     struct writer w;
     writer_start(&w, f);
+    log_in(self, f);
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         struct wish wish = rows[i].wish;
         f->settings.auth.password_min_length = strcmp(wish.password, "sandbox") == 0 ? 7 : 8;
@@ -187,6 +224,7 @@ static void store_fails(struct fiber *self, struct fixture *f)
     struct writer w;
     struct wish wish = {100, "alice@example.test", "open sesame", .fixture = f};
     writer_start(&w, f);
+    log_in(self, f);
     f->reader_fails = -EIO;
     wish_now(self, f, &wish);
     assert_int_equal(wish.error, -EAGAIN);
@@ -218,6 +256,11 @@ static void store_fails(struct fiber *self, struct fixture *f)
     writer_stop(&w);
 }
 
+static void test_logins(void **state)
+{
+    fixture_run(logins);
+}
+
 static void test_changes(void **state)
 {
     fixture_run(changes);
@@ -236,6 +279,7 @@ static void test_store_fails(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_logins),
         cmocka_unit_test(test_changes),
         cmocka_unit_test(test_refusals),
         cmocka_unit_test(test_store_fails),
