@@ -133,9 +133,11 @@ def test_changed_means_durable(fresh):
         assert client.code() in (b"200", b"300")
         client.send(f"{command}\r\n".encode())
     assert client.code() == b"200"
-    for pid in (*server.children(), server.process.pid):
+    children = server.children()
+    for pid in (*children, server.process.pid):
         os.kill(pid, signal.SIGKILL)
     server.process.wait(PATIENCE)
+    wait_until(lambda: not any(os.path.exists(f"/proc/{pid}") for pid in children), "the end of the processes")
     client.close()
     server.start()
     assert lets_in(server, "carol@example.test", NEW) and not lets_in(server, "carol@example.test", OLD)
