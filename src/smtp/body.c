@@ -7,6 +7,15 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+/* Of all bodies of this process: bytes of memory. */
+static size_t bodies_in_memory;
+
+static void count_memory(struct smtp_body *body)
+{
+    bodies_in_memory += body->memory.room - body->counted;
+    body->counted = body->memory.room;
+}
+
 void smtp_body_init(struct smtp_body *body)
 {
     *body = (struct smtp_body){.spool = -1};
@@ -19,6 +28,7 @@ void smtp_body_release(struct smtp_body *body)
     if (body->spool >= 0)
         close(body->spool);
     buf_release(&body->memory);
+    count_memory(body);
     body->spool = -1;
     body->spooled = 0;
 }
@@ -48,14 +58,20 @@ static int write_spool(struct smtp_body *body)
         left = span_skip(left, (size_t)n);
         body->spooled += (uint64_t)n;
     }
-    buf_reset(&body->memory);
+    buf_release(&body->memory);
+    count_memory(body);
     return 0;
+}
+
+bool smtp_body_is_large(struct smtp_body *body, bool header_is_whole)
+{
+    count_memory(body);
+    bool hurry = header_is_whole && bodies_in_memory > SMTP_BODIES_IN_MEMORY;
+    return body->memory.size > (hurry ? SMTP_BODY_UNDER_PRESSURE : SMTP_BODY_IN_MEMORY);
 }
 
 int smtp_body_make_room(struct fiber *self, struct smtp_body *body, struct peers *peers, uint64_t deadline)
 {
-    if (body->memory.size <= SMTP_BODY_IN_MEMORY)
-        return 0;
     int error = body->spool < 0 ? open_spool(self, body, peers, deadline) : 0;
     return error ? error : write_spool(body);
 }

@@ -54,7 +54,7 @@ static void intake_settle(struct fiber *self, struct smtp_session *s, struct int
         intake->error = -ENOMEM;
         return;
     }
-    bool is_large = body->memory.size > SMTP_BODY_IN_MEMORY;
+    bool is_large = smtp_body_is_large(body, !intake->data.in_header);
     if (!intake->header_mended && (at_end || is_large)) {
         intake->error = smtp_mend_header(s, &intake->data, intake->trace_size);
         intake->header_mended = true;

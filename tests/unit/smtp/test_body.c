@@ -33,10 +33,51 @@ static void fill_main(struct fiber *self, void *argument)
     smtp_body_init(&x->body);
     for (size_t i = 0; i < x->pieces && !x->error; i++) {
         add_piece(&x->body, (unsigned char)i);
-        x->error = smtp_body_make_room(self, &x->body, &x->f->peers, clock_in_seconds(30));
+        if (smtp_body_is_large(&x->body, true))
+            x->error = smtp_body_make_room(self, &x->body, &x->f->peers, clock_in_seconds(30));
     }
     for (size_t i = 0; i < x->more && !x->error; i++)
         add_piece(&x->body, (unsigned char)(x->pieces + i));
+}
+
+/* Many small bodies make each other go to the spool early, but never within a header; when they are gone all is as
+ * before. */
+static void press_main(struct fiber *self, void *argument)
+{
+    struct filling *x = argument;
+    enum { MANY = SMTP_BODIES_IN_MEMORY / PIECE + 1 };
+    struct smtp_body *many = calloc(MANY, sizeof *many);
+    assert_non_null(many);
+    smtp_body_init(&x->body);
+    add_piece(&x->body, 1);
+    assert_false(smtp_body_is_large(&x->body, true));
+    for (size_t i = 0; i < MANY; i++) {
+        smtp_body_init(&many[i]);
+        add_piece(&many[i], 0);
+        assert_false(smtp_body_is_large(&many[i], false));
+    }
+    assert_true(smtp_body_is_large(&x->body, true));
+    assert_false(smtp_body_is_large(&x->body, false));
+    x->error = smtp_body_make_room(self, &x->body, &x->f->peers, clock_in_seconds(30));
+    assert_int_equal(x->error, 0);
+    assert_int_equal(x->body.spooled, PIECE);
+    assert_int_equal(x->body.memory.room, 0);
+    for (size_t i = 0; i < MANY; i++)
+        smtp_body_release(&many[i]);
+    free(many);
+    add_piece(&x->body, 2);
+    assert_false(smtp_body_is_large(&x->body, true));
+}
+
+static void test_pressure(void **state)
+{
+    (void)state;
+    struct fixture f;
+    fixture_init(&f, "");
+    struct filling x = {.f = &f};
+    fixture_run(&f, press_main, &x);
+    smtp_body_release(&x.body);
+    fixture_release(&f);
 }
 
 static void test_filling(void **state)
@@ -89,6 +130,6 @@ static void test_filling(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_filling)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_filling), cmocka_unit_test(test_pressure)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
