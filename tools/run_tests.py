@@ -15,6 +15,7 @@ import json
 import os
 import pathlib
 import re
+import resource
 import subprocess
 import sys
 import time
@@ -169,11 +170,18 @@ def run_pytest(tally, group, program, paths):
         tally.add(group, f"pytest ended with status {result.returncode} and {len(cases)} cases", 0, 1)
 
 
+def raise_limits():
+    """The kernel counts the descriptors that a user has under way between processes against the sender's limit of open files, and tests run at once."""
+    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard if 0 < hard < 65536 else 65536, hard))
+
+
 def main():
     arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     arguments.add_argument("--only", default="", metavar="NAME", help="run the tests whose name contains this")
     tally = Tally(arguments.parse_args().only)
     began = time.monotonic()
+    raise_limits()
     compile_all(BUILD / "test")
     compile_all(BUILD / "fuzz", "fuzz_all")
     compile_all(BUILD / "release", "src/ostiary")

@@ -31,6 +31,14 @@ def wait_until(test, what):
     raise AssertionError(f"{what} did not happen within {PATIENCE} s")
 
 
+def is_gone(pid):
+    """Ended, or at least dead: an orphan stays a zombie where the first process collects none, as in a container."""
+    try:
+        return pathlib.Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] in "ZX"
+    except OSError:
+        return True
+
+
 def free_port_base():
     for _ in range(200):
         base = random.randrange(15000, 28000)

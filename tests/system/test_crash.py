@@ -17,7 +17,7 @@ import smtplib
 import threading
 import time
 
-from conftest import wait_until
+from conftest import is_gone, wait_until
 
 PEOPLE = ("alice", "bob", "carol")
 SENDERS = 3
@@ -202,7 +202,7 @@ def restart(server, changer, victims):
     server.process.wait()
     for pid in children:
         # They end by themselves when the supervisor is gone; only then may the next server take the store.
-        wait_until(lambda pid=pid: not os.path.exists(f"/proc/{pid}"), f"the end of {pid}")
+        wait_until(lambda pid=pid: is_gone(pid), f"the end of {pid}")
     with changer.may_run:
         server.start()
 

@@ -9,7 +9,7 @@ import subprocess
 
 import pytest
 
-from conftest import OSTIARY, PATIENCE, Server, unverified, wait_until
+from conftest import OSTIARY, PATIENCE, Server, is_gone, unverified, wait_until
 
 ROLES = ("writer", "reader", "auth", "desk", "gate")
 MESSAGE = "Subject: processes\r\n\r\nHello\r\n"
@@ -42,10 +42,6 @@ def pid_of(server, role):
     return next((pid for pid, words in server.children().items() if f" {role} " in f" {words} "), None)
 
 
-def is_gone(pid):
-    return not pathlib.Path(f"/proc/{pid}").exists()
-
-
 def mail_goes_through(server):
     before = len(server.messages())
     server.send(MESSAGE)
@@ -54,6 +50,13 @@ def mail_goes_through(server):
 
 def log_has(server, pattern):
     return lambda: re.search(pattern, server.log())
+
+
+def begin_stop(server, signal_number):
+    """Until the server is at it: the log may hold the stop of an earlier start, and two signals at once can be one."""
+    before = server.log().count("supervisor - stopping")
+    server.process.send_signal(signal_number)
+    wait_until(lambda: server.log().count("supervisor - stopping") > before, "the stop")
 
 
 def fields(line):
@@ -112,8 +115,7 @@ def test_transaction_in_hand_is_finished(fresh):
     assert session.ask("RCPT TO:<alice@example.test>")[0] == 250
     assert session.ask("DATA")[0] == 354
     session.send("Subject: in hand\r\n\r\n")
-    server.process.send_signal(signal.SIGTERM)
-    wait_until(log_has(server, r"supervisor \S+ stopping"), "the stop")
+    begin_stop(server, signal.SIGTERM)
     session.send("Finished\r\n.\r\n")
     assert session.reply()[0] == 250
     assert session.reply()[0] == 421
@@ -171,8 +173,7 @@ def test_submission_in_hand_is_finished(fresh):
     smtp.rcpt("bob@example.test")
     assert smtp.docmd("DATA")[0] == 354
     smtp.send("Subject: in hand\r\n\r\n")
-    server.process.send_signal(signal.SIGTERM)
-    wait_until(log_has(server, r"supervisor \S+ stopping"), "the stop")
+    begin_stop(server, signal.SIGTERM)
     smtp.send("Finished\r\n.\r\n")
     assert smtp.getreply()[0] == 250
     assert server.process.wait(PATIENCE) == 0
@@ -188,8 +189,7 @@ def test_second_interrupt_ends_at_once(fresh):
     session.ask("MAIL FROM:<a@elsewhere.test>")
     session.ask("RCPT TO:<alice@example.test>")
     assert session.ask("DATA")[0] == 354
-    server.process.send_signal(signal.SIGINT)
-    wait_until(log_has(server, r"supervisor \S+ stopping"), "the stop")
+    begin_stop(server, signal.SIGINT)
     assert server.process.poll() is None
     server.process.send_signal(signal.SIGINT)
     assert server.process.wait(PATIENCE) == 0
