@@ -15,6 +15,7 @@
 #define OUTPUT_MAX (CHANNEL_BACKLOG + (256u << 20))
 #define SOCKET_BUFFER (1 << 20)
 #define FDS_PER_READ 32
+#define DESCRIPTORS_PAUSE (NANOSECONDS / 100)
 
 int channel_pair(int fds[2])
 {
@@ -97,10 +98,21 @@ static void flush_hook(struct loop_hook *hook)
     if (!c->open || channel_backlog(c) == 0)
         return;
     int error = send_output(c);
-    if (error == -EAGAIN)
+    if (error == -EAGAIN || error == -ETOOMANYREFS)
         condition_wake_one(&c->has_output); /* the writer fiber waits for room */
     else if (error)
         channel_shut(c);
+}
+
+/* 0 to try again, or the error that ends the channel. */
+static int wait_for_room(struct fiber *self, struct channel *c, int error)
+{
+    if (error == -EAGAIN)
+        return watch_wait_writable(self, &c->watch, CLOCK_NEVER);
+    /* Too many descriptors of this user are under way between all its processes; nobody tells when there are fewer. */
+    if (error == -ETOOMANYREFS)
+        return fiber_sleep(self, clock_monotonic() + DESCRIPTORS_PAUSE);
+    return error;
 }
 
 static void writer_main(struct fiber *self, void *argument)
@@ -109,8 +121,8 @@ static void writer_main(struct fiber *self, void *argument)
     int error = 0;
     while (c->open && !error) {
         error = condition_wait(self, &c->has_output, CLOCK_NEVER);
-        while (!error && c->open && (error = send_output(c)) == -EAGAIN)
-            error = watch_wait_writable(self, &c->watch, CLOCK_NEVER);
+        while (!error && c->open && (error = send_output(c)) != 0)
+            error = wait_for_room(self, c, error);
     }
     c->writer = NULL;
     channel_shut(c);
