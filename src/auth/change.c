@@ -3,6 +3,7 @@
 #include "auth/credentials.h"
 #include "auth/password.h"
 #include "auth/process.h"
+#include "ipc/binary.h"
 #include "ipc/services.h"
 #include "store_write.pb-c.h"
 
@@ -29,20 +30,10 @@ struct change_work {
     char session[WORD_MAX + 1];
 };
 
-static struct span bytes_span(ProtobufCBinaryData data)
-{
-    return span_from(data.data, data.len);
-}
-
-static ProtobufCBinaryData span_bytes(struct span s)
-{
-    return (ProtobufCBinaryData){s.size, (uint8_t *)(uintptr_t)s.data};
-}
-
 /* A desk that was taken over may write what it likes; a log line stays a line. */
 static void copy_session(struct change_work *w)
 {
-    struct span given = bytes_span(w->request->session);
+    struct span given = binary_span(w->request->session);
     for (size_t i = 0; i < given.size; i++)
         w->session[i] = given.data[i] > ' ' && given.data[i] < 0x7f ? given.data[i] : '?';
 }
@@ -51,10 +42,10 @@ static void copy_session(struct change_work *w)
 static int look_up(struct fiber *self, struct change_work *w)
 {
     struct auth_process *a = w->process;
-    uint64_t id = grant_check(a->grant_key, bytes_span(w->request->grant), clock_wall() / NANOSECONDS);
+    uint64_t id = grant_check(a->grant_key, binary_span(w->request->grant), clock_wall() / NANOSECONDS);
     struct login login;
     if (id == 0 || !recent_has_pwd_login(&a->recent, id, clock_monotonic()) ||
-        !login_parse(bytes_span(w->request->address), &login))
+        !login_parse(binary_span(w->request->address), &login))
         return -EACCES;
     int error =
         account_look_up(self, a->peers, login_span(&login), clock_in_seconds(STORE_SECONDS), &w->account, &w->secrets);
@@ -95,7 +86,7 @@ static int store(struct fiber *self, struct change_work *w)
     for (size_t i = 0; i < w->credentials.count; i++) {
         store_write__stored_credential__init(&values[i]);
         values[i].kind = (char *)(uintptr_t)w->credentials.items[i].kind;
-        values[i].value = span_bytes(buf_span(&w->credentials.items[i].value));
+        values[i].value = binary_from_span(buf_span(&w->credentials.items[i].value));
         pointers[i] = &values[i];
     }
     request.account_id = w->account.id;
@@ -126,7 +117,7 @@ static int change(struct fiber *self, struct change_work *w)
     int error = look_up(self, w);
     if (error)
         return error;
-    struct span password = bytes_span(r->password);
+    struct span password = binary_span(r->password);
     if (!credentials_are_good(w->process->settings, login_span(&w->account.address), password, &w->problem))
         return 0;
     if (!password_parse(password, &w->password)) /* good ones parse */
@@ -137,7 +128,7 @@ static int change(struct fiber *self, struct change_work *w)
 
 static void log_outcome(const struct change_work *w, int error)
 {
-    const char *ip = log_quote(bytes_span(w->request->peer_address));
+    const char *ip = log_quote(binary_span(w->request->peer_address));
     const char *account = log_quote(login_span(&w->account.address));
     if (!error && !w->problem.size)
         log_write(LOG_LOW, "auth", w->session, "password changed ip=%s account=%s", ip, account);

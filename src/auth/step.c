@@ -4,6 +4,7 @@
 #include "auth/password.h"
 #include "auth/process.h"
 #include "format/ip_address.h"
+#include "ipc/binary.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -31,20 +32,10 @@ struct step {
     Auth__StepReply reply;
 };
 
-static struct span bytes_span(ProtobufCBinaryData data)
-{
-    return span_from(data.data, data.len);
-}
-
-static ProtobufCBinaryData span_bytes(struct span s)
-{
-    return (ProtobufCBinaryData){s.size, (uint8_t *)s.data};
-}
-
 /* A desk that was taken over may write what it likes; a log line stays a line. */
 static void copy_session(struct step *s)
 {
-    struct span given = bytes_span(s->request->session);
+    struct span given = binary_span(s->request->session);
     for (size_t i = 0; i < given.size; i++)
         s->session[i] = given.data[i] > ' ' && given.data[i] < 0x7f ? given.data[i] : '?';
 }
@@ -53,7 +44,7 @@ static void copy_session(struct step *s)
 static void make_address_key(struct step *s)
 {
     struct ip_address address = {0};
-    if (ip_address_parse(bytes_span(s->request->peer_address), &address))
+    if (ip_address_parse(binary_span(s->request->peer_address), &address))
         address = ip_address_counting_key(&address);
     s->address_key[0] = 'a';
     memcpy(s->address_key + 1, address.bytes, sizeof address.bytes);
@@ -81,7 +72,7 @@ static const char *mechanism_name(const struct step *s)
 static void log_refusal(const struct step *s, const char *reason)
 {
     log_write(LOG_FAILURE, "auth", s->session, "login refused ip=%s login=%s mechanism=%s reason=%s",
-              log_quote(bytes_span(s->request->peer_address)), log_quote(login_span(&s->exchange->sasl.login)),
+              log_quote(binary_span(s->request->peer_address)), log_quote(login_span(&s->exchange->sasl.login)),
               mechanism_name(s), log_quote(span_text(reason)));
 }
 
@@ -130,12 +121,12 @@ static int accept_login(struct step *s)
     if (s->request->service == AUTH__SERVICE__SERVICE_PWD)
         recent_put_pwd_login(&a->recent, account->id, clock_monotonic());
     log_write(LOG_LOW, "auth", s->session, "login accepted ip=%s account=%s mechanism=%s",
-              log_quote(bytes_span(s->request->peer_address)), log_quote(login_span(&account->address)),
+              log_quote(binary_span(s->request->peer_address)), log_quote(login_span(&account->address)),
               mechanism_name(s));
     grant_make(a->grant_key, account->id, clock_wall() / NANOSECONDS + GRANT_SECONDS, s->grant);
     s->reply.account_id = account->id;
-    s->reply.address = span_bytes(login_span(&account->address));
-    s->reply.grant = span_bytes(span_from(s->grant, sizeof s->grant));
+    s->reply.address = binary_from_span(login_span(&account->address));
+    s->reply.grant = binary_from_span(span_from(s->grant, sizeof s->grant));
     return answer_with(s, AUTH__RESULT__RESULT_ACCEPTED);
 }
 
@@ -252,7 +243,7 @@ static int find_exchange(struct step *s)
     if (s->exchange && !r->abort)
         return 0;
     log_write(LOG_LOW, "auth", s->session, s->exchange ? "login given up ip=%s" : "login took too long ip=%s",
-              log_quote(bytes_span(r->peer_address)));
+              log_quote(binary_span(r->peer_address)));
     return answer_with(s, s->exchange ? AUTH__RESULT__RESULT_MALFORMED : AUTH__RESULT__RESULT_REFUSED);
 }
 
@@ -269,9 +260,9 @@ static int run_step(struct fiber *self, struct step *s)
         return error;
     struct sasl_input input = {
         .has_data = r->has_data,
-        .data = bytes_span(r->data),
-        .bindings = {bytes_span(r->tls_exporter), bytes_span(r->tls_server_end_point)},
-        .apop_timestamp = bytes_span(r->apop_timestamp),
+        .data = binary_span(r->data),
+        .bindings = {binary_span(r->tls_exporter), binary_span(r->tls_server_end_point)},
+        .apop_timestamp = binary_span(r->apop_timestamp),
     };
     enum sasl_outcome outcome = sasl_step(&s->exchange->sasl, &input, &s->out);
     if (outcome == SASL_LOOKUP && (error = look_up(self, s, &outcome)) != 0)
@@ -285,7 +276,7 @@ static int run_step(struct fiber *self, struct step *s)
         return refuse(self, s);
     case SASL_MALFORMED:
         log_write(LOG_LOW, "auth", s->session, "login message does not parse ip=%s mechanism=%s",
-                  log_quote(bytes_span(r->peer_address)), mechanism_name(s));
+                  log_quote(binary_span(r->peer_address)), mechanism_name(s));
         return answer_with(s, AUTH__RESULT__RESULT_MALFORMED);
     case SASL_LOOKUP:
     case SASL_CHECK_PASSWORD:
@@ -305,7 +296,7 @@ static void step_main(struct fiber *self, void *argument)
     if (error) {
         call_fail(s->call, error == -EINVAL ? error : -EAGAIN);
     } else {
-        s->reply.data = span_bytes(buf_span(&s->out));
+        s->reply.data = binary_from_span(buf_span(&s->out));
         call_reply(s->call, &s->reply.base, (struct span){0}, -1);
     }
     exchange_free(s->exchange);

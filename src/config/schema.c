@@ -143,6 +143,9 @@ const struct setting schema[] = {
      "How new passwords are hashed: a prefix of crypt(5). Older kinds go on to be accepted."},
     {"auth.hash_cost", SETTING_COUNT, FIELD(auth.hash_cost), 0, 999999999, NULL, "0",
      "The cost of the hash, as crypt(5) counts it for auth.password_hash; 0 is the library's default."},
+    {"auth.channel_binding", SETTING_BOOL, FIELD(auth.channel_binding), 0, 0, NULL, "true",
+     "Offer SCRAM-SHA-256-PLUS, which ties a login to its TLS connection. Debian 12's mutt fails with it under TLS "
+     "1.3."},
     {"auth.password_min_length", SETTING_COUNT, FIELD(auth.password_min_length), 1, 64, NULL, "8",
      "The fewest characters of a password that a person chooses. Nor may it contain the person's name before the @, if "
      "that has three characters or more, or be the old one."},

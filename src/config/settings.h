@@ -99,6 +99,7 @@ struct settings {
         unsigned failures_per_session;
         const char *password_hash;    /* crypt(5) prefix for new passwords: "$y$" */
         unsigned hash_cost;           /* 0 = crypt's default */
+        bool channel_binding;         /* SCRAM-SHA-256-PLUS is offered under TLS */
         unsigned password_min_length; /* characters of a password that a person chose */
     } auth;
 

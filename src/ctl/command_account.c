@@ -38,7 +38,7 @@ static int account_begin(struct account_work *w, struct ctl *ctl, StoreWrite__Ch
     w->work.settings = ctl_read_settings(ctl);
     if (!w->work.settings)
         return EX_CONFIG;
-    w->account.address = bytes_of_span(w->address);
+    w->account.address = binary_from_span(w->address);
     w->request.change = change;
     w->request.account = &w->account;
     return EX_OK;
@@ -75,7 +75,7 @@ static int take_name(struct account_work *w)
     if (!good)
         return ctl_fail(w->work.ctl, EX_DATAERR, "--name takes at most %d bytes of UTF-8 without control characters",
                         NAME_MAX_BYTES);
-    w->account.name = bytes_of_span(text);
+    w->account.name = binary_from_span(text);
     w->request.set_name = true;
     return EX_OK;
 }
@@ -114,7 +114,7 @@ static int send_with_password(struct account_work *w)
     for (size_t i = 0; status == EX_OK && i < set.count; i++) {
         store_write__stored_credential__init(&stored[i]);
         stored[i].kind = (char *)(uintptr_t)set.items[i].kind;
-        stored[i].value = bytes_of_span(buf_span(&set.items[i].value));
+        stored[i].value = binary_from_span(buf_span(&set.items[i].value));
         list[i] = &stored[i];
     }
     w->request.credentials = list;
@@ -222,8 +222,8 @@ struct accounts_work {
 static void write_json(struct json *json, const StoreWrite__Account *account)
 {
     json_object(json, NULL);
-    json_text(json, "address", span_of_bytes(account->address));
-    json_text(json, "name", span_of_bytes(account->name));
+    json_text(json, "address", binary_span(account->address));
+    json_text(json, "name", binary_span(account->name));
     json_bool(json, "enabled", account->enabled);
     json_number(json, "quota", account->quota);
     json_number(json, "used", account->used);
@@ -239,8 +239,8 @@ static void write_whole(struct buf *out, const StoreWrite__Account *account)
     struct tm utc;
     if (gmtime_r(&seconds, &utc))
         strftime(created, sizeof created, "%Y-%m-%d %H:%M UTC", &utc);
-    buf_printf(out, "address   %.*s\n", SPAN_ARG(span_of_bytes(account->address)));
-    buf_printf(out, "name      %.*s\n", SPAN_ARG(span_of_bytes(account->name)));
+    buf_printf(out, "address   %.*s\n", SPAN_ARG(binary_span(account->address)));
+    buf_printf(out, "name      %.*s\n", SPAN_ARG(binary_span(account->name)));
     buf_printf(out, "state     %s\n", account->enabled ? "open" : "closed");
     if (account->quota)
         buf_printf(out, "quota     %llu bytes\n", (unsigned long long)account->quota);
@@ -265,7 +265,7 @@ static void list_accounts(struct listing *listing, const StoreWrite__ListReply *
         else if (list->whole)
             write_whole(&ctl->out, account);
         else
-            buf_printf(&ctl->out, "%-40.*s %10llu messages %14llu bytes%s\n", SPAN_ARG(span_of_bytes(account->address)),
+            buf_printf(&ctl->out, "%-40.*s %10llu messages %14llu bytes%s\n", SPAN_ARG(binary_span(account->address)),
                        (unsigned long long)account->messages, (unsigned long long)account->used,
                        account->enabled ? "" : "  closed");
     }

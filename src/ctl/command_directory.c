@@ -41,7 +41,7 @@ static int change_domain(struct ctl *ctl, StoreWrite__Change kind, const char *d
     if (status == EX_OK) {
         StoreWrite__Domain domain = STORE_WRITE__DOMAIN__INIT;
         StoreWrite__ChangeRequest request = STORE_WRITE__CHANGE_REQUEST__INIT;
-        domain.name = bytes_of_span(name);
+        domain.name = binary_from_span(name);
         request.change = kind;
         request.domain = &domain;
         status = change(ctl, &request);
@@ -82,11 +82,11 @@ static int alias_put(struct ctl *ctl, struct arena *arena)
         struct span target;
         status = ctl_address(ctl, arena, ctl->arguments[i + 1], &target);
         if (status == EX_OK)
-            targets[i] = bytes_of_span(target);
+            targets[i] = binary_from_span(target);
     }
     if (status)
         return status;
-    alias.address = bytes_of_span(address);
+    alias.address = binary_from_span(address);
     alias.targets = targets;
     alias.n_targets = count;
     request.change = STORE_WRITE__CHANGE__ALIAS_PUT;
@@ -115,7 +115,7 @@ int ctl_alias_remove(struct ctl *ctl)
     if (status == EX_OK) {
         StoreWrite__Alias alias = STORE_WRITE__ALIAS__INIT;
         StoreWrite__ChangeRequest request = STORE_WRITE__CHANGE_REQUEST__INIT;
-        alias.address = bytes_of_span(address);
+        alias.address = binary_from_span(address);
         request.change = STORE_WRITE__CHANGE__ALIAS_REMOVE;
         request.alias = &alias;
         status = change(ctl, &request);
@@ -142,11 +142,11 @@ static void list_domains(struct listing *listing, const StoreWrite__ListReply *r
         const StoreWrite__Domain *domain = reply->domains[i];
         if (ctl->json) {
             json_object(&list->json, NULL);
-            json_text(&list->json, "name", span_of_bytes(domain->name));
+            json_text(&list->json, "name", binary_span(domain->name));
             json_number(&list->json, "accounts", domain->accounts);
             json_end_object(&list->json);
         } else {
-            buf_printf(&ctl->out, "%-40.*s ", SPAN_ARG(span_of_bytes(domain->name)));
+            buf_printf(&ctl->out, "%-40.*s ", SPAN_ARG(binary_span(domain->name)));
             ctl_write_count(&ctl->out, domain->accounts, "account");
             buf_add_char(&ctl->out, '\n');
         }
@@ -161,17 +161,17 @@ static void list_aliases(struct listing *listing, const StoreWrite__ListReply *r
         const StoreWrite__Alias *alias = reply->aliases[i];
         if (ctl->json) {
             json_object(&list->json, NULL);
-            json_text(&list->json, "address", span_of_bytes(alias->address));
+            json_text(&list->json, "address", binary_span(alias->address));
             json_list(&list->json, "targets");
             for (size_t j = 0; j < alias->n_targets; j++)
-                json_text(&list->json, NULL, span_of_bytes(alias->targets[j]));
+                json_text(&list->json, NULL, binary_span(alias->targets[j]));
             json_end_list(&list->json);
             json_end_object(&list->json);
             continue;
         }
-        buf_printf(&ctl->out, "%.*s ->", SPAN_ARG(span_of_bytes(alias->address)));
+        buf_printf(&ctl->out, "%.*s ->", SPAN_ARG(binary_span(alias->address)));
         for (size_t j = 0; j < alias->n_targets; j++)
-            buf_printf(&ctl->out, " %.*s", SPAN_ARG(span_of_bytes(alias->targets[j])));
+            buf_printf(&ctl->out, " %.*s", SPAN_ARG(binary_span(alias->targets[j])));
         buf_add_char(&ctl->out, '\n');
     }
 }

@@ -11,11 +11,11 @@ static size_t items_of(const StoreWrite__ListReply *reply, StoreWrite__ListKind 
     if (n == 0)
         return 0;
     if (kind == STORE_WRITE__LIST_KIND__LIST_DOMAINS)
-        *last = span_of_bytes(reply->domains[n - 1]->name);
+        *last = binary_span(reply->domains[n - 1]->name);
     else if (kind == STORE_WRITE__LIST_KIND__LIST_ACCOUNTS)
-        *last = span_of_bytes(reply->accounts[n - 1]->address);
+        *last = binary_span(reply->accounts[n - 1]->address);
     else
-        *last = span_of_bytes(reply->aliases[n - 1]->address);
+        *last = binary_span(reply->aliases[n - 1]->address);
     return n;
 }
 
@@ -26,10 +26,10 @@ int listing_run(struct fiber *self, struct store_client *client, struct listing 
     buf_init(&after, 4096);
     int status = EX_OK;
     request.kind = listing->kind;
-    request.match = bytes_of_span(listing->match);
+    request.match = binary_from_span(listing->match);
     for (bool more = true; more && status == EX_OK;) {
         struct answer answer;
-        request.after = bytes_of_span(buf_span(&after));
+        request.after = binary_from_span(buf_span(&after));
         status = store_client_call(self, client, STORE_WRITE_LIST, &request.base, &answer);
         if (status)
             break;

@@ -3,6 +3,7 @@
 #define CTL_LISTING_H
 
 #include "ctl/store_client.h"
+#include "ipc/binary.h"
 #include "store_write.pb-c.h"
 
 /* Called for each page of a list; the reply is gone afterwards. */
@@ -15,15 +16,5 @@ struct listing {
 
 /* 0 or an exit status with the sentence. */
 MUST_USE int listing_run(struct fiber *self, struct store_client *client, struct listing *listing);
-
-static inline struct span span_of_bytes(ProtobufCBinaryData bytes)
-{
-    return span_from(bytes.data, bytes.len);
-}
-
-static inline ProtobufCBinaryData bytes_of_span(struct span s)
-{
-    return (ProtobufCBinaryData){s.size, (uint8_t *)(uintptr_t)s.data};
-}
 
 #endif

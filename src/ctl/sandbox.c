@@ -51,10 +51,10 @@ static int add_account(struct fiber *self, struct store_client *client, struct f
     for (size_t i = 0; i < fill->credentials.count; i++) {
         store_write__stored_credential__init(&stored[i]);
         stored[i].kind = (char *)(uintptr_t)fill->credentials.items[i].kind;
-        stored[i].value = bytes_of_span(buf_span(&fill->credentials.items[i].value));
+        stored[i].value = binary_from_span(buf_span(&fill->credentials.items[i].value));
         list[i] = &stored[i];
     }
-    account.address = bytes_of_span(address);
+    account.address = binary_from_span(address);
     account.enabled = true;
     request.change = STORE_WRITE__CHANGE__ACCOUNT_ADD;
     request.account = &account;
@@ -65,10 +65,10 @@ static int add_account(struct fiber *self, struct store_client *client, struct f
 
 static int add_alias(struct fiber *self, struct store_client *client)
 {
-    ProtobufCBinaryData target = bytes_of_span(span_text("alice@" SANDBOX_DOMAIN));
+    ProtobufCBinaryData target = binary_from_span(span_text("alice@" SANDBOX_DOMAIN));
     StoreWrite__Alias alias = STORE_WRITE__ALIAS__INIT;
     StoreWrite__ChangeRequest request = STORE_WRITE__CHANGE_REQUEST__INIT;
-    alias.address = bytes_of_span(span_text("postmaster@" SANDBOX_DOMAIN));
+    alias.address = binary_from_span(span_text("postmaster@" SANDBOX_DOMAIN));
     alias.targets = &target;
     alias.n_targets = 1;
     request.change = STORE_WRITE__CHANGE__ALIAS_PUT;
@@ -80,7 +80,7 @@ static int add_domain(struct fiber *self, struct store_client *client)
 {
     StoreWrite__Domain domain = STORE_WRITE__DOMAIN__INIT;
     StoreWrite__ChangeRequest request = STORE_WRITE__CHANGE_REQUEST__INIT;
-    domain.name = bytes_of_span(span_text(SANDBOX_DOMAIN));
+    domain.name = binary_from_span(span_text(SANDBOX_DOMAIN));
     request.change = STORE_WRITE__CHANGE__DOMAIN_ADD;
     request.domain = &domain;
     return store_client_change(self, client, &request.base, NULL);

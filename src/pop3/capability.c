@@ -5,13 +5,10 @@
 
 static void write_sasl(struct pop3_session *s, struct buf *out)
 {
-    unsigned char binding[64];
-    bool has_binding = stream_is_tls(s->stream) && (stream_tls_binding(s->stream, TLS_SERVER_END_POINT, binding) > 0 ||
-                                                    stream_tls_binding(s->stream, TLS_EXPORTER, binding) > 0);
     size_t before = out->size;
     buf_add_text(out, "SASL ");
     size_t named = out->size;
-    sasl_mechanism_list(pop3_is_secure(s), has_binding, out);
+    sasl_mechanism_list(pop3_is_secure(s), pop3_has_binding(s), out);
     if (out->size == named)
         buf_truncate(out, before);
     else

@@ -1,6 +1,7 @@
 #include "auth.pb-c.h"
 #include "auth/mechanisms.h"
 #include "format/base64.h"
+#include "ipc/binary.h"
 #include "ipc/services.h"
 #include "pop3/state.h"
 
@@ -46,11 +47,6 @@ static void wipe_line(struct span line)
         explicit_bzero((char *)(uintptr_t)line.data, line.size);
 }
 
-static ProtobufCBinaryData binary(struct span s)
-{
-    return (ProtobufCBinaryData){s.size, (uint8_t *)(uintptr_t)s.data};
-}
-
 static int step(struct fiber *self, struct pop3_session *s, struct exchange *e, struct answer *answer)
 {
     unsigned char end_point[64], exporter[64];
@@ -58,19 +54,20 @@ static int step(struct fiber *self, struct pop3_session *s, struct exchange *e, 
     request.exchange = e->number;
     request.mechanism = (char *)(uintptr_t)mechanisms[e->mechanism].name;
     request.service = AUTH__SERVICE__SERVICE_POP3;
-    request.peer_address = binary(span_text(s->peer->address));
+    request.peer_address = binary_from_span(span_text(s->peer->address));
     request.secure = pop3_is_secure(s);
-    if (stream_is_tls(s->stream)) {
+    if (pop3_has_binding(s)) {
         request.tls_server_end_point =
-            binary(span_from(end_point, stream_tls_binding(s->stream, TLS_SERVER_END_POINT, end_point)));
-        request.tls_exporter = binary(span_from(exporter, stream_tls_binding(s->stream, TLS_EXPORTER, exporter)));
+            binary_from_span(span_from(end_point, stream_tls_binding(s->stream, TLS_SERVER_END_POINT, end_point)));
+        request.tls_exporter =
+            binary_from_span(span_from(exporter, stream_tls_binding(s->stream, TLS_EXPORTER, exporter)));
     }
-    request.data = binary(buf_span(&e->data));
+    request.data = binary_from_span(buf_span(&e->data));
     request.has_data = e->has_data;
     request.abort = e->abort;
-    request.session = binary(span_text(s->peer->session_id));
+    request.session = binary_from_span(span_text(s->peer->session_id));
     if (e->mechanism == MECHANISM_APOP)
-        request.apop_timestamp = binary(buf_span(&s->timestamp));
+        request.apop_timestamp = binary_from_span(buf_span(&s->timestamp));
     /* Not through pop3_call(): a step that was lost with its process can't be done twice. */
     return channel_call(self, peers_get(s->context->peers, ROLE_AUTH), AUTH_STEP, &request.base, (struct span){NULL, 0},
                         -1, clock_in_seconds(POP3_AUTH_SECONDS), answer);
@@ -215,11 +212,8 @@ static int run_exchange(struct fiber *self, struct pop3_session *s, struct excha
 /* True when the mechanism may be used here; else the refusal was given. */
 static bool may_use(struct pop3_session *s, enum mechanism_id mechanism)
 {
-    unsigned char binding[64];
-    bool has_binding = stream_is_tls(s->stream) && (stream_tls_binding(s->stream, TLS_SERVER_END_POINT, binding) > 0 ||
-                                                    stream_tls_binding(s->stream, TLS_EXPORTER, binding) > 0);
     bool secure = pop3_is_secure(s);
-    if (mechanism_fits(mechanism, secure, has_binding))
+    if (mechanism_fits(mechanism, secure, pop3_has_binding(s)))
         return true;
     if (secure) {
         pop3_error(s, "[AUTH] %s needs channel binding data, which this connection does not have",

@@ -82,6 +82,11 @@ uint64_t pop3_line_deadline(const struct pop3_session *s)
     return s->state == POP3_AUTHORIZATION && s->login_deadline < idle ? s->login_deadline : idle;
 }
 
+bool pop3_has_binding(const struct pop3_session *s)
+{
+    return stream_is_tls(s->stream) && s->settings->auth.channel_binding;
+}
+
 bool pop3_is_secure(const struct pop3_session *s)
 {
     return stream_is_tls(s->stream) || network_list_has(&s->settings->trusted_networks, s->peer->address_bytes);

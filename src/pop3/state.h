@@ -65,6 +65,8 @@ uint64_t pop3_line_deadline(const struct pop3_session *s);
 
 /* May passwords be taken on this connection? */
 bool pop3_is_secure(const struct pop3_session *s);
+/* May a login be tied to this connection? */
+bool pop3_has_binding(const struct pop3_session *s);
 
 /* ---- Calls to the store (open.c) ---- */
 

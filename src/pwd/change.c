@@ -1,15 +1,11 @@
 #include "auth.pb-c.h"
+#include "ipc/binary.h"
 #include "ipc/services.h"
 #include "pwd/state.h"
 
 #include <errno.h>
 
 #define CHANGE_SECONDS 90 /* longer than auth takes for all its own waits */
-
-static ProtobufCBinaryData binary(struct span s)
-{
-    return (ProtobufCBinaryData){s.size, (uint8_t *)(uintptr_t)s.data};
-}
 
 static void put_off(struct pwd_session *s, int error, bool was_asked)
 {
@@ -42,11 +38,11 @@ static void conclude(struct pwd_session *s, const Auth__ChangePasswordReply *rep
 static int change(struct fiber *self, struct pwd_session *s, struct span password)
 {
     Auth__ChangePasswordRequest request = AUTH__CHANGE_PASSWORD_REQUEST__INIT;
-    request.grant = binary(span_from(s->grant, sizeof s->grant));
-    request.address = binary(buf_span(&s->account));
-    request.password = binary(password);
-    request.peer_address = binary(span_text(s->peer->address));
-    request.session = binary(span_text(s->peer->session_id));
+    request.grant = binary_from_span(span_from(s->grant, sizeof s->grant));
+    request.address = binary_from_span(buf_span(&s->account));
+    request.password = binary_from_span(password);
+    request.peer_address = binary_from_span(span_text(s->peer->address));
+    request.session = binary_from_span(span_text(s->peer->session_id));
     struct channel *auth = peers_get(s->context->peers, ROLE_AUTH);
     struct answer answer;
     /* Once only: whether one that was lost with its process was done is not known. */

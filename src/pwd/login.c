@@ -1,16 +1,12 @@
 #include "auth.pb-c.h"
 #include "auth/mechanisms.h"
+#include "ipc/binary.h"
 #include "ipc/services.h"
 #include "pwd/state.h"
 
 #include <errno.h>
 
 #define AUTH_SECONDS 60 /* auth delays refusals on purpose */
-
-static ProtobufCBinaryData binary(struct span s)
-{
-    return (ProtobufCBinaryData){s.size, (uint8_t *)(uintptr_t)s.data};
-}
 
 /* True when passwords may be taken here; else the refusal was given. */
 static bool may_log_in(struct pwd_session *s)
@@ -89,11 +85,11 @@ static int step(struct fiber *self, struct pwd_session *s, struct span message)
     Auth__StepRequest request = AUTH__STEP_REQUEST__INIT;
     request.mechanism = (char *)(uintptr_t)mechanisms[MECHANISM_PLAIN].name;
     request.service = AUTH__SERVICE__SERVICE_PWD;
-    request.peer_address = binary(span_text(s->peer->address));
+    request.peer_address = binary_from_span(span_text(s->peer->address));
     request.secure = pwd_is_secure(s);
-    request.data = binary(message);
+    request.data = binary_from_span(message);
     request.has_data = true;
-    request.session = binary(span_text(s->peer->session_id));
+    request.session = binary_from_span(span_text(s->peer->session_id));
     struct answer answer;
     int error = channel_call(self, peers_get(s->context->peers, ROLE_AUTH), AUTH_STEP, &request.base,
                              (struct span){NULL, 0}, -1, clock_in_seconds(AUTH_SECONDS), &answer);

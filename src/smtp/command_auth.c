@@ -1,6 +1,7 @@
 #include "auth.pb-c.h"
 #include "base/log.h"
 #include "format/base64.h"
+#include "ipc/binary.h"
 #include "ipc/services.h"
 #include "smtp/session_internal.h"
 
@@ -17,11 +18,6 @@ struct exchange {
     unsigned char end_point[64], exporter[64];
 };
 
-static ProtobufCBinaryData bytes(const void *data, size_t size)
-{
-    return (ProtobufCBinaryData){size, (uint8_t *)(uintptr_t)data};
-}
-
 static void exchange_init(struct exchange *x, struct smtp_session *s, char *mechanism)
 {
     auth__step_request__init(&x->request);
@@ -30,12 +26,15 @@ static void exchange_init(struct exchange *x, struct smtp_session *s, char *mech
     (void)buf_reserve(&x->data, SECRET_ROOM);
     x->request.mechanism = mechanism;
     x->request.service = AUTH__SERVICE__SERVICE_SUBMISSION;
-    x->request.peer_address = bytes(s->ip, strlen(s->ip));
-    x->request.session = bytes(s->peer->session, strlen(s->peer->session));
+    x->request.peer_address = binary_from_span(span_from(s->ip, strlen(s->ip)));
+    x->request.session = binary_from_span(span_from(s->peer->session, strlen(s->peer->session)));
     x->request.secure = stream_is_tls(s->stream) || s->trusted;
+    if (!s->settings->auth.channel_binding)
+        return;
     x->request.tls_server_end_point =
-        bytes(x->end_point, stream_tls_binding(s->stream, TLS_SERVER_END_POINT, x->end_point));
-    x->request.tls_exporter = bytes(x->exporter, stream_tls_binding(s->stream, TLS_EXPORTER, x->exporter));
+        binary_from_span(span_from(x->end_point, stream_tls_binding(s->stream, TLS_SERVER_END_POINT, x->end_point)));
+    x->request.tls_exporter =
+        binary_from_span(span_from(x->exporter, stream_tls_binding(s->stream, TLS_EXPORTER, x->exporter)));
 }
 
 static void exchange_release(struct exchange *x)
@@ -55,7 +54,7 @@ static bool take_client_data(struct exchange *x, struct span text)
         explicit_bzero((char *)(uintptr_t)text.data, text.size);
     if (!good)
         return false;
-    x->request.data = bytes(x->data.data, x->data.size);
+    x->request.data = binary_from_span(span_from(x->data.data, x->data.size));
     x->request.has_data = true;
     return true;
 }

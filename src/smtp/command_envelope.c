@@ -1,5 +1,6 @@
 #include "base/log.h"
 #include "format/summary.h"
+#include "ipc/binary.h"
 #include "ipc/services.h"
 #include "smtp/route.h"
 #include "smtp/session_internal.h"
@@ -16,11 +17,6 @@
 
 /* ---- MAIL ---- */
 
-static ProtobufCBinaryData bytes(struct span s)
-{
-    return (ProtobufCBinaryData){s.size, (uint8_t *)(uintptr_t)s.data};
-}
-
 /* May this member use this sender? 1 yes, 0 no, or a negative errno. The null path claims to be nobody: disposition
  * notifications need it (RFC 8098 section 3). */
 static int may_send(struct fiber *self, struct smtp_session *s, const struct mail_path *path)
@@ -31,9 +27,9 @@ static int may_send(struct fiber *self, struct smtp_session *s, const struct mai
     if (path->is_literal || domain_to_ascii(&s->transaction.arena, path->domain, &domain))
         return 0;
     StoreRead__MaySendRequest request = STORE_READ__MAY_SEND_REQUEST__INIT;
-    request.grant = bytes(span_from(s->grant, s->grant_size));
-    request.local_part = bytes(path->local_part);
-    request.domain = bytes(domain);
+    request.grant = binary_from_span(span_from(s->grant, s->grant_size));
+    request.local_part = binary_from_span(path->local_part);
+    request.domain = binary_from_span(domain);
     struct answer answer;
     int error = channel_call(self, peers_get(s->context->peers, ROLE_READER), STORE_READ_MAY_SEND, &request.base,
                              (struct span){0}, -1, smtp_deadline(s, ASK_SECONDS), &answer);

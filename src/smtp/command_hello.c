@@ -40,7 +40,7 @@ static void add_auth(struct smtp_session *s, struct buf *out)
 {
     struct buf names = {.limit = 256};
     bool is_secure = stream_is_tls(s->stream) || s->trusted;
-    sasl_mechanism_list(is_secure, stream_is_tls(s->stream), &names);
+    sasl_mechanism_list(is_secure, stream_is_tls(s->stream) && s->settings->auth.channel_binding, &names);
     if (names.size && !s->account_id)
         add_line(out, "AUTH %.*s", SPAN_ARG(buf_span(&names)));
     buf_release(&names);

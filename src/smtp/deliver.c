@@ -4,6 +4,7 @@
 #include "format/date.h"
 #include "format/summary.h"
 #include "format/trace.h"
+#include "ipc/binary.h"
 #include "ipc/services.h"
 #include "store_write.pb-c.h"
 
@@ -88,11 +89,6 @@ int smtp_mend_header(struct smtp_session *s, const struct smtp_data *data, size_
     return error;
 }
 
-static ProtobufCBinaryData bytes(struct span s)
-{
-    return (ProtobufCBinaryData){s.size, (uint8_t *)(uintptr_t)s.data};
-}
-
 static int fill_recipients(struct smtp_transaction *t, StoreWrite__DeliverRequest *request)
 {
     StoreWrite__Recipient *rows = arena_array(&t->arena, t->mailbox_count, sizeof *rows);
@@ -104,8 +100,8 @@ static int fill_recipients(struct smtp_transaction *t, StoreWrite__DeliverReques
         store_write__recipient__init(row);
         row->account_id = r->account_id;
         row->mailbox_id = r->mailbox_id;
-        row->address = bytes(r->address);
-        row->orcpt = bytes(r->orcpt);
+        row->address = binary_from_span(r->address);
+        row->orcpt = binary_from_span(r->orcpt);
         row->notify = r->notify;
         request->recipients[request->n_recipients++] = row;
     }
@@ -139,17 +135,17 @@ static int send_to_store(struct fiber *self, struct smtp_session *s, const struc
         error = fill_recipients(t, &request);
     if (error)
         goto out;
-    request.reverse_path = bytes(t->reverse_path);
+    request.reverse_path = binary_from_span(t->reverse_path);
     request.received_at = clock_wall();
-    request.peer_address = bytes(span_text(s->ip));
-    request.helo = bytes(s->helo);
+    request.peer_address = binary_from_span(span_text(s->ip));
+    request.helo = binary_from_span(s->helo);
     request.protocol = (char *)(uintptr_t)protocol_name(s);
-    request.session = bytes(span_text(s->peer->session));
-    request.envid = bytes(t->mail.envid);
+    request.session = binary_from_span(span_text(s->peer->session));
+    request.envid = binary_from_span(t->mail.envid);
     request.ret = (uint32_t)t->mail.ret;
     request.smtputf8 = t->mail.smtputf8;
     request.eight_bit = data->has_8bit;
-    request.summary = bytes(buf_span(&summary));
+    request.summary = binary_from_span(buf_span(&summary));
     request.sender_account_id = s->account_id;
     struct span attachment = t->body.spool < 0 ? buf_span(&t->body.memory) : (struct span){0};
     error = channel_call(self, peers_get(s->context->peers, ROLE_WRITER), STORE_WRITE_DELIVER, &request.base,

@@ -2,6 +2,7 @@
 
 #include "base/clock.h"
 #include "base/map.h"
+#include "ipc/binary.h"
 #include "ipc/services.h"
 #include "smtp/session_internal.h"
 #include "store_read.pb-c.h"
@@ -106,11 +107,6 @@ static int read_reply(struct arena *arena, const StoreRead__ResolveReply *reply,
     return route->kind == SMTP_ROUTE_LOCAL && route->count == 0 ? -EPROTO : 0;
 }
 
-static ProtobufCBinaryData bytes(struct span s)
-{
-    return (ProtobufCBinaryData){s.size, (uint8_t *)(uintptr_t)s.data};
-}
-
 int smtp_route_find(struct fiber *self, struct smtp_session *s, struct arena *arena, const struct mail_path *path,
                     struct smtp_route *route)
 {
@@ -130,8 +126,8 @@ int smtp_route_find(struct fiber *self, struct smtp_session *s, struct arena *ar
     if (error || recall(s, arena, buf_span(&key), route))
         goto out;
     StoreRead__ResolveRequest request = STORE_READ__RESOLVE_REQUEST__INIT;
-    request.local_part = bytes(path->local_part);
-    request.domain = bytes(domain);
+    request.local_part = binary_from_span(path->local_part);
+    request.domain = binary_from_span(domain);
     error = channel_call(self, peers_get(s->context->peers, ROLE_READER), STORE_READ_RESOLVE, &request.base,
                          (struct span){0}, -1, smtp_deadline(s, ASK_SECONDS), &answer);
     if (error)

@@ -1,6 +1,7 @@
 #include "store/reader.h"
 
 #include "base/clock.h"
+#include "ipc/binary.h"
 #include "ipc/services.h"
 #include "store/attachments.h"
 #include "store/directory.h"
@@ -25,20 +26,10 @@ struct store_reader {
     bool stopped;
 };
 
-static struct span bytes(const ProtobufCBinaryData *b)
-{
-    return span_from(b->data, b->len);
-}
-
-static ProtobufCBinaryData binary(struct span s)
-{
-    return (ProtobufCBinaryData){.len = s.size, .data = (uint8_t *)(uintptr_t)s.data};
-}
-
 /* The account of the grant, if the mailbox is its own. */
 static int mailbox_of_grant(struct store_reader *r, const ProtobufCBinaryData *grant, uint64_t mailbox_id)
 {
-    uint64_t account = grant_check(r->grant_key, bytes(grant), clock_wall() / NANOSECONDS), owner;
+    uint64_t account = grant_check(r->grant_key, binary_span(*grant), clock_wall() / NANOSECONDS), owner;
     uint32_t uidvalidity;
     if (account == 0)
         return -EACCES;
@@ -57,7 +48,7 @@ static int serve_resolve(struct store_reader *r, struct call *call)
     };
     const StoreRead__ResolveRequest *q = (const StoreRead__ResolveRequest *)call->request;
     struct routing routing;
-    int rc = directory_resolve(&r->directory, bytes(&q->local_part), bytes(&q->domain), &r->arena, &routing);
+    int rc = directory_resolve(&r->directory, binary_span(q->local_part), binary_span(q->domain), &r->arena, &routing);
     if (rc != 0)
         return rc;
     StoreRead__ResolveReply reply = STORE_READ__RESOLVE_REPLY__INIT;
@@ -83,7 +74,7 @@ static int serve_credentials(struct store_reader *r, struct call *call)
     const StoreRead__CredentialsRequest *q = (const StoreRead__CredentialsRequest *)call->request;
     StoreRead__CredentialsReply reply = STORE_READ__CREDENTIALS_REPLY__INIT;
     struct login login;
-    int rc = directory_login(&r->directory, bytes(&q->login), &r->arena, &login);
+    int rc = directory_login(&r->directory, binary_span(q->login), &r->arena, &login);
     if (rc < 0)
         return rc;
     StoreRead__Credential *credentials = arena_array(&r->arena, login.count + 1, sizeof(*credentials));
@@ -92,14 +83,14 @@ static int serve_credentials(struct store_reader *r, struct call *call)
         return -ENOMEM;
     reply.found = rc > 0;
     reply.account_id = login.account_id;
-    reply.address = binary(login.address);
+    reply.address = binary_from_span(login.address);
     reply.enabled = login.enabled;
     reply.version = login.version;
     reply.n_credentials = login.count;
     for (size_t i = 0; i < login.count; i++) {
         store_read__credential__init(&credentials[i]);
         credentials[i].kind = arena_text(&r->arena, login.credentials[i].kind);
-        credentials[i].value = binary(login.credentials[i].value);
+        credentials[i].value = binary_from_span(login.credentials[i].value);
         reply.credentials[i] = &credentials[i];
         if (!credentials[i].kind)
             return -ENOMEM;
@@ -112,10 +103,10 @@ static int serve_may_send(struct store_reader *r, struct call *call)
 {
     const StoreRead__MaySendRequest *q = (const StoreRead__MaySendRequest *)call->request;
     StoreRead__MaySendReply reply = STORE_READ__MAY_SEND_REPLY__INIT;
-    uint64_t account = grant_check(r->grant_key, bytes(&q->grant), clock_wall() / NANOSECONDS);
+    uint64_t account = grant_check(r->grant_key, binary_span(q->grant), clock_wall() / NANOSECONDS);
     if (account == 0)
         return -EACCES;
-    int rc = directory_may_send(&r->directory, account, bytes(&q->local_part), bytes(&q->domain), &r->arena);
+    int rc = directory_may_send(&r->directory, account, binary_span(q->local_part), binary_span(q->domain), &r->arena);
     if (rc < 0)
         return rc;
     reply.allowed = rc > 0;
@@ -140,7 +131,7 @@ static int serve_maildrop(struct store_reader *r, struct call *call)
 {
     const StoreRead__MaildropRequest *q = (const StoreRead__MaildropRequest *)call->request;
     StoreRead__MaildropReply reply = STORE_READ__MAILDROP_REPLY__INIT;
-    uint64_t account = grant_check(r->grant_key, bytes(&q->grant), clock_wall() / NANOSECONDS);
+    uint64_t account = grant_check(r->grant_key, binary_span(q->grant), clock_wall() / NANOSECONDS);
     if (account == 0)
         return -EACCES;
     int rc = inbox_of(r, account, &reply);

@@ -1,3 +1,4 @@
+#include "ipc/binary.h"
 #include "store/writer_internal.h"
 
 #include "base/clock.h"
@@ -13,16 +14,6 @@
 
 #define EXPUNGE_UIDS_MAX 1000000
 
-static struct span bytes(const ProtobufCBinaryData *b)
-{
-    return span_from(b->data, b->len);
-}
-
-static ProtobufCBinaryData binary(struct span s)
-{
-    return (ProtobufCBinaryData){.len = s.size, .data = (uint8_t *)(uintptr_t)s.data};
-}
-
 /* ---- Deliver ---- */
 
 static void take_envelope(const StoreWrite__DeliverRequest *q, struct message_facts *f)
@@ -32,13 +23,13 @@ static void take_envelope(const StoreWrite__DeliverRequest *q, struct message_fa
                                 .ret = q->ret,
                                 .smtputf8 = q->smtputf8,
                                 .eight_bit = q->eight_bit,
-                                .reverse_path = bytes(&q->reverse_path),
-                                .peer_address = bytes(&q->peer_address),
-                                .helo = bytes(&q->helo),
+                                .reverse_path = binary_span(q->reverse_path),
+                                .peer_address = binary_span(q->peer_address),
+                                .helo = binary_span(q->helo),
                                 .protocol = span_text(q->protocol),
-                                .session = bytes(&q->session),
-                                .envid = bytes(&q->envid),
-                                .summary = bytes(&q->summary)};
+                                .session = binary_span(q->session),
+                                .envid = binary_span(q->envid),
+                                .summary = binary_span(q->summary)};
 }
 
 static int reply_delivered(struct store_writer *w, struct pending *p, const struct delivery *d, uint64_t message_id)
@@ -77,8 +68,8 @@ static int perform_deliver(struct store_writer *w, struct pending *p)
         const StoreWrite__Recipient *r = q->recipients[i];
         d.recipients[i] = (struct delivery_recipient){.account_id = r->account_id,
                                                       .mailbox_id = r->mailbox_id,
-                                                      .address = bytes(&r->address),
-                                                      .orcpt = bytes(&r->orcpt),
+                                                      .address = binary_span(r->address),
+                                                      .orcpt = binary_span(r->orcpt),
                                                       .notify = r->notify};
     }
     uint64_t message_id;
@@ -91,7 +82,7 @@ static int perform_deliver(struct store_writer *w, struct pending *p)
 static int perform_expunge(struct store_writer *w, struct pending *p)
 {
     const StoreWrite__ExpungeRequest *q = (const StoreWrite__ExpungeRequest *)p->call->request;
-    uint64_t account = grant_check(w->grant_key, bytes(&q->grant), clock_wall() / NANOSECONDS);
+    uint64_t account = grant_check(w->grant_key, binary_span(q->grant), clock_wall() / NANOSECONDS);
     StoreWrite__ExpungeReply *reply = arena_alloc(&w->arena, sizeof(*reply));
     if (account == 0 || q->n_uids > EXPUNGE_UIDS_MAX)
         return account ? -EINVAL : -EACCES;
@@ -113,7 +104,7 @@ static int take_credentials(struct store_writer *w, StoreWrite__StoredCredential
     if (!credentials)
         return -ENOMEM;
     for (size_t i = 0; i < count; i++)
-        credentials[i] = (struct credential_facts){span_text(given[i]->kind), bytes(&given[i]->value)};
+        credentials[i] = (struct credential_facts){span_text(given[i]->kind), binary_span(given[i]->value)};
     c->credentials = credentials;
     c->credential_count = count;
     return 0;
@@ -135,14 +126,14 @@ static int take_change(struct store_writer *w, const StoreWrite__ChangeRequest *
     if ((unsigned)q->change < sizeof(kinds) / sizeof(kinds[0]))
         c->kind = kinds[q->change];
     if (q->domain)
-        c->subject = bytes(&q->domain->name);
+        c->subject = binary_span(q->domain->name);
     if (q->alias) {
-        c->subject = bytes(&q->alias->address);
+        c->subject = binary_span(q->alias->address);
         c->target_count = q->alias->n_targets;
     }
     if (q->account) {
-        c->subject = bytes(&q->account->address);
-        c->name = bytes(&q->account->name);
+        c->subject = binary_span(q->account->address);
+        c->name = binary_span(q->account->name);
         c->quota = q->account->quota;
         c->enabled = q->account->enabled;
     }
@@ -150,7 +141,7 @@ static int take_change(struct store_writer *w, const StoreWrite__ChangeRequest *
     if (!targets)
         return -ENOMEM;
     for (size_t i = 0; i < c->target_count; i++)
-        targets[i] = bytes(&q->alias->targets[i]);
+        targets[i] = binary_span(q->alias->targets[i]);
     c->targets = targets;
     return take_credentials(w, q->credentials, q->n_credentials, c);
 }
@@ -226,8 +217,8 @@ static int fill_domains(struct store_writer *w, const StoreWrite__ListRequest *q
 {
     struct listed_domain *items;
     bool more;
-    int rc =
-        list_domains(w->store->db, bytes(&q->after), bytes(&q->match), &w->arena, &items, &reply->n_domains, &more);
+    int rc = list_domains(w->store->db, binary_span(q->after), binary_span(q->match), &w->arena, &items,
+                          &reply->n_domains, &more);
     StoreWrite__Domain *rows = arena_array(&w->arena, LIST_PAGE, sizeof(*rows));
     reply->domains = arena_array(&w->arena, LIST_PAGE, sizeof(StoreWrite__Domain *));
     if (rc != 0 || !rows || !reply->domains)
@@ -235,7 +226,7 @@ static int fill_domains(struct store_writer *w, const StoreWrite__ListRequest *q
     for (size_t i = 0; i < reply->n_domains; i++) {
         store_write__domain__init(&rows[i]);
         rows[i].id = items[i].id;
-        rows[i].name = binary(items[i].name);
+        rows[i].name = binary_from_span(items[i].name);
         rows[i].accounts = items[i].accounts;
         reply->domains[i] = &rows[i];
     }
@@ -247,8 +238,8 @@ static int fill_accounts(struct store_writer *w, const StoreWrite__ListRequest *
 {
     struct listed_account *items;
     bool more;
-    int rc =
-        list_accounts(w->store->db, bytes(&q->after), bytes(&q->match), &w->arena, &items, &reply->n_accounts, &more);
+    int rc = list_accounts(w->store->db, binary_span(q->after), binary_span(q->match), &w->arena, &items,
+                           &reply->n_accounts, &more);
     StoreWrite__Account *rows = arena_array(&w->arena, LIST_PAGE, sizeof(*rows));
     reply->accounts = arena_array(&w->arena, LIST_PAGE, sizeof(StoreWrite__Account *));
     if (rc != 0 || !rows || !reply->accounts)
@@ -256,8 +247,8 @@ static int fill_accounts(struct store_writer *w, const StoreWrite__ListRequest *
     for (size_t i = 0; i < reply->n_accounts; i++) {
         store_write__account__init(&rows[i]);
         rows[i].id = items[i].id;
-        rows[i].address = binary(items[i].address);
-        rows[i].name = binary(items[i].name);
+        rows[i].address = binary_from_span(items[i].address);
+        rows[i].name = binary_from_span(items[i].name);
         rows[i].enabled = items[i].enabled;
         rows[i].quota = items[i].quota;
         rows[i].used = items[i].used;
@@ -273,21 +264,21 @@ static int fill_aliases(struct store_writer *w, const StoreWrite__ListRequest *q
 {
     struct listed_alias *items;
     bool more;
-    int rc =
-        list_aliases(w->store->db, bytes(&q->after), bytes(&q->match), &w->arena, &items, &reply->n_aliases, &more);
+    int rc = list_aliases(w->store->db, binary_span(q->after), binary_span(q->match), &w->arena, &items,
+                          &reply->n_aliases, &more);
     StoreWrite__Alias *rows = arena_array(&w->arena, LIST_PAGE, sizeof(*rows));
     reply->aliases = arena_array(&w->arena, LIST_PAGE, sizeof(StoreWrite__Alias *));
     if (rc != 0 || !rows || !reply->aliases)
         return rc ? rc : -ENOMEM;
     for (size_t i = 0; i < reply->n_aliases; i++) {
         store_write__alias__init(&rows[i]);
-        rows[i].address = binary(items[i].address);
+        rows[i].address = binary_from_span(items[i].address);
         rows[i].n_targets = items[i].target_count;
         rows[i].targets = arena_array(&w->arena, items[i].target_count + 1, sizeof(*rows[i].targets));
         if (!rows[i].targets)
             return -ENOMEM;
         for (size_t n = 0; n < items[i].target_count; n++)
-            rows[i].targets[n] = binary(items[i].targets[n]);
+            rows[i].targets[n] = binary_from_span(items[i].targets[n]);
         reply->aliases[i] = &rows[i];
     }
     reply->more = more;

@@ -138,10 +138,10 @@ read_all = false
     assert (tmp_path / "mbox").stat().st_size == size
 
 
-def test_mutt_sends(server, tmp_path):
+def send_with_mutt(server, tmp_path, subject, more):
     rc = write_private(tmp_path / "muttrc", f"""set smtp_url="smtps://alice%40example.test@127.0.0.1:{server.port(465)}/"
 set smtp_pass="sandbox"
-set smtp_authenticators="plain"
+{more}
 set from="alice@example.test"
 set use_from=yes
 set ssl_verify_host=no
@@ -153,9 +153,18 @@ set record=""
     certificate = subprocess.run(["openssl", "s_client", "-connect", f"127.0.0.1:{server.port(465)}"], input="", capture_output=True, text=True).stdout
     begin, end = certificate.index("-----BEGIN"), certificate.index("-----END CERTIFICATE-----") + len("-----END CERTIFICATE-----\n")
     (tmp_path / "certificates").write_text(certificate[begin:end])
-    run("mutt", "-F", str(rc), "-s", "from mutt", "bob@example.test", text_input="hello\n",
+    run("mutt", "-F", str(rc), "-s", subject, "bob@example.test", text_input="hello\n",
         environment={"PATH": "/usr/bin:/bin", "HOME": str(tmp_path), "TERM": "dumb", "LC_ALL": "C.UTF-8"})
-    assert arrived(server, "from mutt")
+    assert arrived(server, subject)
+
+
+def test_mutt_sends(server, tmp_path):
+    send_with_mutt(server, tmp_path, "from mutt", 'set smtp_authenticators="scram-sha-256:plain"')
+
+
+def test_mutt_chooses_for_itself(fresh, tmp_path):
+    """Debian 12's mutt takes -PLUS where it is offered and fails with it under TLS 1.3."""
+    send_with_mutt(fresh("auth.channel_binding = false"), tmp_path, "mutt chose", "")
 
 
 @pytest.mark.parametrize("tool", ["swaks", "msmtp", "curl", "mpop", "fetchmail", "getmail", "mutt"])
