@@ -11,8 +11,8 @@
 #include <stdlib.h>
 
 #define BATCH_MEMORY (64u << 20)
-/* After a batch of so many the next one waits a moment for those that were just answered: a sync costs the same for
- * fifty as for ten. A lone client never waits. */
+/* Where so many came together lately, a batch waits a moment until as many are there again, or GATHER_GOAL: a sync
+ * costs the same for fifty as for ten. A lone client never waits. */
 #define GATHER_FROM 8
 #define GATHER_GOAL 40
 #define GATHER_TIME (NANOSECONDS / 1000)
@@ -20,7 +20,8 @@
 static void wake(struct store_writer *w)
 {
     /* Due at once means when every fiber of this turn has run, so what they all brought is one batch. */
-    bool gathers = w->last_batch >= GATHER_FROM && w->queued < GATHER_GOAL;
+    size_t goal = w->expected < GATHER_GOAL ? w->expected : GATHER_GOAL;
+    bool gathers = w->expected >= GATHER_FROM && w->queued < goal;
     uint64_t due = gathers ? clock_monotonic() + GATHER_TIME : 0;
     bool sooner = w->timer.place == 0 || (due == 0 && w->timer.deadline != 0);
     if (sooner && timer_start(w->loop, &w->timer, due) != 0)
@@ -105,7 +106,9 @@ static void run_batch(struct store_writer *w)
     }
     if (rc == 0)
         rc = store_commit(w->store);
-    w->last_batch = count;
+    /* As many as came together lately are likely to come back; one crowd is forgotten within a few batches. */
+    w->expected -= w->expected / 8;
+    w->expected = count > w->expected ? count : w->expected;
     w->queued -= count;
     answer_all(batch, count, rc);
     pause_if_full(w);

@@ -13,9 +13,9 @@ struct store_writer {
     struct settings *settings;
     struct store *store;
     struct attachments attachments;
-    size_t queued, last_batch; /* calls in the queue; calls of the batch before */
-    struct timer timer;        /* due at once whenever there is work */
-    struct list_node queue;    /* calls that wait for the next batch */
+    size_t queued, expected; /* calls in the queue; calls that are likely to come together */
+    struct timer timer;      /* due at once whenever there is work */
+    struct list_node queue;  /* calls that wait for the next batch */
     size_t queue_bytes;
     struct list_node compact;                /* calls that wait for the end of a compaction */
     unsigned compact_percent;                /* what they asked for, 0 when none does */
