@@ -5,7 +5,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
-#define EXPUNGE_MAX 100000 /* UIDs of one call: at most 500 kB packed */
+#define EXPUNGE_MAX 1000 /* UIDs of one call: nobody's mail waits longer than for that many */
 
 /* The next UIDs that are marked, from *number on. */
 static size_t collect(const struct pop3_maildrop *maildrop, uint32_t *number, uint32_t *uids, size_t room)
@@ -17,7 +17,8 @@ static size_t collect(const struct pop3_maildrop *maildrop, uint32_t *number, ui
     return n;
 }
 
-/* The UPDATE state. All goes in one call for all maildrops but giants; each call is all or nothing and durable. */
+/* The UPDATE state: each call is all or nothing and durable. A large clean-up goes in several, between which others'
+ * mail is stored; when a later one fails the client hears that some are still there (RFC 1939 section 6). */
 static int expunge(struct fiber *self, struct pop3_session *s)
 {
     size_t room = s->maildrop.deleted < EXPUNGE_MAX ? s->maildrop.deleted : EXPUNGE_MAX;
