@@ -17,14 +17,11 @@
 
 /* ---- MAIL ---- */
 
-/* May this member use this sender? 1 yes, 0 no, or a negative errno. The null path claims to be nobody: disposition
- * notifications need it (RFC 8098 section 3). */
+/* May this member use this sender? 1 yes, 0 no, or a negative errno. The null path is nobody's address. */
 static int may_send(struct fiber *self, struct smtp_session *s, const struct mail_path *path)
 {
     struct span domain;
-    if (path->is_null)
-        return 1;
-    if (path->is_literal || domain_to_ascii(&s->transaction.arena, path->domain, &domain))
+    if (path->is_null || path->is_literal || domain_to_ascii(&s->transaction.arena, path->domain, &domain))
         return 0;
     StoreRead__MaySendRequest request = STORE_READ__MAY_SEND_REQUEST__INIT;
     request.grant = binary_from_span(span_from(s->grant, s->grant_size));

@@ -110,8 +110,9 @@ static void test_member_lies(void **state)
         {"not hers", MAY_NOT_SEND, LOGIN MAIL,
          "235 2.7.0 Welcome, alice@example.test\r\n"
          "553 5.7.1 <s@b.test> is not one of your addresses; you are alice@example.test\r\n"},
-        {"nobody", MAY_NOT_SEND, LOGIN "MAIL FROM:<>\r\n",
-         "235 2.7.0 Welcome, alice@example.test\r\n250 2.1.0 Sender fine\r\n"},
+        {"nobody", HONEST, LOGIN "MAIL FROM:<>\r\n",
+         "235 2.7.0 Welcome, alice@example.test\r\n"
+         "553 5.7.1 <> is not one of your addresses; you are alice@example.test\r\n"},
         {"the reader fails", MAY_SEND_FAILS, LOGIN MAIL, "235 2.7.0 Welcome, alice@example.test\r\n" TEMPORARY},
     };
     for (size_t i = 0; i < ROWS(rows); i++) {
