@@ -31,6 +31,13 @@ static const struct setting_choice levels[] = {{"crash", LOG_CRASH},
                                                {"all", LOG_ALL},
                                                {NULL, 0}};
 static const struct setting_choice separators[] = {{"", 0}, {"+", 0}, {"-", 0}, {"_", 0}, {"=", 0}, {NULL, 0}};
+static const struct setting_choice families[] = {
+    {"both", FAMILIES_BOTH}, {"ipv4", FAMILIES_IPV4}, {"ipv6", FAMILIES_IPV6}, {NULL, 0}};
+static const struct setting_choice smart_host_tls[] = {{"offered", SMART_HOST_TLS_OFFERED},
+                                                       {"starttls", SMART_HOST_TLS_STARTTLS},
+                                                       {"implicit", SMART_HOST_TLS_IMPLICIT},
+                                                       {"none", SMART_HOST_TLS_NONE},
+                                                       {NULL, 0}};
 static const struct setting_choice hashes[] = {{"$y$", 0}, {"$gy$", 0}, {"$7$", 0}, {"$2b$", 0},
                                                {"$6$", 0}, {"$5$", 0},  {NULL, 0}};
 
@@ -59,6 +66,9 @@ const struct setting schema[] = {
      "port 106). Write a second line with \"::\" for IPv6."},
     {"trusted_networks", SETTING_NETWORKS, FIELD(trusted_networks), 0, 256, NULL, "",
      "Networks from which passwords are accepted without TLS. Leave it empty unless the wire between is your own."},
+    {"client_networks", SETTING_NETWORKS, FIELD(client_networks), 0, 256, NULL, "",
+     "Networks whose machines may send to other sites through this server without logging in, as a LAN's printers do. "
+     "Black lists do not apply to them."},
 
     {"tls.certificate", SETTING_PATH, FIELD(tls.certificate), 0, 1024, NULL, "",
      "The PEM file with the certificate chain, the server's own certificate first. Without it no TLS is offered."},
@@ -113,6 +123,8 @@ const struct setting schema[] = {
      "alice+shop@example.org reaches alice where this is \"+\"; \"\" switches it off (RFC 5233)."},
     {"smtp.vrfy", SETTING_BOOL, FIELD(smtp.vrfy), 0, 0, NULL, "false",
      "VRFY says who exists. Otherwise it answers 252 to everything, so that nobody can gather addresses."},
+    {"smtp.check_sender", SETTING_BOOL, FIELD(smtp.check_sender), 0, 0, NULL, "true",
+     "Refuses strangers' mail whose return-path has a domain that no mail can go to: without MX, A and AAAA records."},
 
     {"pop3.idle_timeout", SETTING_DURATION, FIELD(pop3.idle_timeout), 10 * MINUTE, DAY, NULL, "10m",
      "How long a logged-in POP3 client may be silent. RFC 1939 asks for ten minutes at least."},
@@ -124,6 +136,55 @@ const struct setting schema[] = {
      "Offers APOP. It needs passwords to be kept in readable form, those set from then on."},
     {"pop3.errors", SETTING_COUNT, FIELD(pop3.errors), 1, 100000, NULL, "10",
      "After so many wrong commands the connection is closed."},
+    {"pop3.xtnd_xmit", SETTING_BOOL, FIELD(pop3.xtnd_xmit), 0, 0, NULL, "false",
+     "Lets people send mail over their POP3 connection (XTND XMIT), as Eudora does."},
+
+    {"submission.daily_recipients", SETTING_COUNT, FIELD(submission.daily_recipients), 0, 100000000, NULL, "2000",
+     "How many recipients at other sites an account may send to in a day (UTC); 0 is no limit. A stolen password is "
+     "worth little where this is low."},
+    {"submission.pop_window", SETTING_DURATION, FIELD(submission.pop_window), 0, DAY, NULL, "0",
+     "POP-before-SMTP: how long after a login to POP3 the same address may send without logging in, as that account; "
+     "60 "
+     "is usual, 0 is off. Behind a shared address (NAT) everybody there could send during that time."},
+
+    {"courier.connections", SETTING_COUNT, FIELD(courier.connections), 1, 10000, NULL, "200",
+     "The most connections to other sites at a time."},
+    {"courier.connections_per_destination", SETTING_COUNT, FIELD(courier.connections_per_destination), 1, 1000, NULL,
+     "20", "The most connections to one destination at a time. It begins with a few and opens up while all goes well."},
+    {"courier.port", SETTING_COUNT, FIELD(courier.port), 1, 65535, NULL, "25",
+     "The TCP port of other sites' servers. Anything but 25 is for tests."},
+    {"courier.ipv4_address", SETTING_ADDRESS, FIELD(courier.ipv4_address), 0, 64, NULL, "",
+     "The IPv4 address to send from; \"\" lets the system choose."},
+    {"courier.ipv6_address", SETTING_ADDRESS, FIELD(courier.ipv6_address), 0, 64, NULL, "",
+     "The IPv6 address to send from; \"\" lets the system choose."},
+    {"courier.families", SETTING_CHOICE, FIELD(courier.families), 0, 0, families, "both",
+     "By which of IPv4 and IPv6 other sites are reached."},
+    {"courier.tls", SETTING_BOOL, FIELD(courier.tls), 0, 0, NULL, "true",
+     "Encrypts what goes to other sites wherever they offer STARTTLS."},
+    {"courier.ca_file", SETTING_PATH, FIELD(courier.ca_file), 0, 1024, NULL, "/etc/ssl/certs/ca-certificates.crt",
+     "The PEM file of the certificate authorities that are believed when a smart host's certificate is checked."},
+    {"courier.smart_host", SETTING_TEXT, FIELD(courier.smart_host), 0, 260, NULL, "",
+     "A server that takes all mail for other sites, as \"host\" or \"host:port\"; \"\" delivers directly, by the DNS."},
+    {"courier.smart_host_user", SETTING_TEXT, FIELD(courier.smart_host_user), 0, 320, NULL, "",
+     "The name to log in to the smart host with; \"\" does not log in."},
+    {"courier.smart_host_password_file", SETTING_PATH, FIELD(courier.smart_host_password_file), 0, 1024, NULL, "",
+     "The file whose first line is the password for the smart host. Nobody but root should be able to read it."},
+    {"courier.smart_host_tls", SETTING_CHOICE, FIELD(courier.smart_host_tls), 0, 0, smart_host_tls, "starttls",
+     "\"starttls\" and \"implicit\" (TLS from the first byte) want a certificate that is right; \"offered\" takes what "
+     "there is, and never sends a password unencrypted; \"none\" uses no TLS."},
+    {"courier.connect_timeout", SETTING_DURATION, FIELD(courier.connect_timeout), 1, HOUR, NULL, "30",
+     "How long a connection to one address may take to come about."},
+    {"courier.retry_first", SETTING_DURATION, FIELD(courier.retry_first), 1, DAY, NULL, "5m",
+     "The wait before the second attempt. Each further one is longer, up to courier.retry_longest, and varied by "
+     "chance."},
+    {"courier.retry_longest", SETTING_DURATION, FIELD(courier.retry_longest), 1, 7 * DAY, NULL, "4h",
+     "The longest wait between two attempts."},
+    {"courier.warn_after", SETTING_DURATION, FIELD(courier.warn_after), 0, 30 * DAY, NULL, "4h",
+     "The sender is told once when a message could not be delivered for so long; 0 says nothing."},
+    {"courier.give_up", SETTING_DURATION, FIELD(courier.give_up), 1, 60 * DAY, NULL, "5d",
+     "A message that could not be delivered for so long goes back to its sender. RFC 5321 asks for four to five days."},
+    {"courier.list_bounces", SETTING_COUNT, FIELD(courier.list_bounces), 0, 1000000, NULL, "5",
+     "After so many bounces a member of a mailing list gets no more of it until they join anew; 0 never."},
 
     {"pwd.networks", SETTING_NETWORKS, FIELD(pwd.networks), 0, 256, NULL, "",
      "Networks from which people may change their password over the pwd service (poppassd). Besides them only "
@@ -206,7 +267,8 @@ const char *schema_nearest(struct span name)
         if (!whole)
             nearest_offer_as(&nearest, schema[i].name + setting_section_size(&schema[i]), schema[i].name);
     }
-    static const char *const sections[] = {"tls", "processes", "smtp", "pop3", "pwd", "auth", "store", "log"};
+    static const char *const sections[] = {"tls",     "processes", "smtp", "pop3",  "submission",
+                                           "courier", "pwd",       "auth", "store", "log"};
     for (size_t i = 0; !whole && i < sizeof sections / sizeof *sections; i++)
         nearest_offer(&nearest, sections[i]);
     return nearest_get(&nearest);

@@ -27,6 +27,14 @@ struct listener_setting {
     uint16_t port;
 };
 
+enum address_families { FAMILIES_BOTH, FAMILIES_IPV4, FAMILIES_IPV6 };
+enum smart_host_tls {
+    SMART_HOST_TLS_OFFERED,  /* STARTTLS where it is offered, certificates are not checked */
+    SMART_HOST_TLS_STARTTLS, /* nothing without STARTTLS and a certificate that is right */
+    SMART_HOST_TLS_IMPLICIT, /* TLS from the first byte, and a certificate that is right */
+    SMART_HOST_TLS_NONE
+};
+
 struct network { /* a CIDR range; IPv4 as ::ffff:a.b.c.d/96+n */
     unsigned char address[16];
     unsigned bits;
@@ -47,6 +55,7 @@ struct settings {
     struct listener_setting *listeners;
     size_t listener_count;
     struct network_list trusted_networks; /* where passwords without TLS are let through */
+    struct network_list client_networks;  /* who may send to other sites without logging in */
 
     struct {
         const char *certificate, *key; /* paths of PEM files; "" = no TLS is offered */
@@ -77,6 +86,7 @@ struct settings {
         bool repair_members_line_ends; /* bare CR and LF from members become CRLF instead of 550 5.6.11 */
         const char *detail_separator;  /* "+"; "" = off */
         bool vrfy;                     /* VRFY says more than 252 */
+        bool check_sender;             /* a return-path that no mail could go to is refused */
     } smtp;
 
     struct {
@@ -85,7 +95,29 @@ struct settings {
         unsigned login_delay; /* RFC 2449 LOGIN-DELAY, 0 = off */
         bool apop;
         unsigned errors; /* wrong commands before the connection is closed */
+        bool xtnd_xmit;  /* XTND XMIT: mail is sent over POP3 */
     } pop3;
+
+    struct {
+        unsigned daily_recipients; /* of an account at other sites in a UTC day, 0 = no limit */
+        unsigned pop_window;       /* POP-before-SMTP: seconds after a login, 0 = off */
+    } submission;
+
+    struct {
+        unsigned connections, connections_per_destination;
+        unsigned port;                           /* of other sites' servers */
+        const char *ipv4_address, *ipv6_address; /* to send from; "" = the system chooses */
+        unsigned families;                       /* enum address_families */
+        bool tls;                                /* STARTTLS where it is offered */
+        const char *ca_file;                     /* whom to believe, for smart_host_tls; "" = nobody */
+        const char *smart_host;                  /* "host" or "host:port"; "" = by the DNS */
+        const char *smart_host_user, *smart_host_password_file;
+        unsigned smart_host_tls; /* enum smart_host_tls */
+        unsigned connect_timeout;
+        unsigned retry_first, retry_longest; /* between attempts: grows from one to the other */
+        unsigned warn_after, give_up;        /* since the message came; warn_after 0 = no notice */
+        unsigned list_bounces;               /* after so many a member of a list is suspended; 0 = never */
+    } courier;
 
     struct {
         struct network_list networks; /* who may use it, beside the trusted networks */

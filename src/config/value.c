@@ -110,6 +110,8 @@ static bool parse_address(const struct setting *setting, struct span text, void 
 {
     struct ip_address address;
     struct buf canonical; /* so that two writings of one address are found to be the same */
+    if (text.size == 0 && setting->least == 0)
+        return keep_text(setting, text, place, memory);
     if (!ip_address_parse(text, &address))
         return false;
     buf_init(&canonical, IP_ADDRESS_TEXT_MAX);
@@ -475,7 +477,10 @@ void setting_write_expected(const struct setting *setting, struct buf *out)
     switch (setting->type) {
     case SETTING_TEXT:
     case SETTING_CHOICE:
-        write_choices(setting, out);
+        if (setting->choices)
+            write_choices(setting, out);
+        else
+            buf_printf(out, "a text of at most %zu bytes%s", (size_t)setting->most, or_empty);
         break;
     case SETTING_DOMAIN:
         buf_printf(out, "a full domain name like \"mail.example.org\"%s", or_empty);
@@ -487,7 +492,7 @@ void setting_write_expected(const struct setting *setting, struct buf *out)
         buf_add_text(out, "the name of a system user");
         break;
     case SETTING_ADDRESS:
-        buf_add_text(out, "an IP address like \"127.0.0.1\" or \"::\"");
+        buf_printf(out, "an IP address like \"127.0.0.1\" or \"::\"%s", or_empty);
         break;
     case SETTING_LOG_TARGET:
         buf_add_text(out, "\"stderr\", \"syslog\" or an absolute path");

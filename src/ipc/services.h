@@ -11,6 +11,11 @@ enum store_read_method {
     STORE_READ_MAY_SEND,
     STORE_READ_MAILDROP,
     STORE_READ_FETCH,
+    STORE_READ_QUEUE_DUE,
+    STORE_READ_QUEUE_ENTRIES,
+    STORE_READ_QUEUE_FETCH,
+    STORE_READ_LIST,
+    STORE_READ_SECRETS,
 };
 
 extern const struct service store_write_service;
@@ -23,12 +28,30 @@ enum store_write_method {
     STORE_WRITE_STATUS,
     STORE_WRITE_COMPACT,
     STORE_WRITE_CREDENTIALS,
+    STORE_WRITE_QUEUE_WAIT,
+    STORE_WRITE_QUEUE_LIST,
+    STORE_WRITE_QUEUE_CHANGE,
+    STORE_WRITE_IMPORT,
 };
 
 extern const struct service auth_service;
 enum auth_method {
     AUTH_STEP,
     AUTH_CHANGE_PASSWORD,
+    AUTH_REPORT,
+    AUTH_WINDOW,
+    AUTH_CLIENTS,
+    AUTH_WATCH,
+};
+
+extern const struct service resolver_service;
+enum resolver_method {
+    RESOLVER_QUERY,
+};
+
+extern const struct service courier_service;
+enum courier_method {
+    COURIER_PROBE,
 };
 
 #endif
