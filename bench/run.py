@@ -5,7 +5,7 @@ Load: Postfix's smtp-source (as a load tool only) and bench/load.c. CPU is the s
 (/proc/PID/schedstat) over all processes of the server. Everything runs on loopback.
 
   ./dev bench                 all of it
-  ./dev bench smtp            only the parts named: smtp, counts, retr, idle
+  ./dev bench smtp            only the parts named: smtp, counts, retr, idle, relay
   ./dev bench --quick         a tenth of the messages
 """
 import argparse
@@ -22,6 +22,8 @@ import subprocess
 import sys
 import tempfile
 import time
+
+import relay
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 OSTIARY = ROOT / "build/ostiary"
@@ -43,14 +45,17 @@ def wait_for(what, test, seconds=30):
 class Server:
     """A sandbox server in a directory of its own."""
 
-    def __init__(self, **changes):
+    smtp_port = BASE + 25
+
+    def __init__(self, more="", **changes):
+        """`changes` of settings that the sandbox's config has; `more` lines behind it."""
         self.directory = tempfile.mkdtemp(prefix="ostiary-bench-", dir=os.environ.get("BENCH_DIR"))
         self.config = pathlib.Path(self.directory) / "ostiary.conf"
         self.log = open(os.path.join(self.directory, "log"), "w")
         self.start()
-        if changes:
+        if changes or more:
             self.stop()
-            text = self.config.read_text()
+            text = self.config.read_text() + more
             for name, value in changes.items():
                 text, count = re.subn(rf"^(\s*{name}\s*=\s*)[^,\n]*(,?)$", rf"\g<1>{value}\2", text, flags=re.M)
                 if count != 1:
@@ -229,6 +234,10 @@ def bench_idle(quick):
     return results
 
 
+def bench_relay(quick):
+    return relay.bench_relay(Server, quick)
+
+
 def table(head, rows):
     lines = ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
     return "\n".join(lines + ["| " + " | ".join(str(c) for c in row) + " |" for row in rows])
@@ -257,6 +266,12 @@ def report(results):
                 out.append(f"- {'reused' if r['reuse'] else 'one a message'}: " + ", ".join(f"{n} {v:.1f}" for n, v in roles))
         out += ["", "Resident after it (proportional set size): " +
                 ", ".join(f"{n} {k / 1024:.1f} MiB" for n, k in results["smtp"]["memory_kib"].items()) + ".", ""]
+    if "relay" in results:
+        rows = [(r["server"], "reused" if r["reuse"] else "one a message", r["count"], spread(r["rounds"], "rate"),
+                 spread(r["rounds"], "cpu")) for r in results["relay"]]
+        out += ["## Relaying: smtp-source, the server, smtp-sink; 4 KiB, 50 sessions, until the queue is empty", "",
+                table(["server", "connections in", "messages", "messages/s", "CPU us a message"], rows), "",
+                "Postfix as Debian ships it, but for its queue's place and a way to the sink.", ""]
     if "counts" in results:
         rows = [(connections, role, f"{sum(table.values()):.2f}",
                  ", ".join(f"{name} {n:.2f}" for name, n in sorted(table.items(), key=lambda kv: -kv[1]) if n >= 0.01))
@@ -272,7 +287,7 @@ def report(results):
     return "\n".join(out)
 
 
-PARTS = {"smtp": bench_smtp, "counts": bench_counts, "retr": bench_retr, "idle": bench_idle}
+PARTS = {"smtp": bench_smtp, "counts": bench_counts, "retr": bench_retr, "idle": bench_idle, "relay": bench_relay}
 
 
 def main():

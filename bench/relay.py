@@ -1,0 +1,101 @@
+"""Relaying: smtp-source -> server -> smtp-sink, for Ostiary and, in the same run, for Postfix."""
+import os
+import pathlib
+import shutil
+import subprocess
+import sys
+import time
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT / "tests/system"))
+import postfix  # noqa: E402  (the tests' Postfix on loopback)
+
+PATH = os.environ["PATH"] + ":/usr/sbin"
+SMTP_SOURCE = shutil.which("smtp-source", path=PATH) or "smtp-source"
+SMTP_SINK = shutil.which("smtp-sink", path=PATH) or "smtp-sink"
+SIZE, SESSIONS = 4096, 50
+TICK = os.sysconf("SC_CLK_TCK")
+PATIENCE = 300
+
+
+def drained(test):
+    end = time.monotonic() + PATIENCE
+    while not test():
+        if time.monotonic() > end:
+            sys.exit(f"bench: the queue did not empty within {PATIENCE} s")
+        time.sleep(0.02)
+
+
+class Sink:
+    def __init__(self):
+        self.port = postfix.free_port()
+        self.process = subprocess.Popen([SMTP_SINK, "-u", "nobody", f"127.0.0.1:{self.port}", "1000"],
+                                        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+
+    def close(self):
+        self.process.terminate()
+        self.process.wait()
+
+
+def feed(port, count, reuse):
+    command = [SMTP_SOURCE, "-s", str(SESSIONS), "-m", str(count), "-l", str(SIZE), "-f", "load@example.test", "-t", "bob@sink.test",
+               "-M", "load.test"] + (["-d"] if reuse else []) + [f"127.0.0.1:{port}"]
+    subprocess.run(command, check=True)
+
+
+def family(pid):
+    """The process and all below it."""
+    out = [pid]
+    for child in pathlib.Path(f"/proc/{pid}/task/{pid}/children").read_text().split():
+        try:
+            out += family(int(child))
+        except OSError:
+            continue
+    return out
+
+
+def spent(pid):
+    """Seconds of CPU of a process, its children and those it has collected."""
+    total = 0
+    for member in family(pid):
+        try:
+            fields = pathlib.Path(f"/proc/{member}/stat").read_text().rpartition(")")[2].split()
+        except OSError:
+            continue
+        total += sum(int(f) for f in fields[11:15])
+    return total / TICK
+
+
+def relay_once(port, pid, is_empty, count, reuse):
+    before, began = spent(pid), time.monotonic()
+    feed(port, count, reuse)
+    drained(is_empty)
+    seconds = time.monotonic() - began
+    return {"rate": count / seconds, "cpu": (spent(pid) - before) / count * 1e6}
+
+
+def rounds_of(name, port, pid, is_empty, count):
+    rows = []
+    relay_once(port, pid, is_empty, 200, False)  # warm-up
+    for reuse in (False, True):
+        rounds = [relay_once(port, pid, is_empty, count, reuse) for _ in range(3)]
+        rows.append({"server": name, "reuse": reuse, "count": count, "rounds": rounds})
+        cpu = sorted(r["cpu"] for r in rounds)[1]
+        print(f"relay {name} {'reused' if reuse else 'new'}: {cpu:.0f} us CPU a message", flush=True)
+    return rows
+
+
+def bench_relay(new_server, quick):
+    """`new_server(lines)` starts an Ostiary with these lines in its configuration."""
+    sink = Sink()
+    server = new_server(f'client_networks = {{ "127.0.0.0/8" }}\n'
+                        f'courier = {{ smart_host = "127.0.0.1:{sink.port}", smart_host_tls = "none" }}\n')
+    rows = rounds_of("Ostiary", server.smtp_port, server.process.pid, lambda: server.status()["queued"] == 0, 1000 if quick else 10000)
+    server.close()
+    peer = postfix.Postfix({"sink.test": sink.port}, more="in_flow_delay = 0\nsmtp_tls_security_level = none\n")
+    places = [peer.directory / "queue" / d for d in ("maildrop", "incoming", "active", "deferred")]
+    rows += rounds_of("Postfix", peer.port, peer.process.pid,
+                      lambda: not any(p.is_file() for place in places for p in place.rglob("*")), 500 if quick else 3000)
+    peer.close()
+    sink.close()
+    return rows
