@@ -46,6 +46,9 @@ MUST_USE int stream_fill(struct fiber *self, struct stream *s, uint64_t deadline
 MUST_USE int stream_read_line(struct fiber *self, struct stream *s, size_t max, struct span *line, uint64_t deadline);
 /* True when a whole line or at least one byte is buffered: pipelined input stands there. */
 bool stream_has_input(const struct stream *s);
+/* True when nothing came since the last read and the connection seems to stand: what must be so on an idle connection
+ * where it is not the peer's turn. Does not wait; at most one system call. */
+bool stream_is_quiet(struct stream *s);
 
 /* The output being gathered: append to it with buf_*. Its limit is 256 KiB; call stream_flush before that. */
 struct buf *stream_output(struct stream *s);
@@ -58,6 +61,15 @@ MUST_USE int stream_write(struct fiber *self, struct stream *s, struct span byte
  * a server's handshake. After any error, also -ETIMEDOUT and -ECANCELED, the connection is lost. -EINVAL when there is
  * TLS already. */
 MUST_USE int stream_accept_tls(struct fiber *self, struct stream *s, struct tls_context *tls, uint64_t deadline);
+/* The same as a client, with a context of tls_client_context_new. `host` is the name (A-labels) or address that was
+ * meant: a name is sent along (RFC 6066 section 3), and the certificate is checked against it (RFC 9525), in any case.
+ * With `verify` a certificate that is not right ends the handshake; without it anybody's will do and
+ * stream_tls_problem() tells. */
+MUST_USE int stream_start_tls(struct fiber *self, struct stream *s, struct tls_context *tls, const char *host,
+                              bool verify, uint64_t deadline);
+/* What is wrong with the certificate of the server that stream_start_tls spoke with: "" when it is made out to the host
+ * and an authority that we trust signed it; else a few words (static), also after a handshake that ended for it. */
+const char *stream_tls_problem(const struct stream *s);
 bool stream_is_tls(const struct stream *s);
 /* "TLSv1.3", "TLS_AES_256_GCM_SHA384", the name the client asked for ("" when none). Empty on a plain stream. */
 const char *stream_tls_version(const struct stream *s);

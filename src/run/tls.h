@@ -1,5 +1,6 @@
-/* TLS server contexts (OpenSSL 3): TLS 1.2 and 1.3, session tickets, buffers released when idle. A context is counted
- * by reference: sessions that began with the old certificate end with it after a reload. */
+/* TLS contexts (OpenSSL 3): TLS 1.2 and 1.3, buffers released when idle. A context is counted by reference: sessions
+ * that began with the old certificate end with it after a reload. Servers' have session tickets; clients' resume
+ * nothing. */
 #ifndef RUN_TLS_H
 #define RUN_TLS_H
 
@@ -10,6 +11,9 @@ struct tls_context;
 /* `certificate` (a PEM chain, leaf first) and `key` (PEM) as bytes, not paths: the process may not open files. `oldest`
  * is 12 or 13. NULL with a sentence in `problem` that says what is wrong. */
 MUST_USE struct tls_context *tls_context_new(struct span certificate, struct span key, int oldest, struct buf *problem);
+/* For connections to others (stream_start_tls). `authorities`: the certificates trusted, as PEM (at most 1 MiB); empty:
+ * none, so that no peer's certificate is ever right. `oldest` as above. NULL with a sentence in `problem`. */
+MUST_USE struct tls_context *tls_client_context_new(struct span authorities, int oldest, struct buf *problem);
 struct tls_context *tls_context_ref(struct tls_context *tls);
 void tls_context_unref(struct tls_context *tls);
 
