@@ -13,6 +13,7 @@
 #define DAY (24ull * HOUR)
 
 #define FIELD(field) offsetof(struct settings, field), sizeof(((struct settings *)NULL)->field)
+#define DNS_LIST_FIELD(field) offsetof(struct dns_list_setting, field), sizeof(((struct dns_list_setting *)NULL)->field)
 #define LISTENER_FIELD(field) offsetof(struct listener_setting, field), sizeof(((struct listener_setting *)NULL)->field)
 
 static const struct setting_choice services[] = {{"smtp", SERVICE_SMTP},
@@ -41,12 +42,39 @@ static const struct setting_choice smart_host_tls[] = {{"offered", SMART_HOST_TL
 static const struct setting_choice hashes[] = {{"$y$", 0}, {"$gy$", 0}, {"$7$", 0}, {"$2b$", 0},
                                                {"$6$", 0}, {"$5$", 0},  {NULL, 0}};
 
-const struct setting listener_schema[LISTENER_FIELDS] = {
+static const struct setting listener_fields[] = {
     {"service", SETTING_CHOICE, LISTENER_FIELD(service), 0, 0, services, NULL, "What is spoken there."},
     {"address", SETTING_ADDRESS, LISTENER_FIELD(address), 1, 64, NULL, NULL,
      "The address to listen on: \"0.0.0.0\" is all of IPv4, \"::\" all of IPv6."},
     {"port", SETTING_COUNT, LISTENER_FIELD(port), 1, 65535, NULL, NULL, "The TCP port."},
 };
+const struct record_type listener_record = {
+    listener_fields,
+    sizeof listener_fields / sizeof *listener_fields,
+    sizeof(struct listener_setting),
+    "listeners like { service = \"smtp\", address = \"0.0.0.0\", port = 25 }",
+    "a listener like { service = \"smtp\", address = \"0.0.0.0\", port = 25 }",
+    "a listener has service, address and port",
+};
+
+static const struct setting_choice list_kinds[] = {{"black", DNS_LIST_BLACK}, {"white", DNS_LIST_WHITE}, {NULL, 0}};
+static const struct setting dns_list_fields[] = {
+    {"zone", SETTING_DOMAIN, DNS_LIST_FIELD(zone), 1, 180, NULL, NULL, "The list's domain."},
+    {"kind", SETTING_CHOICE, DNS_LIST_FIELD(kind), 0, 0, list_kinds, "black", "Whom it lists."},
+    {"answers", SETTING_WORDS, DNS_LIST_FIELD(answers), 0, 32, NULL, "", "The answers that count; none: all.",
+     .words = &word_answer},
+    {"ipv4", SETTING_BOOL, DNS_LIST_FIELD(ipv4), 0, 0, NULL, "true", "Asked about IPv4 addresses."},
+    {"ipv6", SETTING_BOOL, DNS_LIST_FIELD(ipv6), 0, 0, NULL, "true", "Asked about IPv6 addresses."},
+};
+const struct record_type dns_list_record = {
+    dns_list_fields,
+    sizeof dns_list_fields / sizeof *dns_list_fields,
+    sizeof(struct dns_list_setting),
+    "lists like { zone = \"bl.example.org\", kind = \"black\", answers = { \"127.0.0.2\" }, ipv6 = false }",
+    "a list like { zone = \"bl.example.org\", kind = \"black\", answers = { \"127.0.0.2\" }, ipv6 = false }",
+    "a list has zone, kind, answers, ipv4 and ipv6",
+};
+_Static_assert(sizeof(struct dns_list_setting) <= RECORD_SIZE_MAX, "a record is read into a place of this size");
 
 const struct setting schema[] = {
     {"hostname", SETTING_DOMAIN, FIELD(hostname), 1, 253, NULL, NULL,
@@ -58,17 +86,38 @@ const struct setting schema[] = {
      "The system user that the server becomes when it is started as root. Started otherwise it stays who it is. Where "
      "there are also users of this name with -gate, -desk or -auth behind it, the processes of that kind become "
      "those."},
-    {"listeners", SETTING_LISTENERS, FIELD(listeners), 1, 32, NULL,
-     "smtp 0.0.0.0 25,submission 0.0.0.0 587,pop3 0.0.0.0 110",
+    {"listeners", SETTING_RECORDS, FIELD(listeners), 1, 32, NULL,
+     "smtp 0.0.0.0 25;submission 0.0.0.0 587;pop3 0.0.0.0 110",
      "Where the server listens, one { service = …, address = …, port = … } for each. Services are smtp (strangers' "
      "mail), submission (members' mail, STARTTLS), "
      "submissions (the same, TLS from the first byte), pop3, pop3s and pwd (people change their passwords, usually at "
-     "port 106). Write a second line with \"::\" for IPv6."},
+     "port 106). Write a second line with \"::\" for IPv6.",
+     .records = &listener_record},
     {"trusted_networks", SETTING_NETWORKS, FIELD(trusted_networks), 0, 256, NULL, "",
      "Networks from which passwords are accepted without TLS. Leave it empty unless the wire between is your own."},
     {"client_networks", SETTING_NETWORKS, FIELD(client_networks), 0, 256, NULL, "",
      "Networks whose machines may send to other sites through this server without logging in, as a LAN's printers do. "
      "Black lists do not apply to them."},
+    {"dns_lists", SETTING_RECORDS, FIELD(dns_lists), 0, 32, NULL, "",
+     "Lists of addresses that are asked by the DNS about every stranger who connects. A \"white\" list outweighs all "
+     "\"black\" ones. `answers` names the answers that count, `ipv4 = false` and `ipv6 = false` leave a family out. A "
+     "list that does not answer, or fails its self-test (RFC 5782), lists nobody.",
+     .records = &dns_list_record},
+
+    {"dns.servers", SETTING_WORDS, FIELD(dns.servers), 0, 8, NULL, "",
+     "DNS servers that all questions go to, with \"@port\" behind if it is not 53. Without any the server asks by "
+     "itself, from the root servers on; that is best, as most DNS lists refuse the questions of public resolvers.",
+     .words = &word_server},
+    {"dns.zones", SETTING_WORDS, FIELD(dns.zones), 0, 64, NULL, "",
+     "Zones that are asked of a server of their own: a zone of the local network, or a copy of a DNS list.",
+     .words = &word_zone},
+    {"dns.timeout", SETTING_DURATION, FIELD(dns.timeout), 1, MINUTE, NULL, "5",
+     "How long a question to the DNS may take."},
+    {"dns.dnssec", SETTING_BOOL, FIELD(dns.dnssec), 0, 0, NULL, "true",
+     "Checks signed answers and does not believe wrong ones (DNSSEC)."},
+    {"dns.trust_anchor", SETTING_PATH, FIELD(dns.trust_anchor), 1, 1024, NULL, "/usr/share/dns/root.key",
+     "The file with the root zone's key, of the Debian package dns-root-data. Where it is missing no answer is "
+     "checked."},
 
     {"tls.certificate", SETTING_PATH, FIELD(tls.certificate), 0, 1024, NULL, "",
      "The PEM file with the certificate chain, the server's own certificate first. Without it no TLS is offered."},
@@ -267,8 +316,8 @@ const char *schema_nearest(struct span name)
         if (!whole)
             nearest_offer_as(&nearest, schema[i].name + setting_section_size(&schema[i]), schema[i].name);
     }
-    static const char *const sections[] = {"tls",     "processes", "smtp", "pop3",  "submission",
-                                           "courier", "pwd",       "auth", "store", "log"};
+    static const char *const sections[] = {"dns",     "tls", "processes", "smtp",  "pop3", "submission",
+                                           "courier", "pwd", "auth",      "store", "log"};
     for (size_t i = 0; !whole && i < sizeof sections / sizeof *sections; i++)
         nearest_offer(&nearest, sections[i]);
     return nearest_get(&nearest);

@@ -24,7 +24,8 @@ enum setting_type {
     SETTING_DURATION,   /* the same in seconds: "5m" */
     SETTING_CHOICE,     /* unsigned: the value of one of `choices` */
     SETTING_NETWORKS,   /* struct network_list */
-    SETTING_LISTENERS,  /* struct listener_list's two fields, listeners and listener_count of struct settings */
+    SETTING_WORDS,      /* struct word_list, of least..most words of the kind `words` */
+    SETTING_RECORDS,    /* a pointer to an array and behind it its size_t count; `records` says of what */
     SETTING_TYPE_COUNT
 };
 
@@ -33,21 +34,41 @@ struct setting_choice {
     unsigned value;
 };
 
+/* What the words of a list are. Commas and semicolons are in none. */
+struct word_kind {
+    bool (*is)(struct span word);
+    const char *expected;     /* "absolute paths like { … }" */
+    const char *expected_one; /* "an absolute path" */
+};
+extern const struct word_kind word_path, word_domain, word_server, word_zone, word_answer;
+
+/* What the records of a list are: tables with named fields in the file. A field with a fallback may be left out.
+ * The texts in them have no spaces. */
+struct record_type {
+    const struct setting *fields; /* in the order of the text form; offsets are in the record */
+    size_t field_count;
+    size_t size;              /* of a record, RECORD_SIZE_MAX at most */
+    const char *expected;     /* "listeners like { … }" */
+    const char *expected_one; /* "a listener like { … }" */
+    const char *keys;         /* "a listener has service, address and port" */
+};
+#define RECORD_SIZE_MAX 128
+
 struct setting {
     const char *name; /* "smtp.recipients" */
     enum setting_type type;
-    size_t offset, width; /* of its field in struct settings (of a listener: in struct listener_setting) */
+    size_t offset, width; /* of its field in struct settings, or in a record */
     uint64_t least, most; /* numbers: bounds; texts: bytes of length */
     const struct setting_choice *choices;
-    const char *fallback;    /* the default in text form; NULL: worked out when the file is read */
-    const char *explanation; /* one or two sentences */
+    const char *fallback;              /* the default in text form; NULL: worked out when the file is read */
+    const char *explanation;           /* one or two sentences */
+    const struct word_kind *words;     /* SETTING_WORDS */
+    const struct record_type *records; /* SETTING_RECORDS */
 };
 
 extern const struct setting schema[];
 extern const size_t schema_count;
-/* The three fields of a listener, in the order of its text form. */
-#define LISTENER_FIELDS 3
-extern const struct setting listener_schema[LISTENER_FIELDS];
+extern const struct record_type listener_record, dns_list_record;
 
 const struct setting *schema_find(struct span name);
 /* "smtp" is the section of "smtp.recipients". */
@@ -71,5 +92,9 @@ void setting_write_fallback(const struct setting *setting, struct buf *out);
 
 /* One item of a SETTING_NETWORKS list. */
 MUST_USE bool network_parse(struct span text, struct network *network);
+/* One item of a SETTING_WORDS list. */
+bool value_is_word(const struct word_kind *kind, struct span word);
+/* The text form of one record. */
+void value_write_record(const struct record_type *type, const void *record, struct buf *out);
 
 #endif

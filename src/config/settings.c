@@ -71,7 +71,7 @@ bool network_list_has(const struct network_list *list, const unsigned char addre
 
 const char *service_kind_name(enum service_kind kind)
 {
-    for (const struct setting_choice *c = listener_schema[0].choices; c->name; c++)
+    for (const struct setting_choice *c = listener_record.fields[0].choices; c->name; c++)
         if (c->value == (unsigned)kind)
             return c->name;
     return "";

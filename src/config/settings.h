@@ -27,6 +27,21 @@ struct listener_setting {
     uint16_t port;
 };
 
+struct word_list {
+    const char **words;
+    size_t count;
+};
+
+enum dns_list_kind { DNS_LIST_BLACK, DNS_LIST_WHITE };
+
+/* A list of addresses that is asked by the DNS (RFC 5782). */
+struct dns_list_setting {
+    const char *zone;         /* "bl.example.org" */
+    unsigned kind;            /* enum dns_list_kind */
+    struct word_list answers; /* those that count, addresses of 127.0.0.0/8 and ranges "a-b" of them; none = all */
+    bool ipv4, ipv6;          /* addresses of which family it is asked about */
+};
+
 enum address_families { FAMILIES_BOTH, FAMILIES_IPV4, FAMILIES_IPV6 };
 enum smart_host_tls {
     SMART_HOST_TLS_OFFERED,  /* STARTTLS where it is offered, certificates are not checked */
@@ -56,6 +71,16 @@ struct settings {
     size_t listener_count;
     struct network_list trusted_networks; /* where passwords without TLS are let through */
     struct network_list client_networks;  /* who may send to other sites without logging in */
+    struct dns_list_setting *dns_lists;
+    size_t dns_list_count;
+
+    struct {
+        struct word_list servers; /* "192.0.2.53", "192.0.2.53@5353": they are asked; none = from the root servers on */
+        struct word_list zones;   /* "example.org=192.0.2.53@5353": this zone's own server */
+        unsigned timeout;         /* of one question */
+        bool dnssec;
+        const char *trust_anchor; /* the file with the root zone's key */
+    } dns;
 
     struct {
         const char *certificate, *key; /* paths of PEM files; "" = no TLS is offered */

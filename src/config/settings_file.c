@@ -9,13 +9,14 @@
 #include <fcntl.h>
 #include <lauxlib.h>
 #include <stdarg.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
 
 #define FILE_MAX (1u << 20)
 #define PROBLEM_MAX 4096
-#define STEPS_MAX 3
+#define STEPS_MAX 4
 enum { VALUES = 1, LINES = 2 }; /* places on the Lua stack */
 
 struct file_reader {
@@ -26,7 +27,7 @@ struct file_reader {
     struct buf fault;    /* the sentence of the first fault so far */
     unsigned fault_line; /* 0: no line */
     bool has_fault;
-    struct buf scratch, expected;        /* here and not on the stack, as a Lua error jumps over whoever uses it */
+    struct buf scratch, words, expected; /* here and not on the stack, as a Lua error jumps over whoever uses it */
     struct source_step steps[STEPS_MAX]; /* where we are */
     size_t depth;
 };
@@ -210,61 +211,6 @@ static bool read_network(struct file_reader *r, struct buf *list)
     return true;
 }
 
-static const struct setting *listener_field(struct span name)
-{
-    for (size_t i = 0; i < LISTENER_FIELDS; i++)
-        if (span_is(name, listener_schema[i].name))
-            return &listener_schema[i];
-    return NULL;
-}
-
-static bool read_listener_field(struct file_reader *r, struct listener_setting *listener)
-{
-    size_t size = 0;
-    const char *data = lua_type(r->lua, -2) == LUA_TSTRING ? lua_tolstring(r->lua, -2, &size) : NULL;
-    struct span name = data && size ? span_from(data, size) : span_text("?");
-    const struct setting *field = listener_field(name);
-    enter(r, name, 0);
-    bool good = field && read_scalar(r, field, listener);
-    if (!field) {
-        struct nearest nearest;
-        nearest_init(&nearest, name);
-        for (size_t i = 0; i < LISTENER_FIELDS; i++)
-            nearest_offer(&nearest, listener_schema[i].name);
-        refuse_key(r, nearest_get(&nearest), "; a listener has service, address and port");
-    }
-    leave(r);
-    return good;
-}
-
-static bool read_listener(struct file_reader *r, struct buf *list)
-{
-    struct listener_setting listener = {0};
-    if (lua_type(r->lua, -1) != LUA_TTABLE) {
-        refuse_as(r, span_text("a listener like { service = \"smtp\", address = \"0.0.0.0\", port = 25 }"));
-        return false;
-    }
-    bool good = true;
-    for (lua_pushnil(r->lua); lua_next(r->lua, -2); lua_pop(r->lua, 1))
-        good &= read_listener_field(r, &listener);
-    for (size_t i = 0; good && i < LISTENER_FIELDS; i++) {
-        bool missing = lua_getfield(r->lua, -1, listener_schema[i].name) == LUA_TNIL;
-        lua_pop(r->lua, 1);
-        struct buf *out = missing ? begin_fault(r) : NULL;
-        if (out) {
-            write_here(r, out);
-            buf_printf(out, ": '%s' is missing", listener_schema[i].name);
-        }
-        good = !missing;
-    }
-    for (size_t i = 0; good && i < LISTENER_FIELDS; i++) {
-        if (i)
-            buf_add_char(list, ' ');
-        setting_write(&listener_schema[i], &listener, list);
-    }
-    return good;
-}
-
 static size_t count_entries(lua_State *lua, size_t limit)
 {
     size_t n = 0;
@@ -277,39 +223,145 @@ static size_t count_entries(lua_State *lua, size_t limit)
     return n;
 }
 
-/* A list becomes its text form item by item, so that a fault is found in the item's own line. */
-static void read_list(struct file_reader *r, const struct setting *setting)
+static bool read_word(struct file_reader *r, const struct word_kind *kind, struct buf *list)
+{
+    size_t size;
+    const char *data = lua_type(r->lua, -1) == LUA_TSTRING ? lua_tolstring(r->lua, -1, &size) : NULL;
+    if (!data || !value_is_word(kind, span_from(data, size))) {
+        refuse_as(r, span_text(kind->expected_one));
+        return false;
+    }
+    buf_add(list, data, size);
+    return true;
+}
+
+static bool read_record(struct file_reader *r, const struct record_type *type, struct buf *list);
+
+static bool read_item(struct file_reader *r, const struct setting *setting, struct buf *list)
+{
+    switch (setting->type) {
+    case SETTING_NETWORKS:
+        return read_network(r, list);
+    case SETTING_WORDS:
+        return read_word(r, setting->words, list);
+    default:
+        return read_record(r, setting->records, list);
+    }
+}
+
+/* A list becomes its text form item by item, so that a fault is found in the item's own line. `list` is the place for
+ * the text form. */
+static bool read_list(struct file_reader *r, const struct setting *setting, void *base, struct buf *list)
 {
     bool is_table = lua_type(r->lua, -1) == LUA_TTABLE;
     size_t count = is_table ? lua_rawlen(r->lua, -1) : 0;
     if (!is_table || count_entries(r->lua, setting->most) != count || count < setting->least) {
         refuse_value(r, setting);
-        return;
+        return false;
     }
-    struct buf *list = &r->scratch;
     buf_reset(list);
     bool good = true;
     for (size_t i = 1; i <= count; i++) {
         if (i > 1)
-            buf_add_char(list, ',');
+            buf_add_char(list, setting->type == SETTING_RECORDS ? ';' : ',');
         lua_rawgeti(r->lua, -1, (lua_Integer)i);
         enter(r, span_from(NULL, 0), i);
-        good &= setting->type == SETTING_NETWORKS ? read_network(r, list) : read_listener(r, list);
+        good &= read_item(r, setting, list);
         leave(r);
         lua_pop(r->lua, 1);
     }
-    bool set =
-        good && !buf_failed(list) && setting_parse(setting, buf_span(list), r->settings, settings_memory(r->settings));
+    bool set = good && !buf_failed(list) && setting_parse(setting, buf_span(list), base, settings_memory(r->settings));
     if (good && !set)
         refuse_value(r, setting);
+    return set;
+}
+
+/* ---- Records ---- */
+
+static const struct setting *find_field(const struct record_type *type, struct span name)
+{
+    for (size_t i = 0; i < type->field_count; i++)
+        if (span_is(name, type->fields[i].name))
+            return &type->fields[i];
+    return NULL;
+}
+
+static void refuse_field(struct file_reader *r, const struct record_type *type, struct span name)
+{
+    struct nearest nearest;
+    char advice[128];
+    nearest_init(&nearest, name);
+    for (size_t i = 0; i < type->field_count; i++)
+        nearest_offer(&nearest, type->fields[i].name);
+    snprintf(advice, sizeof advice, "; %s", type->keys);
+    refuse_key(r, nearest_get(&nearest), advice);
+}
+
+static bool read_field(struct file_reader *r, const struct record_type *type, void *record)
+{
+    size_t size = 0;
+    const char *data = lua_type(r->lua, -2) == LUA_TSTRING ? lua_tolstring(r->lua, -2, &size) : NULL;
+    struct span name = data && size ? span_from(data, size) : span_text("?");
+    const struct setting *field = find_field(type, name);
+    bool good = false;
+    enter(r, name, 0);
+    if (!field)
+        refuse_field(r, type, name);
+    else if (field->type == SETTING_WORDS)
+        good = read_list(r, field, record, &r->words);
+    else
+        good = read_scalar(r, field, record);
+    leave(r);
+    return good;
+}
+
+/* What the file leaves out and has no default. */
+static bool find_missing(struct file_reader *r, const struct record_type *type)
+{
+    for (size_t i = 0; i < type->field_count; i++) {
+        bool missing = lua_getfield(r->lua, -1, type->fields[i].name) == LUA_TNIL && !type->fields[i].fallback;
+        lua_pop(r->lua, 1);
+        if (!missing)
+            continue;
+        struct buf *out = begin_fault(r);
+        if (out) {
+            write_here(r, out);
+            buf_printf(out, ": '%s' is missing", type->fields[i].name);
+        }
+        return true;
+    }
+    return false;
+}
+
+static bool read_record(struct file_reader *r, const struct record_type *type, struct buf *list)
+{
+    _Alignas(max_align_t) char record[RECORD_SIZE_MAX] = {0};
+    if (lua_type(r->lua, -1) != LUA_TTABLE) {
+        refuse_as(r, span_text(type->expected_one));
+        return false;
+    }
+    bool good = true;
+    for (size_t i = 0; i < type->field_count; i++)
+        if (type->fields[i].fallback)
+            good &= setting_parse(&type->fields[i], span_text(type->fields[i].fallback), record,
+                                  settings_memory(r->settings));
+    for (lua_pushnil(r->lua); lua_next(r->lua, -2); lua_pop(r->lua, 1))
+        good &= read_field(r, type, record);
+    if (!good || find_missing(r, type))
+        return false;
+    value_write_record(type, record, list);
+    return true;
 }
 
 static void read_setting(struct file_reader *r, const struct setting *setting)
 {
-    if (setting->type == SETTING_NETWORKS || setting->type == SETTING_LISTENERS)
-        read_list(r, setting);
-    else if (!read_scalar(r, setting, r->settings))
-        return; /* told already */
+    bool is_list =
+        setting->type == SETTING_NETWORKS || setting->type == SETTING_WORDS || setting->type == SETTING_RECORDS;
+    /* What is wrong with it was told. */
+    if (is_list)
+        (void)read_list(r, setting, r->settings, &r->scratch);
+    else
+        (void)read_scalar(r, setting, r->settings);
 }
 
 /* ---- The file ---- */
@@ -432,6 +484,7 @@ struct settings *settings_read_text(const char *name, struct span text, struct b
     struct lua_state state = {0};
     buf_init(&r.fault, PROBLEM_MAX);
     buf_init(&r.scratch, FILE_MAX);
+    buf_init(&r.words, FILE_MAX);
     buf_init(&r.expected, PROBLEM_MAX);
     bool ready = r.settings && lua_state_init(&state) == 0;
     if (ready) {
@@ -454,6 +507,7 @@ struct settings *settings_read_text(const char *name, struct span text, struct b
     }
     buf_release(&r.fault);
     buf_release(&r.scratch);
+    buf_release(&r.words);
     buf_release(&r.expected);
     lua_state_release(&state);
     return r.settings;

@@ -1,21 +1,13 @@
 /* One parser and one writer for each type of setting. */
-#include "config/schema.h"
+#include "config/value.h"
 
 #include "format/ip_address.h"
 
 #include <stdlib.h>
 
-#define LIST_ITEMS_MAX 1024
-
-struct value_type {
-    bool (*parse)(const struct setting *setting, struct span text, void *place, struct arena *memory);
-    void (*write)(const struct setting *setting, const void *place, struct buf *out);
-    void (*write_lua)(const struct setting *setting, const void *place, struct buf *out);
-};
-
 /* ---- Texts ---- */
 
-static bool is_printable(struct span text)
+bool value_is_printable(struct span text)
 {
     for (size_t i = 0; i < text.size; i++)
         if ((unsigned char)text.data[i] < ' ' || text.data[i] == 127)
@@ -25,7 +17,7 @@ static bool is_printable(struct span text)
 
 static bool keep_text(const struct setting *setting, struct span text, void *place, struct arena *memory)
 {
-    if (text.size < setting->least || text.size > setting->most || !is_printable(text))
+    if (text.size < setting->least || text.size > setting->most || !value_is_printable(text))
         return false;
     char *copy = arena_text(memory, text);
     if (!copy)
@@ -63,7 +55,7 @@ static bool is_number(struct span text)
     return digits == text.size;
 }
 
-static bool parse_domain(const struct setting *setting, struct span text, void *place, struct arena *memory)
+bool value_is_domain(struct span text)
 {
     size_t dots = 0;
     bool numeric = false;
@@ -76,9 +68,12 @@ static bool parse_domain(const struct setting *setting, struct span text, void *
         numeric = is_number(label);
     }
     /* A last label of digits would make it an IPv4 address. */
-    if (text.size && (dots == 0 || numeric))
-        return false;
-    return keep_text(setting, text, place, memory);
+    return dots > 0 && !numeric && text.size <= DOMAIN_MAX;
+}
+
+static bool parse_domain(const struct setting *setting, struct span text, void *place, struct arena *memory)
+{
+    return (!text.size || value_is_domain(text)) && keep_text(setting, text, place, memory);
 }
 
 static bool parse_path(const struct setting *setting, struct span text, void *place, struct arena *memory)
@@ -126,7 +121,7 @@ static void write_text(const struct setting *setting, const void *place, struct 
     buf_add_text(out, *(const char *const *)place);
 }
 
-static void write_quoted(struct span text, struct buf *out)
+void value_write_quoted(struct span text, struct buf *out)
 {
     buf_add_char(out, '"');
     for (size_t i = 0; i < text.size; i++) {
@@ -139,7 +134,7 @@ static void write_quoted(struct span text, struct buf *out)
 
 static void write_text_lua(const struct setting *setting, const void *place, struct buf *out)
 {
-    write_quoted(span_text(*(const char *const *)place), out);
+    value_write_quoted(span_text(*(const char *const *)place), out);
 }
 
 /* ---- Numbers ---- */
@@ -271,155 +266,7 @@ static void write_choice(const struct setting *setting, const void *place, struc
 
 static void write_choice_lua(const struct setting *setting, const void *place, struct buf *out)
 {
-    write_quoted(span_text(choice_name(setting, place)), out);
-}
-
-/* ---- Lists: items with commas between ---- */
-
-static size_t count_items(struct span text)
-{
-    size_t n = text.size > 0;
-    for (size_t i = 0; i < text.size; i++)
-        n += text.data[i] == ',';
-    return n;
-}
-
-bool network_parse(struct span text, struct network *network)
-{
-    struct span rest = text;
-    struct span address = span_cut(&rest, '/');
-    bool has_bits = address.size < text.size;
-    struct ip_address ip;
-    if (!ip_address_parse(address, &ip))
-        return false;
-    unsigned family_bits = span_find(address, ':') < address.size ? 128 : 32;
-    struct network n;
-    memcpy(n.address, ip.bytes, sizeof n.address);
-    uint64_t bits = family_bits;
-    if (has_bits && !span_parse_u64(rest, family_bits, &bits))
-        return false;
-    n.bits = 128 - family_bits + (unsigned)bits;
-    /* Bits behind the prefix are a slip ("10.0.0.1/8"): say so rather than guess which of the two was meant. */
-    for (unsigned bit = n.bits; bit < 128; bit++)
-        if (n.address[bit / 8] & (0x80u >> (bit % 8)))
-            return false;
-    *network = n;
-    return true;
-}
-
-static bool parse_networks(const struct setting *setting, struct span text, void *place, struct arena *memory)
-{
-    size_t count = count_items(text);
-    if (count < setting->least || count > setting->most || count > LIST_ITEMS_MAX)
-        return false;
-    struct network *networks = arena_array(memory, count + 1, sizeof *networks);
-    if (!networks)
-        return false;
-    for (size_t i = 0; i < count; i++)
-        if (!network_parse(span_cut(&text, ','), &networks[i]))
-            return false;
-    *(struct network_list *)place = (struct network_list){networks, count};
-    return true;
-}
-
-static bool is_mapped(const struct network *network)
-{
-    struct ip_address ip;
-    memcpy(ip.bytes, network->address, sizeof ip.bytes);
-    return network->bits >= 96 && ip_address_is_ipv4(&ip);
-}
-
-static void write_network(const struct network *network, struct buf *out)
-{
-    bool ipv4 = is_mapped(network);
-    struct ip_address ip;
-    memcpy(ip.bytes, network->address, sizeof ip.bytes);
-    ip_address_write(&ip, out);
-    buf_printf(out, "/%u", network->bits - (ipv4 ? 96 : 0));
-}
-
-static void write_networks(const struct setting *setting, const void *place, struct buf *out)
-{
-    const struct network_list *list = place;
-    for (size_t i = 0; i < list->count; i++) {
-        if (i)
-            buf_add_char(out, ',');
-        write_network(&list->networks[i], out);
-    }
-}
-
-static void write_networks_lua(const struct setting *setting, const void *place, struct buf *out)
-{
-    const struct network_list *list = place;
-    buf_add_char(out, '{');
-    for (size_t i = 0; i < list->count; i++) {
-        buf_add_text(out, i ? ", \"" : "\"");
-        write_network(&list->networks[i], out);
-        buf_add_char(out, '"');
-    }
-    buf_add_char(out, '}');
-}
-
-static bool parse_listener(struct span text, struct listener_setting *listener, struct arena *memory)
-{
-    for (size_t i = 0; i < LISTENER_FIELDS; i++) {
-        struct span field = i + 1 < LISTENER_FIELDS ? span_cut(&text, ' ') : text;
-        if (!setting_parse(&listener_schema[i], field, listener, memory))
-            return false;
-    }
-    return true;
-}
-
-/* `place` is the field `listeners`; the schema's one row of this type belongs to struct settings. */
-static struct settings *settings_of_listeners(const void *place)
-{
-    return (struct settings *)((const char *)place - offsetof(struct settings, listeners));
-}
-
-static bool parse_listeners(const struct setting *setting, struct span text, void *place, struct arena *memory)
-{
-    size_t count = count_items(text);
-    if (count < setting->least || count > setting->most)
-        return false;
-    struct listener_setting *listeners = arena_array(memory, count + 1, sizeof *listeners);
-    if (!listeners)
-        return false;
-    for (size_t i = 0; i < count; i++)
-        if (!parse_listener(span_cut(&text, ','), &listeners[i], memory))
-            return false;
-    struct settings *settings = settings_of_listeners(place);
-    settings->listeners = listeners;
-    settings->listener_count = count;
-    return true;
-}
-
-static void write_listeners(const struct setting *setting, const void *place, struct buf *out)
-{
-    const struct settings *settings = settings_of_listeners(place);
-    for (size_t i = 0; i < settings->listener_count; i++) {
-        if (i)
-            buf_add_char(out, ',');
-        for (size_t field = 0; field < LISTENER_FIELDS; field++) {
-            if (field)
-                buf_add_char(out, ' ');
-            setting_write(&listener_schema[field], &settings->listeners[i], out);
-        }
-    }
-}
-
-static void write_listeners_lua(const struct setting *setting, const void *place, struct buf *out)
-{
-    const struct settings *settings = settings_of_listeners(place);
-    buf_add_text(out, "{\n");
-    for (size_t i = 0; i < settings->listener_count; i++) {
-        buf_add_text(out, "    {");
-        for (size_t field = 0; field < LISTENER_FIELDS; field++) {
-            buf_printf(out, "%s%s = ", field ? ", " : "", listener_schema[field].name);
-            setting_write_lua(&listener_schema[field], &settings->listeners[i], out);
-        }
-        buf_add_text(out, "},\n");
-    }
-    buf_add_char(out, '}');
+    value_write_quoted(span_text(choice_name(setting, place)), out);
 }
 
 /* ---- The table of types ---- */
@@ -436,8 +283,9 @@ static const struct value_type types[SETTING_TYPE_COUNT] = {
     [SETTING_SIZE] = {parse_number, write_number, write_number_lua},
     [SETTING_DURATION] = {parse_number, write_number, write_number_lua},
     [SETTING_CHOICE] = {parse_choice, write_choice, write_choice_lua},
-    [SETTING_NETWORKS] = {parse_networks, write_networks, write_networks_lua},
-    [SETTING_LISTENERS] = {parse_listeners, write_listeners, write_listeners_lua},
+    [SETTING_NETWORKS] = {value_parse_networks, value_write_networks, value_write_networks_lua},
+    [SETTING_WORDS] = {value_parse_words, value_write_words, value_write_words_lua},
+    [SETTING_RECORDS] = {value_parse_records, value_write_records, value_write_records_lua},
 };
 
 bool setting_parse(const struct setting *setting, struct span text, void *base, struct arena *memory)
@@ -513,9 +361,16 @@ void setting_write_expected(const struct setting *setting, struct buf *out)
         buf_printf(out, "a list of at most %zu networks like { \"192.0.2.0/24\", \"2001:db8::/32\" }",
                    (size_t)setting->most);
         break;
-    case SETTING_LISTENERS:
-        buf_printf(out, "a list of 1 to %zu listeners like { service = \"smtp\", address = \"0.0.0.0\", port = 25 }",
-                   (size_t)setting->most);
+    case SETTING_WORDS:
+        buf_printf(out, "a list of at most %zu %s", (size_t)setting->most, setting->words->expected);
+        break;
+    case SETTING_RECORDS:
+        buf_add_text(out, "a list of ");
+        if (setting->least)
+            buf_printf(out, "%zu to ", (size_t)setting->least);
+        else
+            buf_add_text(out, "at most ");
+        buf_printf(out, "%zu %s", (size_t)setting->most, setting->records->expected);
         break;
     case SETTING_TYPE_COUNT:
         abort();

@@ -109,15 +109,16 @@ int ctl_config_explain(struct ctl *ctl)
     return ctl_fail(ctl, EX_DATAERR, "there is no setting '%.80s'; 'ostiary config explain' lists all", key);
 }
 
-static void print_listeners(struct json *json, const struct settings *settings)
+static void print_value(struct json *json, const struct setting *row, struct span value);
+
+static void print_records(struct json *json, const struct setting *row, struct span records)
 {
-    json_list(json, "listeners");
-    for (size_t i = 0; i < settings->listener_count; i++) {
-        const struct listener_setting *l = &settings->listeners[i];
+    json_list(json, row->name);
+    while (records.size) {
+        struct span record = span_cut(&records, ';');
         json_object(json, NULL);
-        json_text(json, "service", span_text(service_kind_name(l->service)));
-        json_text(json, "address", span_text(l->address));
-        json_number(json, "port", l->port);
+        for (size_t i = 0; i < row->records->field_count; i++)
+            print_value(json, &row->records->fields[i], span_cut(&record, ' '));
         json_end_object(json);
     }
     json_end_list(json);
@@ -139,10 +140,14 @@ static void print_value(struct json *json, const struct setting *row, struct spa
         json_bool(json, row->name, span_is(value, "true"));
         break;
     case SETTING_NETWORKS:
+    case SETTING_WORDS:
         json_list(json, row->name);
         while (value.size)
             json_text(json, NULL, span_cut(&value, ','));
         json_end_list(json);
+        break;
+    case SETTING_RECORDS:
+        print_records(json, row, value);
         break;
     default:
         json_text(json, row->name, value);
@@ -159,10 +164,7 @@ static void print_as_json(struct ctl *ctl, const struct settings *settings)
     for (size_t i = 0; i < schema_count; i++) {
         buf_reset(&text);
         setting_write(&schema[i], settings, &text);
-        if (schema[i].type == SETTING_LISTENERS)
-            print_listeners(&json, settings);
-        else
-            print_value(&json, &schema[i], buf_span(&text));
+        print_value(&json, &schema[i], buf_span(&text));
     }
     json_end_object(&json);
     buf_release(&text);

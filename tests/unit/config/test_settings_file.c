@@ -32,6 +32,30 @@ static void test_defaults(void **state)
     buf_release(&problem);
 }
 
+static void test_words_and_records(void **state)
+{
+    struct buf problem;
+    struct settings *s = read_text("hostname = 'mx.example.org'\n"
+                                   "dns = { servers = { '192.0.2.1', '2001:db8::1@5353' } }\n"
+                                   "dns_lists = { { zone = 'bl.example.org' },\n"
+                                   "  { zone = 'wl.example.org', kind = 'white', ipv6 = false,\n"
+                                   "    answers = { '127.0.0.2', '127.0.0.4-127.0.0.11' } } }",
+                                   &problem);
+    assert_non_null(s);
+    assert_int_equal(s->dns.servers.count, 2);
+    assert_string_equal(s->dns.servers.words[1], "2001:db8::1@5353");
+    assert_int_equal(s->dns_list_count, 2);
+    assert_string_equal(s->dns_lists[0].zone, "bl.example.org");
+    assert_int_equal(s->dns_lists[0].kind, DNS_LIST_BLACK);
+    assert_true(s->dns_lists[0].ipv4 && s->dns_lists[0].ipv6);
+    assert_int_equal(s->dns_lists[0].answers.count, 0);
+    assert_int_equal(s->dns_lists[1].kind, DNS_LIST_WHITE);
+    assert_true(s->dns_lists[1].ipv4 && !s->dns_lists[1].ipv6);
+    assert_string_equal(s->dns_lists[1].answers.words[1], "127.0.0.4-127.0.0.11");
+    settings_unref(s);
+    buf_release(&problem);
+}
+
 static void test_byte_order_mark(void **state)
 {
     struct buf problem;
@@ -168,6 +192,28 @@ static const struct {
     {H "smtp.errors = 5\nsmtp.errors = 6", "t.conf:3: 'smtp.errors' was already set in line 2"},
     {H "smtp = { errors = 5 }\n\nsmtp.errors = 6", "t.conf:4: 'smtp.errors' was already set in the table of line 2"},
     {H "smtp = nil\nsmtp.errors = 0", "t.conf:3: smtp.errors: expected a whole number from 1 to 100000, found 0"},
+    {H "dns = {\n servers = { '192.0.2.1',\n 'one' } }",
+     "t.conf:4: dns.servers, item 2: expected an address like \"192.0.2.53\", with another port "
+     "\"192.0.2.53@5353\", found \"one\""},
+    {H "dns.servers = { '192.0.2.1@0' }",
+     "t.conf:2: dns.servers, item 1: expected an address like \"192.0.2.53\", with another port "
+     "\"192.0.2.53@5353\", found \"192.0.2.1@0\""},
+    {H "dns.servers = '192.0.2.1'", "t.conf:2: dns.servers: expected a list of at most 8 addresses like { "
+                                    "\"192.0.2.53\", \"192.0.2.54@5353\" }, found \"192.0.2.1\""},
+    {H "dns.zones = { 'example.org' }",
+     "t.conf:2: dns.zones, item 1: expected a zone with its server like \"example.org=192.0.2.53@5353\", found "
+     "\"example.org\""},
+    {H "dns_lists = {\n { kind = 'black' } }", "t.conf:3: dns_lists, item 1: 'zone' is missing"},
+    {H "dns_lists = {\n { zone = 'a.example', kind = 'grey' } }",
+     "t.conf:3: dns_lists, item 1, kind: expected one of \"black\", \"white\", found \"grey\""},
+    {H "dns_lists = {\n { zone = 'a.example', answers = {\n '127.0.0.2',\n '10.0.0.1' } } }",
+     "t.conf:5: dns_lists, item 1, answers, item 2: expected an answer like \"127.0.0.2\" or a range like "
+     "\"127.0.0.4-127.0.0.11\", found \"10.0.0.1\""},
+    {H "dns_lists = {\n { zone = 'a.example', answers = { '127.0.0.9-127.0.0.2' } } }",
+     "t.conf:3: dns_lists, item 1, answers, item 1: expected an answer like \"127.0.0.2\" or a range like "
+     "\"127.0.0.4-127.0.0.11\", found \"127.0.0.9-127.0.0.2\""},
+    {H "dns_lists = {\n { zone = 'a.example', answer = {} } }",
+     "t.conf:3: unknown key 'dns_lists, item 1, answer'; did you mean 'answers'?"},
     {H "listen = {}", "t.conf:2: unknown key 'listen'; did you mean 'listeners'?"},
     {H "smpt.errors = 5", "t.conf:2: unknown name 'smpt'; did you mean 'smtp'?"},
     {"hostname = mail.example.org", "t.conf:1: unknown name 'mail'; texts stand in quotes, as in \"mail\""},
@@ -250,13 +296,10 @@ static void test_file_on_disk(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_defaults),
-        cmocka_unit_test(test_byte_order_mark),
-        cmocka_unit_test(test_values),
-        cmocka_unit_test(test_faults),
-        cmocka_unit_test(test_hostname_of_the_system),
-        cmocka_unit_test(test_no_file),
-        cmocka_unit_test(test_file_on_disk),
+        cmocka_unit_test(test_defaults),        cmocka_unit_test(test_words_and_records),
+        cmocka_unit_test(test_byte_order_mark), cmocka_unit_test(test_values),
+        cmocka_unit_test(test_faults),          cmocka_unit_test(test_hostname_of_the_system),
+        cmocka_unit_test(test_no_file),         cmocka_unit_test(test_file_on_disk),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -36,6 +36,9 @@ static void test_round_trip(void **state)
         "listeners = { { service = 'pop3s', address = '::1', port = 995 }, { service = 'submissions', address = "
         "'127.0.0.1', port = 465 } } "
         "smtp = { vrfy = true, detail_separator = '-', message_size = '1M' }",
+        "hostname = 'mx.example.org' dns_lists = { { zone = 'a.example.org' }, { zone = 'w.example.org', kind = "
+        "'white', answers = { '127.0.0.2', '127.0.0.4-127.0.0.11' }, ipv4 = false } } dns = { servers = { '192.0.2.1', "
+        "'2001:db8::1@5353' }, zones = { 'example.net=127.0.0.1@1053' }, dnssec = false }",
     };
     for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
         struct buf problem;
