@@ -31,6 +31,7 @@ static const struct row {
     [POP3_DELE] = {pop3_do_dele, POP3_TRANSACTION},
     [POP3_RSET] = {pop3_do_rset, POP3_TRANSACTION},
     [POP3_NOOP] = {pop3_do_noop, POP3_TRANSACTION},
+    [POP3_XTND] = {pop3_do_xtnd, POP3_TRANSACTION},
 };
 
 /* RFC 1939 section 7, APOP: in the form of a message-id, never the same twice. */

@@ -86,5 +86,6 @@ pop3_handler pop3_do_stat, pop3_do_list, pop3_do_uidl;               /* listing.
 pop3_handler pop3_do_dele, pop3_do_rset, pop3_do_noop;               /* listing.c */
 pop3_handler pop3_do_retr, pop3_do_top;                              /* retrieve.c */
 pop3_handler pop3_do_quit;                                           /* update.c */
+pop3_handler pop3_do_xtnd;                                           /* xtnd.c */
 
 #endif
