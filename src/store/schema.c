@@ -32,7 +32,34 @@ static const char version_1[] =
     "CREATE TABLE volume (number {key}, end_position BIGINT NOT NULL, dead_bytes BIGINT NOT NULL, state BIGINT NOT "
     "NULL);";
 
-static const char *const versions[SCHEMA_VERSION] = {version_1};
+/* The queue, what members sent today, domains that are more than our own, mailing lists.
+ *
+ * queue: one row a recipient that is still to be served; state is enum queue_state. Both indexes hold only what is due:
+ * by destination, so that the courier finds a destination's next entries in one seek however many there are; and by
+ * time, so that it knows which destinations fell due. domain.kind: 0 our own, 1 backup. list.posting: 0 everybody, 1
+ * members, 2 the owner. sent.day: since 1970, UTC. */
+static const char version_2[] =
+    "CREATE TABLE queue (message_id BIGINT NOT NULL, number BIGINT NOT NULL, kind BIGINT NOT NULL,"
+    "  state BIGINT NOT NULL, next_at BIGINT NOT NULL, attempts BIGINT NOT NULL, created_at BIGINT NOT NULL,"
+    "  warned BIGINT NOT NULL, give_up BIGINT NOT NULL, notify BIGINT NOT NULL, list_id BIGINT NOT NULL,"
+    "  account_id BIGINT NOT NULL, size BIGINT NOT NULL, destination TEXT NOT NULL, address TEXT NOT NULL,"
+    "  original TEXT NOT NULL, orcpt TEXT NOT NULL, forwarder TEXT NOT NULL, reverse_path TEXT NOT NULL,"
+    "  reply TEXT NOT NULL, PRIMARY KEY (message_id, number)) {clustered};"
+    "CREATE INDEX queue_due ON queue (destination, next_at, message_id, number) WHERE state = 0;"
+    "CREATE INDEX queue_next ON queue (next_at, destination) WHERE state = 0;"
+    "CREATE TABLE sent (account_id BIGINT NOT NULL, day BIGINT NOT NULL, recipients BIGINT NOT NULL,"
+    "  PRIMARY KEY (account_id, day)) {clustered};"
+    "ALTER TABLE domain ADD COLUMN kind BIGINT NOT NULL DEFAULT 0;"
+    "ALTER TABLE domain ADD COLUMN alias_of BIGINT NOT NULL DEFAULT 0;"
+    "ALTER TABLE domain ADD COLUMN next_hop TEXT NOT NULL DEFAULT '';"
+    "CREATE TABLE list (id {key}, domain_id BIGINT NOT NULL, local_part TEXT NOT NULL, name TEXT NOT NULL,"
+    "  owner TEXT NOT NULL, posting BIGINT NOT NULL, UNIQUE (domain_id, local_part));"
+    "CREATE TABLE list_member (list_id BIGINT NOT NULL, number BIGINT NOT NULL, address TEXT NOT NULL,"
+    "  bounces BIGINT NOT NULL, suspended BIGINT NOT NULL, PRIMARY KEY (list_id, number),"
+    "  UNIQUE (list_id, address)) {clustered};"
+    "INSERT INTO meta (name, value) VALUES ('paused_in', 0), ('paused_out', 0);";
+
+static const char *const versions[SCHEMA_VERSION] = {version_1, version_2};
 
 static void expand(struct buf *out, const struct database_driver *driver, const char *text)
 {

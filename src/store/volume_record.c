@@ -150,6 +150,57 @@ static void message_entry_read(struct wire *w, struct message_entry *e)
     e->notify = wire_read_u32(w);
 }
 
+#define QUEUED_LEAST (4 * 3 + 4 * 5 + 8 + 4)
+
+static void message_queued_write(struct buf *out, const struct message_queued *q)
+{
+    wire_write_u32(out, q->number);
+    wire_write_u32(out, q->kind);
+    wire_write_u32(out, q->state);
+    wire_write_bytes(out, q->address);
+    wire_write_bytes(out, q->original);
+    wire_write_bytes(out, q->orcpt);
+    wire_write_bytes(out, q->destination);
+    wire_write_bytes(out, q->forwarder);
+    wire_write_u64(out, q->list_id);
+    wire_write_u32(out, q->notify);
+}
+
+static bool message_queued_read(struct wire *w, struct message_queued *q)
+{
+    q->number = wire_read_u32(w);
+    q->kind = wire_read_u32(w);
+    q->state = wire_read_u32(w);
+    q->address = wire_read_bytes(w);
+    q->original = wire_read_bytes(w);
+    q->orcpt = wire_read_bytes(w);
+    q->destination = wire_read_bytes(w);
+    q->forwarder = wire_read_bytes(w);
+    q->list_id = wire_read_u64(w);
+    q->notify = wire_read_u32(w);
+    return q->kind >= QUEUE_KIND_REMOTE && q->kind <= QUEUE_KIND_REPORT && q->state <= QUEUE_STATE_HELD &&
+           q->list_id <= INT64_MAX;
+}
+
+static bool queued_read(struct wire *w, struct arena *arena, struct message_facts *f)
+{
+    f->queued_at = 0;
+    f->queued_count = 0;
+    f->queued = NULL;
+    /* A record of a store that had no queue yet ends here. */
+    if (w->failed || w->rest.size == 0)
+        return true;
+    f->queued_at = wire_read_u64(w);
+    f->queued_count = wire_read_count(w, QUEUED_LEAST);
+    f->queued = arena_array(arena, f->queued_count + 1, sizeof(*f->queued));
+    if (!f->queued)
+        return false;
+    bool good = f->queued_at <= INT64_MAX;
+    for (uint32_t i = 0; good && i < f->queued_count; i++)
+        good = message_queued_read(w, &f->queued[i]);
+    return good;
+}
+
 void message_facts_write(struct buf *out, const struct message_facts *f)
 {
     wire_write_u64(out, f->message_id);
@@ -167,6 +218,10 @@ void message_facts_write(struct buf *out, const struct message_facts *f)
     wire_write_u32(out, f->entry_count);
     for (uint32_t i = 0; i < f->entry_count; i++)
         message_entry_write(out, &f->entries[i]);
+    wire_write_u64(out, f->queued_at);
+    wire_write_u32(out, f->queued_count);
+    for (uint32_t i = 0; i < f->queued_count; i++)
+        message_queued_write(out, &f->queued[i]);
 }
 
 bool message_facts_parse(struct span s, struct arena *arena, struct message_facts *f)
@@ -192,7 +247,8 @@ bool message_facts_parse(struct span s, struct arena *arena, struct message_fact
         return false;
     for (uint32_t i = 0; i < f->entry_count; i++)
         message_entry_read(&w, &f->entries[i]);
-    return wire_is_done(&w) && bits <= 3 && f->message_id != 0 && f->message_id <= INT64_MAX;
+    return queued_read(&w, arena, f) && wire_is_done(&w) && bits <= 3 && f->message_id != 0 &&
+           f->message_id <= INT64_MAX;
 }
 
 void entry_facts_write(struct buf *out, const struct entry_facts *f)
@@ -242,6 +298,32 @@ bool expunge_facts_parse(struct span s, struct arena *arena, struct expunge_fact
     return wire_is_done(&w);
 }
 
+void queue_facts_write(struct buf *out, const struct queue_facts *f)
+{
+    wire_write_u32(out, f->change);
+    wire_write_u32(out, f->count);
+    for (uint32_t i = 0; i < f->count; i++) {
+        wire_write_u64(out, f->items[i].message_id);
+        wire_write_u32(out, f->items[i].number);
+    }
+}
+
+bool queue_facts_parse(struct span s, struct arena *arena, struct queue_facts *f)
+{
+    struct wire w = {s, false};
+    f->change = wire_read_u32(&w);
+    f->count = wire_read_count(&w, 12);
+    f->items = arena_array(arena, f->count + 1, sizeof(*f->items));
+    if (!f->items)
+        return false;
+    for (uint32_t i = 0; i < f->count; i++) {
+        f->items[i].message_id = wire_read_u64(&w);
+        f->items[i].number = wire_read_u32(&w);
+        w.failed |= f->items[i].message_id > INT64_MAX;
+    }
+    return wire_is_done(&w) && f->change >= QUEUE_CHANGE_DONE && f->change <= QUEUE_CHANGE_RELEASED;
+}
+
 static void spans_write(struct buf *out, const struct span *spans, uint32_t count)
 {
     wire_write_u32(out, count);
@@ -288,14 +370,21 @@ void domain_facts_write(struct buf *out, const struct domain_facts *f)
 {
     wire_write_u64(out, f->id);
     wire_write_bytes(out, f->name);
+    wire_write_u32(out, f->kind);
+    wire_write_u64(out, f->alias_of);
+    wire_write_bytes(out, f->next_hop);
 }
 
 bool domain_facts_parse(struct span s, struct domain_facts *f)
 {
     struct wire w = {s, false};
-    f->id = wire_read_u64(&w);
-    f->name = wire_read_bytes(&w);
-    return wire_is_done(&w);
+    *f = (struct domain_facts){.id = wire_read_u64(&w), .name = wire_read_bytes(&w)};
+    if (!w.failed && w.rest.size > 0) {
+        f->kind = wire_read_u32(&w);
+        f->alias_of = wire_read_u64(&w);
+        f->next_hop = wire_read_bytes(&w);
+    }
+    return wire_is_done(&w) && f->kind <= 1 && f->alias_of <= INT64_MAX;
 }
 
 void account_facts_write(struct buf *out, const struct account_facts *f)
@@ -358,4 +447,50 @@ bool alias_facts_parse(struct span s, struct arena *arena, struct alias_facts *f
     f->domain = wire_read_bytes(&w);
     f->targets = spans_read(&w, arena, &f->target_count);
     return f->targets && wire_is_done(&w);
+}
+
+#define MEMBER_LEAST (8 + 4 + 4 + 4)
+
+void mailing_list_facts_write(struct buf *out, const struct mailing_list_facts *f)
+{
+    wire_write_u64(out, f->id);
+    wire_write_u64(out, f->domain_id);
+    wire_write_bytes(out, f->local_part);
+    wire_write_bytes(out, f->domain);
+    wire_write_bytes(out, f->name);
+    wire_write_bytes(out, f->owner);
+    wire_write_u32(out, f->posting);
+    wire_write_u32(out, f->member_count);
+    for (uint32_t i = 0; i < f->member_count; i++) {
+        wire_write_u64(out, f->members[i].number);
+        wire_write_bytes(out, f->members[i].address);
+        wire_write_u32(out, f->members[i].bounces);
+        wire_write_u32(out, f->members[i].suspended ? 1 : 0);
+    }
+}
+
+bool mailing_list_facts_parse(struct span s, struct arena *arena, struct mailing_list_facts *f)
+{
+    struct wire w = {s, false};
+    f->id = wire_read_u64(&w);
+    f->domain_id = wire_read_u64(&w);
+    f->local_part = wire_read_bytes(&w);
+    f->domain = wire_read_bytes(&w);
+    f->name = wire_read_bytes(&w);
+    f->owner = wire_read_bytes(&w);
+    f->posting = wire_read_u32(&w);
+    f->member_count = wire_read_count(&w, MEMBER_LEAST);
+    f->members = arena_array(arena, f->member_count + 1, sizeof(*f->members));
+    if (!f->members)
+        return false;
+    for (uint32_t i = 0; i < f->member_count; i++) {
+        struct mailing_list_member *m = &f->members[i];
+        m->number = wire_read_u64(&w);
+        m->address = wire_read_bytes(&w);
+        m->bounces = wire_read_u32(&w);
+        uint32_t suspended = wire_read_u32(&w);
+        m->suspended = suspended == 1;
+        w.failed |= suspended > 1 || m->number > INT64_MAX;
+    }
+    return wire_is_done(&w) && f->posting <= 2 && f->id <= INT64_MAX && f->domain_id <= INT64_MAX;
 }

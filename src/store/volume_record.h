@@ -37,13 +37,16 @@ enum record_type {
     RECORD_ENTRY,   /* struct entry_facts: a message is (also) in a mailbox, with these flags */
     RECORD_EXPUNGE, /* struct expunge_facts */
     RECORD_MAILBOX, /* struct mailbox_facts: made, renamed, or its counters kept */
-    RECORD_MAILBOX_REMOVED, /* u64 id; its entries go too */
-    RECORD_DOMAIN,          /* struct domain_facts */
-    RECORD_DOMAIN_REMOVED,  /* u64 id */
-    RECORD_ACCOUNT,         /* struct account_facts, credentials included */
-    RECORD_ACCOUNT_REMOVED, /* u64 id; its mailboxes go too */
-    RECORD_ALIAS,           /* struct alias_facts */
-    RECORD_ALIAS_REMOVED,   /* u64 id */
+    RECORD_MAILBOX_REMOVED,      /* u64 id; its entries go too */
+    RECORD_DOMAIN,               /* struct domain_facts */
+    RECORD_DOMAIN_REMOVED,       /* u64 id */
+    RECORD_ACCOUNT,              /* struct account_facts, credentials included */
+    RECORD_ACCOUNT_REMOVED,      /* u64 id; its mailboxes go too */
+    RECORD_ALIAS,                /* struct alias_facts */
+    RECORD_ALIAS_REMOVED,        /* u64 id */
+    RECORD_QUEUE,                /* struct queue_facts: what became of queue entries */
+    RECORD_MAILING_LIST,         /* struct mailing_list_facts, members included */
+    RECORD_MAILING_LIST_REMOVED, /* u64 id */
     RECORD_TYPE_COUNT
 };
 
@@ -101,6 +104,31 @@ struct message_entry {
     uint32_t notify;
 };
 
+/* What is to be done for a recipient whose mail is not done with yet. The values are the database's, too. */
+enum queue_kind {
+    QUEUE_KIND_REMOTE = 1, /* send it to `address` */
+    QUEUE_KIND_LIST,       /* make the copies of list `list_id` */
+    QUEUE_KIND_REPORT,     /* delivered here; its sender asked to be told: RFC 3461 NOTIFY=SUCCESS */
+};
+enum queue_state { QUEUE_STATE_DUE, QUEUE_STATE_HELD };
+
+/* A recipient in the queue, named by (message id, number). */
+struct message_queued {
+    uint32_t number; /* from 1, in the order of the envelope */
+    uint32_t kind, state;
+    struct span address;     /* where it goes: local@domain, the domain in lower-case A-labels */
+    struct span original;    /* the recipient as the sender named it */
+    struct span orcpt;       /* RFC 3461 */
+    struct span destination; /* "host:port", the address's domain, or QUEUE_DESTINATION_LOCAL */
+    struct span forwarder;   /* the domain of ours that sends it on, or empty */
+    uint64_t list_id;
+    uint32_t notify;
+};
+
+/* The destination of entries that go nowhere: lists and reports. No domain has a star in it. */
+#define QUEUE_DESTINATION_LOCAL "*local"
+
+/* A record without the queue's fields (of a store that had no queue yet) parses, as one without entries. */
 struct message_facts {
     uint64_t message_id;
     uint64_t received_at; /* nanoseconds since 1970 */
@@ -110,6 +138,22 @@ struct message_facts {
     struct span reverse_path, peer_address, helo, protocol, session, envid, summary;
     struct message_entry *entries;
     uint32_t entry_count;
+    uint64_t queued_at; /* nanoseconds since 1970: the queue entries' age counts from here; 0 without any */
+    struct message_queued *queued;
+    uint32_t queued_count;
+};
+
+enum queue_change { QUEUE_CHANGE_DONE = 1, QUEUE_CHANGE_HELD, QUEUE_CHANGE_RELEASED };
+
+struct queue_item {
+    uint64_t message_id;
+    uint32_t number;
+};
+
+struct queue_facts {
+    uint32_t change; /* enum queue_change */
+    struct queue_item *items;
+    uint32_t count;
 };
 
 struct entry_facts {
@@ -138,9 +182,28 @@ struct mailbox_facts {
     uint32_t keyword_count;
 };
 
+/* The fields behind `name` are empty in a record that has none. */
 struct domain_facts {
     uint64_t id;
     struct span name;
+    uint32_t kind;        /* 0 our own, 1 backup */
+    uint64_t alias_of;    /* another domain's id, or 0 */
+    struct span next_hop; /* "host:port", or empty */
+};
+
+struct mailing_list_member {
+    uint64_t number;
+    struct span address;
+    uint32_t bounces;
+    bool suspended;
+};
+
+struct mailing_list_facts {
+    uint64_t id, domain_id;
+    struct span local_part, domain, name, owner;
+    uint32_t posting; /* 0 everybody, 1 members, 2 the owner */
+    struct mailing_list_member *members;
+    uint32_t member_count;
 };
 
 struct credential_facts {
@@ -171,6 +234,8 @@ void mailbox_facts_write(struct buf *out, const struct mailbox_facts *f);
 void domain_facts_write(struct buf *out, const struct domain_facts *f);
 void account_facts_write(struct buf *out, const struct account_facts *f);
 void alias_facts_write(struct buf *out, const struct alias_facts *f);
+void queue_facts_write(struct buf *out, const struct queue_facts *f);
+void mailing_list_facts_write(struct buf *out, const struct mailing_list_facts *f);
 void id_facts_write(struct buf *out, uint64_t id);
 
 /* False when the bytes are not exactly such facts, or the arena is full. Lists are in the arena. */
@@ -182,6 +247,8 @@ MUST_USE bool mailbox_facts_parse(struct span s, struct arena *arena, struct mai
 MUST_USE bool domain_facts_parse(struct span s, struct domain_facts *f);
 MUST_USE bool account_facts_parse(struct span s, struct arena *arena, struct account_facts *f);
 MUST_USE bool alias_facts_parse(struct span s, struct arena *arena, struct alias_facts *f);
+MUST_USE bool queue_facts_parse(struct span s, struct arena *arena, struct queue_facts *f);
+MUST_USE bool mailing_list_facts_parse(struct span s, struct arena *arena, struct mailing_list_facts *f);
 MUST_USE bool id_facts_parse(struct span s, uint64_t *id);
 
 #endif

@@ -112,8 +112,12 @@ static void facts_come_back(void **state)
                 g.entry_count == 2);
     assert_true(span_is(g.helo, "h") && span_is(g.envid, "e") && span_is(g.entries[0].orcpt, "rfc822;A@b"));
     assert_true(g.entries[0].flags == 6 && g.entries[0].notify == 5 && g.entries[1].uid == 9);
+    /* Where the queue's fields begin, a record of a store without a queue ends. */
+    size_t old = out.size - 12;
     for (size_t n = 0; n < out.size; n++)
-        assert_false(message_facts_parse(span_head(buf_span(&out), n), &arena, &g));
+        assert_int_equal(message_facts_parse(span_head(buf_span(&out), n), &arena, &g), n == old);
+    assert_true(message_facts_parse(span_head(buf_span(&out), old), &arena, &g));
+    assert_true(g.queued_count == 0 && g.queued_at == 0 && g.entry_count == 2 && span_is(g.envid, "e"));
     buf_add_char(&out, 0);
     assert_false(message_facts_parse(buf_span(&out), &arena, &g));
     /* A count that the bytes cannot hold costs no memory. */
@@ -126,12 +130,93 @@ static void facts_come_back(void **state)
     arena_release(&arena);
 }
 
+static void queue_facts_come_back(void **state)
+{
+    struct arena arena;
+    struct buf out;
+    arena_init(&arena, 1 << 20);
+    buf_init(&out, 1 << 20);
+    struct message_queued queued[2] = {
+        {1, QUEUE_KIND_REMOTE, QUEUE_STATE_HELD, span_text("a@b"), span_text("c@d"), span_text("rfc822;c@d"),
+         span_text("host:25"), span_text("d"), 0, 6},
+        {.number = 2, .kind = QUEUE_KIND_LIST, .list_id = 77, .destination = span_text(QUEUE_DESTINATION_LOCAL)}};
+    struct message_facts f = {.message_id = 7, .queued_at = 99, .queued = queued, .queued_count = 2}, g;
+    message_facts_write(&out, &f);
+    assert_true(message_facts_parse(buf_span(&out), &arena, &g));
+    assert_true(g.queued_at == 99 && g.queued_count == 2 && g.entry_count == 0);
+    assert_true(g.queued[0].number == 1 && g.queued[0].kind == QUEUE_KIND_REMOTE &&
+                g.queued[0].state == QUEUE_STATE_HELD && g.queued[0].notify == 6);
+    assert_true(span_is(g.queued[0].address, "a@b") && span_is(g.queued[0].original, "c@d") &&
+                span_is(g.queued[0].orcpt, "rfc822;c@d") && span_is(g.queued[0].destination, "host:25") &&
+                span_is(g.queued[0].forwarder, "d"));
+    assert_true(g.queued[1].list_id == 77 && span_is(g.queued[1].destination, "*local"));
+    size_t whole = out.size, accepted = 0;
+    for (size_t n = 0; n < whole; n++)
+        accepted += message_facts_parse(span_head(buf_span(&out), n), &arena, &g);
+    assert_int_equal(accepted, 1); /* as a record of a store without a queue */
+    queued[1].kind = 4;
+    buf_reset(&out);
+    message_facts_write(&out, &f);
+    assert_false(message_facts_parse(buf_span(&out), &arena, &g));
+
+    struct queue_item items[2] = {{5, 1}, {6, 4000000000u}};
+    struct queue_facts q = {QUEUE_CHANGE_HELD, items, 2}, r;
+    buf_reset(&out);
+    queue_facts_write(&out, &q);
+    assert_true(queue_facts_parse(buf_span(&out), &arena, &r));
+    assert_true(r.change == QUEUE_CHANGE_HELD && r.count == 2 && r.items[0].message_id == 5 &&
+                r.items[1].number == 4000000000u);
+    for (size_t n = 0; n < out.size; n++)
+        assert_false(queue_facts_parse(span_head(buf_span(&out), n), &arena, &r));
+    q.change = 4;
+    buf_reset(&out);
+    queue_facts_write(&out, &q);
+    assert_false(queue_facts_parse(buf_span(&out), &arena, &r));
+    buf_release(&out);
+    arena_release(&arena);
+}
+
+static void directory_facts_come_back(void **state)
+{
+    struct arena arena;
+    struct buf out;
+    arena_init(&arena, 1 << 20);
+    buf_init(&out, 1 << 20);
+    struct domain_facts d = {3, span_text("b.test"), 1, 2, span_text("old:25")}, e;
+    domain_facts_write(&out, &d);
+    assert_true(domain_facts_parse(buf_span(&out), &e));
+    assert_true(e.id == 3 && e.kind == 1 && e.alias_of == 2 && span_is(e.next_hop, "old:25"));
+    size_t old = 8 + 4 + 6;
+    for (size_t n = 0; n < out.size; n++)
+        assert_int_equal(domain_facts_parse(span_head(buf_span(&out), n), &e), n == old);
+    assert_true(domain_facts_parse(span_head(buf_span(&out), old), &e));
+    assert_true(e.id == 3 && span_is(e.name, "b.test") && e.kind == 0 && e.alias_of == 0 && e.next_hop.size == 0);
+
+    struct mailing_list_member members[2] = {{1, span_text("m@x"), 4, true}, {9, span_text("n@x"), 0, false}};
+    struct mailing_list_facts l = {
+        5, 3, span_text("news"), span_text("b.test"), span_text("News"), span_text("o@x"), 2, members, 2};
+    struct mailing_list_facts k;
+    buf_reset(&out);
+    mailing_list_facts_write(&out, &l);
+    assert_true(mailing_list_facts_parse(buf_span(&out), &arena, &k));
+    assert_true(k.id == 5 && k.domain_id == 3 && span_is(k.local_part, "news") && span_is(k.name, "News") &&
+                span_is(k.owner, "o@x") && k.posting == 2 && k.member_count == 2);
+    assert_true(k.members[0].number == 1 && k.members[0].bounces == 4 && k.members[0].suspended);
+    assert_true(k.members[1].number == 9 && span_is(k.members[1].address, "n@x") && !k.members[1].suspended);
+    for (size_t n = 0; n < out.size; n++)
+        assert_false(mailing_list_facts_parse(span_head(buf_span(&out), n), &arena, &k));
+    buf_release(&out);
+    arena_release(&arena);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(checksums),
         cmocka_unit_test(every_flip_and_truncation),
         cmocka_unit_test(facts_come_back),
+        cmocka_unit_test(queue_facts_come_back),
+        cmocka_unit_test(directory_facts_come_back),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
