@@ -37,6 +37,7 @@ DOORS = {
     ("pop3", "auth/mechanisms.h"): "the pure list of mechanisms to offer",
     ("pwd", "auth/mechanisms.h"): "the pure list of mechanisms",
     ("ctl", "auth/credentials.h"): "passwords are hashed where they are typed, not in the server",
+    ("ctl", "auth/dovecot_scheme.h"): "hashes of other servers are read where they are imported",
     ("ctl", "auth/password.h"): "the rules that a new password has to meet",
     ("ctl", "store/writer.h"): "without a running server the command line starts a writer of its own",
     ("ctl", "store/check.h"): "store check reads a store that no server has open",

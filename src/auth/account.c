@@ -1,6 +1,9 @@
 #include "auth/account.h"
 
 #include "auth/credentials.h"
+#include "auth/dovecot_scheme.h"
+#include "auth/password.h"
+#include "auth/scram.h"
 #include "format/address.h"
 #include "format/utf8.h"
 #include "ipc/services.h"
@@ -13,6 +16,7 @@ void account_secrets_init(struct account_secrets *secrets)
     buf_init(&secrets->crypt, CREDENTIAL_SIZE_MAX);
     buf_init(&secrets->scram, CREDENTIAL_SIZE_MAX);
     buf_init(&secrets->apop, CREDENTIAL_SIZE_MAX);
+    buf_init(&secrets->dovecot, CREDENTIAL_SIZE_MAX);
 }
 
 static void wipe(struct buf *secret)
@@ -27,6 +31,29 @@ void account_secrets_release(struct account_secrets *secrets)
     wipe(&secrets->crypt);
     wipe(&secrets->scram);
     wipe(&secrets->apop);
+    wipe(&secrets->dovecot);
+}
+
+bool account_has_password(const struct account_secrets *secrets)
+{
+    return secrets->crypt.size || secrets->dovecot.size || secrets->scram.size;
+}
+
+int account_compare(const struct account_secrets *secrets, const struct password *password)
+{
+    struct scram_verifier stored, made;
+    if (secrets->crypt.size)
+        return password_verify(password, buf_span(&secrets->crypt));
+    if (secrets->dovecot.size)
+        return dovecot_scheme_verify(password, buf_span(&secrets->dovecot));
+    if (!scram_verifier_parse(buf_span(&secrets->scram), &stored))
+        return -EINVAL;
+    scram_verifier_make(password_span(password), span_from(stored.salt, stored.salt_size), stored.iterations, &made);
+    bool equal = span_equal_secret(span_from(made.stored_key, sizeof made.stored_key),
+                                   span_from(stored.stored_key, sizeof stored.stored_key));
+    explicit_bzero(&made, sizeof made);
+    explicit_bzero(&stored, sizeof stored);
+    return equal ? 0 : -EACCES;
 }
 
 /* Takes the first of each kind, and wipes every one where it came. */
@@ -37,7 +64,8 @@ static void take_secret(struct account_secrets *secrets, const StoreRead__Creden
         struct buf *to;
     } kinds[] = {{CREDENTIAL_CRYPT, &secrets->crypt},
                  {CREDENTIAL_SCRAM_SHA_256, &secrets->scram},
-                 {CREDENTIAL_APOP, &secrets->apop}};
+                 {CREDENTIAL_APOP, &secrets->apop},
+                 {CREDENTIAL_DOVECOT, &secrets->dovecot}};
     for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++)
         if (strcmp(credential->kind, kinds[i].kind) == 0 && kinds[i].to->size == 0)
             buf_add(kinds[i].to, credential->value.data, credential->value.len);
@@ -50,7 +78,8 @@ static int take_reply(const StoreRead__CredentialsReply *reply, struct exchange_
 {
     for (size_t i = 0; i < reply->n_credentials; i++)
         take_secret(secrets, reply->credentials[i]);
-    if (buf_failed(&secrets->crypt) || buf_failed(&secrets->scram) || buf_failed(&secrets->apop))
+    if (buf_failed(&secrets->crypt) || buf_failed(&secrets->scram) || buf_failed(&secrets->apop) ||
+        buf_failed(&secrets->dovecot))
         return -EPROTO;
     *account = (struct exchange_account){
         .found = reply->found, .enabled = reply->enabled, .id = reply->account_id, .version = reply->version};

@@ -7,12 +7,18 @@
 
 /* The stored credentials, empty where there is none of the kind (auth/credentials.h). */
 struct account_secrets {
-    struct buf crypt, scram, apop;
+    struct buf crypt, scram, apop, dovecot;
 };
 
 void account_secrets_init(struct account_secrets *secrets);
 /* Wipes and frees. */
 void account_secrets_release(struct account_secrets *secrets);
+
+/* Is anything stored with which a password can be compared? */
+bool account_has_password(const struct account_secrets *secrets);
+/* Compares a password with the hash that is stored, of whichever kind it is; takes as long as that is meant to cost. 0:
+ * it is the password; -EACCES: it is not; -EINVAL: none is stored, or none that we know; -ENOMEM. */
+MUST_USE int account_compare(const struct account_secrets *secrets, const struct password *password);
 
 /* Asks and waits. 0, also for a name that is not there (account->found is false); else what channel_call gave, -ENOMEM,
  * or -EPROTO for an answer out of bounds. */

@@ -65,9 +65,8 @@ static int make_credentials(struct fiber *self, struct change_work *w)
     int error = turnstile_enter(self, &a->turnstile, TURNSTILE_CLEAN, clock_in_seconds(HASH_SECONDS));
     if (error)
         return -EAGAIN;
-    struct span stored = buf_span(&w->secrets.crypt);
     /* A hash of no known kind is no reason to refuse a better one. */
-    int same = stored.size ? password_verify(&w->password, stored) : -EACCES;
+    int same = account_compare(&w->secrets, &w->password);
     if (same == 0)
         buf_add_text(&w->problem, "the new password is the old one; choose another");
     else if (same == -ENOMEM ||

@@ -8,6 +8,7 @@
 #define CREDENTIAL_CRYPT "crypt"                 /* a hash of crypt(5) */
 #define CREDENTIAL_SCRAM_SHA_256 "scram-sha-256" /* auth/scram.h */
 #define CREDENTIAL_APOP "apop"                   /* the password itself: only where pop3.apop is on */
+#define CREDENTIAL_DOVECOT "dovecot" /* an imported hash that crypt(5) does not know: auth/dovecot_scheme.h */
 #define CREDENTIALS_MAX 3
 #define CREDENTIAL_SIZE_MAX 1024 /* bytes of a value */
 

@@ -153,16 +153,18 @@ static int challenge(struct step *s)
 static int compare(struct step *s)
 {
     const struct password *password = &s->exchange->sasl.password;
-    struct span dummy = buf_span(&s->process->dummy_hash), hash = buf_span(&s->secrets.crypt);
+    struct span dummy = buf_span(&s->process->dummy_hash);
     int error = -EINVAL;
-    if (s->exchange->account.found && hash.size) {
-        error = password_verify(password, hash);
+    if (s->exchange->account.found && account_has_password(&s->secrets)) {
+        error = account_compare(&s->secrets, password);
         if (error == -EINVAL)
             log_write(LOG_PROBLEM, "auth", s->session,
                       "stored password hash is of no known kind; set a new password account=%s",
                       log_quote(login_span(&s->exchange->account.address)));
     }
-    if (error != -EINVAL)
+    /* An imported hash may be a cheap one: how long a refusal takes must not tell that the name is there. */
+    bool is_cheap = error == -EACCES && s->secrets.crypt.size == 0;
+    if (error != -EINVAL && !is_cheap)
         return error;
     error = password_verify(password, dummy);
     return error == -ENOMEM ? error : -EACCES;
