@@ -28,7 +28,7 @@ struct sandbox_profile {
     const char *also_writes; /* with SANDBOX_READ: the name of one file in `directory` that it may write, where it is
                                 there already; else NULL */
     bool may_accept;         /* connections, of listening sockets it is given */
-    bool may_connect;        /* and resolve nothing: addresses only */
+    bool may_connect;        /* by IPv4 and IPv6, from an address of its choice, to any */
     uid_t uid;               /* whom to become when started as root; 0 is refused then */
     gid_t gid;
     unsigned descriptors; /* at most so many open at a time */

@@ -19,6 +19,7 @@ enum {
     WRITING = 8, /* files; such a process is READING too */
     CONNECTING = 16,
     NOT_READING = 32,
+    NOT_CONNECTING = 64,
 };
 
 #define CALL(name, who)       \
@@ -93,8 +94,8 @@ static const struct {
     CALL(sched_getaffinity, ALWAYS),
     /* The network, by sockets that others made. */
     CALL(accept4, ACCEPTING),
-    CALL(connect, CONNECTING),
-    CALL(socket, CONNECTING),
+    CALL(connect, CONNECTING), /* socket() has rows of its own below */
+    CALL(bind, CONNECTING),    /* where from: without listen() nothing comes in by it */
     /* Files: Landlock says which. */
     CALL(open, READING),
     CALL(openat, READING),
@@ -171,7 +172,6 @@ static const int refused[] = {
     SCMP_SYS(mount),
     SCMP_SYS(umount2),
     SCMP_SYS(pivot_root),
-    SCMP_SYS(socket),
     SCMP_SYS(socketpair),
     SCMP_SYS(connect),
     SCMP_SYS(bind),
@@ -220,7 +220,7 @@ static const int refused[] = {
 
 static unsigned profile_who(const struct sandbox_profile *profile)
 {
-    return ALWAYS | (profile->may_accept ? ACCEPTING : 0) | (profile->may_connect ? CONNECTING : 0) |
+    return ALWAYS | (profile->may_accept ? ACCEPTING : 0) | (profile->may_connect ? CONNECTING : NOT_CONNECTING) |
            (profile->files != SANDBOX_NO_FILES ? READING : NOT_READING) |
            (profile->files == SANDBOX_WRITE ? WRITING : 0);
 }
@@ -272,6 +272,12 @@ static const struct {
     {SCMP_SYS(sendto), ALWAYS, REFUSE, 1, {MASKED(3, MSG_FASTOPEN, MSG_FASTOPEN)}},
     {SCMP_SYS(sendmsg), ALWAYS, SCMP_ACT_ALLOW, 1, {MASKED(2, MSG_FASTOPEN, 0)}},
     {SCMP_SYS(sendmsg), ALWAYS, REFUSE, 1, {MASKED(2, MSG_FASTOPEN, MSG_FASTOPEN)}},
+    /* Other families reach into the kernel or to processes of this machine. */
+    {SCMP_SYS(socket), CONNECTING, SCMP_ACT_ALLOW, 1, {IS_INT(0, AF_INET)}},
+    {SCMP_SYS(socket), CONNECTING, SCMP_ACT_ALLOW, 1, {IS_INT(0, AF_INET6)}},
+    {SCMP_SYS(socket), CONNECTING, REFUSE, 1, {IS_INT(0, AF_UNIX)}},
+    {SCMP_SYS(socket), CONNECTING, REFUSE, 1, {IS_INT(0, AF_NETLINK)}},
+    {SCMP_SYS(socket), NOT_CONNECTING, REFUSE, 0, {{0}}},
     /* A descriptor's flags stay, or a log that is only appended to could be written over; so does its owner, or it
      * would signal other processes. The locks are the database's. */
     {SCMP_SYS(fcntl), ALWAYS, SCMP_ACT_ALLOW, 1, {IS_INT(1, F_DUPFD_CLOEXEC)}},

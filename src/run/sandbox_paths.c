@@ -14,12 +14,17 @@
 #define ACCESS_FS_IOCTL_DEV (1ull << 15) /* version 5 */
 #define ACCESS_NET_BIND_TCP (1ull << 0)  /* version 4 */
 #define ACCESS_NET_CONNECT_TCP (1ull << 1)
+#define RULE_NET_PORT 2
 #define SCOPE_ABSTRACT_UNIX_SOCKET (1ull << 0) /* version 6 */
 #define SCOPE_SIGNAL (1ull << 1)
 #define ACCESS_FS_VERSION_1 ((1ull << 13) - 1)
 
 struct ruleset {
     uint64_t files, network, scope;
+};
+
+struct net_port {
+    uint64_t access, port;
 };
 
 int sandbox_landlock_version(void)
@@ -84,6 +89,13 @@ static int add_directory(int rules, const struct sandbox_profile *profile, const
     return error;
 }
 
+/* The source address of a connection is bound to port 0; a port that somebody could be waiting for is not to be had. */
+static int allow_source_address(int rules)
+{
+    struct net_port any = {.access = ACCESS_NET_BIND_TCP, .port = 0};
+    return syscall(SYS_landlock_add_rule, rules, RULE_NET_PORT, &any, 0) < 0 ? -errno : 0;
+}
+
 int sandbox_restrict_paths(const struct sandbox_profile *profile, const char *path, struct buf *problem)
 {
     int version = sandbox_landlock_version();
@@ -97,6 +109,8 @@ int sandbox_restrict_paths(const struct sandbox_profile *profile, const char *pa
         error = -errno;
     if (!error && profile->files != SANDBOX_NO_FILES)
         error = add_directory(rules, profile, path, ruleset.files);
+    if (!error && profile->may_connect && ruleset.network)
+        error = allow_source_address(rules);
     if (!error && syscall(SYS_landlock_restrict_self, rules, 0) < 0)
         error = -errno;
     if (rules >= 0)

@@ -90,6 +90,17 @@ bool stream_has_input(const struct stream *s)
     return s->end > s->start;
 }
 
+bool stream_is_quiet(struct stream *s)
+{
+    if (s->error || s->ended || s->hung_up || s->watch.hung_up || s->end > s->start || (s->ssl && SSL_pending(s->ssl)))
+        return false;
+    if (s->drained && !s->watch.ready)
+        return true;
+    /* An edge may be of what was read already. */
+    char byte;
+    return recv(s->watch.fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) < 0 && errno == EAGAIN;
+}
+
 void stream_consume(struct stream *s, size_t n)
 {
     if (n > s->end - s->start)

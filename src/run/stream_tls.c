@@ -1,8 +1,10 @@
 #include "run/stream_internal.h"
 #include "run/tls.h"
 
+#include <arpa/inet.h>
 #include <errno.h>
 #include <openssl/err.h>
+#include <openssl/x509v3.h>
 #include <stdlib.h>
 
 #define EXPORTER_LABEL "EXPORTER-Channel-Binding"
@@ -127,23 +129,24 @@ static int begin(struct stream *s, struct tls_context *tls)
     return 0;
 }
 
-int stream_accept_tls(struct fiber *self, struct stream *s, struct tls_context *tls, uint64_t deadline)
+/* What came before the handshake, by whomever, is no part of what TLS protects. */
+static void forget_input(struct stream *s)
 {
-    if (s->ssl)
-        return -EINVAL;
-    int error = stream_flush(self, s, deadline);
-    if (error)
-        return error;
     stream_consume(s, s->end - s->start);
     s->scanned = 0;
     s->dropping = false;
-    stream_undelay(s); /* tickets and the first reply are two writes in a row */
-    error = begin(s, tls);
+}
+
+static int shake_hands(struct fiber *self, struct stream *s, uint64_t deadline)
+{
+    int error = 0;
     while (!error) {
         ERR_clear_error();
-        int result = SSL_accept(s->ssl);
-        if (result == 1)
+        int result = SSL_do_handshake(s->ssl);
+        if (result == 1) {
+            ERR_clear_error();
             return 0;
+        }
         error = explain(s, result);
         if (error == -EAGAIN)
             error = stream_wait_strictly(self, s, deadline);
@@ -153,7 +156,67 @@ int stream_accept_tls(struct fiber *self, struct stream *s, struct tls_context *
                        error == -ETIMEDOUT ? "the TLS handshake took too long" : "the TLS handshake was broken off");
 }
 
+int stream_accept_tls(struct fiber *self, struct stream *s, struct tls_context *tls, uint64_t deadline)
+{
+    if (s->ssl)
+        return -EINVAL;
+    int error = stream_flush(self, s, deadline);
+    if (error)
+        return error;
+    forget_input(s);
+    stream_undelay(s); /* tickets and the first reply are two writes in a row */
+    error = begin(s, tls);
+    if (error)
+        return error;
+    SSL_set_accept_state(s->ssl);
+    return shake_hands(self, s, deadline);
+}
+
+/* Whose certificate it has to be. An address is not sent along: RFC 6066 section 3 wants a name. */
+static bool expect_host(SSL *ssl, const char *host)
+{
+    unsigned char address[16];
+    if (inet_pton(AF_INET, host, address) == 1 || inet_pton(AF_INET6, host, address) == 1)
+        return X509_VERIFY_PARAM_set1_ip_asc(SSL_get0_param(ssl), host) == 1;
+    SSL_set_hostflags(ssl, X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS);
+    return SSL_set1_host(ssl, host) == 1 && SSL_set_tlsext_host_name(ssl, host) == 1;
+}
+
+int stream_start_tls(struct fiber *self, struct stream *s, struct tls_context *tls, const char *host, bool verify,
+                     uint64_t deadline)
+{
+    if (s->ssl)
+        return -EINVAL;
+    int error = stream_flush(self, s, deadline);
+    if (error)
+        return error;
+    forget_input(s);
+    stream_undelay(s); /* the end of the handshake and the first command are two writes in a row */
+    error = begin(s, tls);
+    if (error)
+        return error;
+    SSL_set_connect_state(s->ssl);
+    /* Without `verify` the certificate is looked at all the same, and its problem noted. The records of DANE would be
+     * added here, with SSL_dane_enable() and SSL_dane_tlsa_add(). */
+    SSL_set_verify(s->ssl, verify ? SSL_VERIFY_PEER : SSL_VERIFY_NONE, NULL);
+    bool expected = expect_host(s->ssl, host);
+    ERR_clear_error();
+    if (!expected)
+        return stream_fail(s, -EINVAL, "the host's name can't be one of TLS");
+    return shake_hands(self, s, deadline);
+}
+
 /* ---- facts ---- */
+
+const char *stream_tls_problem(const struct stream *s)
+{
+    if (!s->ssl || SSL_is_server(s->ssl))
+        return "";
+    long result = SSL_get_verify_result(s->ssl);
+    if (result != X509_V_OK)
+        return X509_verify_cert_error_string(result);
+    return SSL_get0_peer_certificate(s->ssl) ? "" : "there is no certificate";
+}
 
 bool stream_is_tls(const struct stream *s)
 {
@@ -181,7 +244,7 @@ const char *stream_tls_server_name(const struct stream *s)
  * that name no hash. */
 static size_t bind_end_point(const struct stream *s, unsigned char out[64])
 {
-    X509 *certificate = SSL_get_certificate(s->ssl);
+    X509 *certificate = SSL_is_server(s->ssl) ? SSL_get_certificate(s->ssl) : SSL_get0_peer_certificate(s->ssl);
     int hash;
     if (!certificate || !X509_get_signature_info(certificate, &hash, NULL, NULL, NULL) || hash == NID_undef)
         return 0;

@@ -64,18 +64,23 @@ static bool use_key(SSL_CTX *context, BIO *pem, struct buf *problem)
     return true;
 }
 
-static bool configure(SSL_CTX *context, int oldest)
+/* What servers and clients have in common. */
+static bool configure_both(SSL_CTX *context, int oldest)
 {
-    SSL_CTX_set_options(context, SSL_OP_NO_COMPRESSION | SSL_OP_NO_RENEGOTIATION | SSL_OP_CIPHER_SERVER_PREFERENCE |
-                                     SSL_OP_PRIORITIZE_CHACHA);
+    SSL_CTX_set_options(context, SSL_OP_NO_COMPRESSION | SSL_OP_NO_RENEGOTIATION);
     SSL_CTX_set_mode(context,
                      SSL_MODE_RELEASE_BUFFERS | SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
     /* A record's header and body in one read. */
     SSL_CTX_set_read_ahead(context, 1);
-    /* Resumption by tickets only: no state to keep, and one ticket is enough for clients that come one at a time. */
     SSL_CTX_set_session_cache_mode(context, SSL_SESS_CACHE_OFF);
-    return SSL_CTX_set_min_proto_version(context, oldest >= 13 ? TLS1_3_VERSION : TLS1_2_VERSION) == 1 &&
-           SSL_CTX_set_num_tickets(context, 1) == 1 &&
+    return SSL_CTX_set_min_proto_version(context, oldest >= 13 ? TLS1_3_VERSION : TLS1_2_VERSION) == 1;
+}
+
+static bool configure(SSL_CTX *context, int oldest)
+{
+    SSL_CTX_set_options(context, SSL_OP_CIPHER_SERVER_PREFERENCE | SSL_OP_PRIORITIZE_CHACHA);
+    /* Resumption by tickets only: no state to keep, and one ticket is enough for clients that come one at a time. */
+    return configure_both(context, oldest) && SSL_CTX_set_num_tickets(context, 1) == 1 &&
            SSL_CTX_set_session_id_context(context, (const unsigned char *)"ostiary", 7) == 1 &&
            SSL_CTX_set_cipher_list(context, "ECDHE+AESGCM:ECDHE+CHACHA20") == 1 &&
            SSL_CTX_set1_groups_list(context, "X25519:P-256:P-384") == 1;
@@ -98,6 +103,52 @@ struct tls_context *tls_context_new(struct span certificate, struct span key, in
     good = good && use_chain(context, certificate_pem, problem) && use_key(context, key_pem, problem);
     BIO_free(certificate_pem);
     BIO_free(key_pem);
+    if (!good) {
+        SSL_CTX_free(context);
+        free(tls);
+        return NULL;
+    }
+    *tls = (struct tls_context){.context = context, .references = 1};
+    return tls;
+}
+
+/* The trusted authorities of a PEM file, of which systems have some 150. */
+static bool trust(SSL_CTX *context, BIO *pem, struct buf *problem)
+{
+    X509_STORE *store = SSL_CTX_get_cert_store(context);
+    for (;;) {
+        X509 *certificate = PEM_read_bio_X509(pem, NULL, no_passphrase, NULL);
+        if (!certificate) {
+            bool at_end = ERR_GET_REASON(ERR_peek_last_error()) == PEM_R_NO_START_LINE;
+            if (!at_end)
+                return refuse(problem, "a certificate of the trusted authorities can't be read");
+            ERR_clear_error();
+            return true;
+        }
+        int added = X509_STORE_add_cert(store, certificate);
+        X509_free(certificate);
+        if (added != 1)
+            return refuse(problem, "a certificate of the trusted authorities is refused");
+    }
+}
+
+struct tls_context *tls_client_context_new(struct span authorities, int oldest, struct buf *problem)
+{
+    ERR_clear_error();
+    if (authorities.size > PEM_MAX) {
+        (void)refuse(problem, "the file of trusted authorities is larger than 1 MiB");
+        return NULL;
+    }
+    BIO *pem = BIO_new_mem_buf(authorities.size ? authorities.data : "", (int)authorities.size);
+    SSL_CTX *context = SSL_CTX_new(TLS_client_method());
+    struct tls_context *tls = calloc(1, sizeof *tls);
+    /* The library's own choice of ciphers: where encryption is not demanded, the alternative to a weak one is none.
+     * DANE (RFC 7672) would be switched on here, with SSL_CTX_dane_enable(). */
+    bool good = pem && context && tls && configure_both(context, oldest);
+    if (!good)
+        (void)refuse(problem, "TLS can't be set up");
+    good = good && trust(context, pem, problem);
+    BIO_free(pem);
     if (!good) {
         SSL_CTX_free(context);
         free(tls);

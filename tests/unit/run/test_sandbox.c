@@ -99,6 +99,38 @@ static int bind_port(const char *inside)
     return bind(fd, (struct sockaddr *)&any, sizeof any) < 0 ? errno : 0;
 }
 
+/* A courier's way out: from an address of this machine, not waited for. */
+static int connect_from(const char *inside)
+{
+    struct sockaddr_in any = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    int problem = 0, fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    socklen_t size = sizeof problem;
+    if (fd < 0 || bind(fd, (struct sockaddr *)&any, sizeof any) < 0)
+        return errno;
+    if (connect(fd, (struct sockaddr *)&listener_address, sizeof listener_address) < 0 && errno != EINPROGRESS)
+        return errno;
+    return getsockopt(fd, SOL_SOCKET, SO_ERROR, &problem, &size) < 0 ? errno : problem;
+}
+
+/* Nothing comes in by a connecting process. */
+static int listen_somewhere(const char *inside)
+{
+    int fd = socket(AF_INET, SOCK_STREAM, 0);
+    if (fd < 0)
+        return errno;
+    return listen(fd, 1) < 0 ? errno : 0;
+}
+
+static int unix_socket(const char *inside)
+{
+    return socket(AF_UNIX, SOCK_STREAM, 0) < 0 ? errno : 0;
+}
+
+static int kernel_socket(const char *inside)
+{
+    return socket(AF_NETLINK, SOCK_RAW, 0) < 0 ? errno : 0;
+}
+
 static int run_program(const char *inside)
 {
     char *const arguments[] = {(char *)"true", NULL};
@@ -214,34 +246,39 @@ static const struct {
     const char *name;
     int (*attempt)(const char *inside);
     int none, read, write; /* the errno with SANDBOX_NO_FILES, READ, WRITE */
+    int connecting;        /* with SANDBOX_NO_FILES and may_connect */
 } rows[] = {
-    {"work", ordinary_work, 0, 0, 0},
-    {"open outside", open_outside, EPERM, -1, -1}, /* -1: EACCES of Landlock or ENOENT of an own root */
-    {"open inside", open_inside, EPERM, 0, 0},
-    {"write the named file", write_named, EPERM, 0, 0},
-    {"write another file", write_other, EPERM, EACCES, 0},
-    {"make inside", make_inside, EPERM, EACCES, 0},
-    {"climb out", climb_out, EPERM, -1, -1},
-    {"connect", connect_out, EPERM, EPERM, EPERM},
-    {"bind", bind_port, EPERM, EPERM, EPERM},
-    {"exec", run_program, EPERM, EPERM, EPERM},
-    {"fork", make_process, EPERM, EPERM, EPERM},
-    {"signal", signal_parent, EPERM, EPERM, EPERM},
-    {"map code", map_code, EPERM, EPERM, EPERM},
-    {"queue a signal", signal_by_queue, EPERM, EPERM, EPERM},
-    {"owner of a descriptor", own_by_another, EPERM, EPERM, EPERM},
-    {"flags of a descriptor", change_flags, EPERM, EPERM, EPERM},
-    {"send to an address", send_to_address, EPERM, EPERM, EPERM},
-    {"connect by sending", connect_by_sending, EPERM, EPERM, EPERM},
-    {"an option in use", use_socket, 0, 0, 0},
-    {"another option", set_option, DEAD, DEAD, DEAD},
-    {"shorten", shorten, EPERM, 0, 0}, /* a log, by who only appends */
-    {"load a converter", load_converter, EINVAL, EINVAL, EINVAL},
-    {"accept", accept_one, EAGAIN, EPERM, EPERM}, /* only the first may accept: nobody waits there */
-    {"unknown call", tables_of_system, DEAD, DEAD, DEAD},
+    {"work", ordinary_work, 0, 0, 0, 0},
+    {"open outside", open_outside, EPERM, -1, -1, EPERM}, /* -1: EACCES of Landlock or ENOENT of an own root */
+    {"open inside", open_inside, EPERM, 0, 0, EPERM},
+    {"write the named file", write_named, EPERM, 0, 0, EPERM},
+    {"write another file", write_other, EPERM, EACCES, 0, EPERM},
+    {"make inside", make_inside, EPERM, EACCES, 0, EPERM},
+    {"climb out", climb_out, EPERM, -1, -1, EPERM},
+    {"accept", accept_one, EAGAIN, EPERM, EPERM, EPERM}, /* only the first may accept: nobody waits there */
+    {"connect", connect_out, EPERM, EPERM, EPERM, 0},
+    {"bind", bind_port, EPERM, EPERM, EPERM, 0},
+    {"connect from an address", connect_from, EPERM, EPERM, EPERM, 0},
+    {"listen", listen_somewhere, EPERM, EPERM, EPERM, EPERM},
+    {"a socket of this machine", unix_socket, EPERM, EPERM, EPERM, EPERM},
+    {"a socket to the kernel", kernel_socket, EPERM, EPERM, EPERM, EPERM},
+    {"exec", run_program, EPERM, EPERM, EPERM, EPERM},
+    {"fork", make_process, EPERM, EPERM, EPERM, EPERM},
+    {"signal", signal_parent, EPERM, EPERM, EPERM, EPERM},
+    {"map code", map_code, EPERM, EPERM, EPERM, EPERM},
+    {"queue a signal", signal_by_queue, EPERM, EPERM, EPERM, EPERM},
+    {"owner of a descriptor", own_by_another, EPERM, EPERM, EPERM, EPERM},
+    {"flags of a descriptor", change_flags, EPERM, EPERM, EPERM, EPERM},
+    {"send to an address", send_to_address, EPERM, EPERM, EPERM, EPERM},
+    {"connect by sending", connect_by_sending, EPERM, EPERM, EPERM, EPERM},
+    {"an option in use", use_socket, 0, 0, 0, 0},
+    {"another option", set_option, DEAD, DEAD, DEAD, DEAD},
+    {"shorten", shorten, EPERM, 0, 0, EPERM}, /* a log, by who only appends */
+    {"load a converter", load_converter, EINVAL, EINVAL, EINVAL, EINVAL},
+    {"unknown call", tables_of_system, DEAD, DEAD, DEAD, DEAD},
 };
 
-static int run_attempt(int (*attempt)(const char *), enum sandbox_files files, bool as_root)
+static int run_attempt(int (*attempt)(const char *), enum sandbox_files files, bool may_connect, bool as_root)
 {
     fflush(NULL);
     pid_t child = fork();
@@ -254,7 +291,8 @@ static int run_attempt(int (*attempt)(const char *), enum sandbox_files files, b
         struct sandbox_profile profile = {.files = files,
                                           .directory = directory,
                                           .also_writes = files == SANDBOX_READ ? "shared" : NULL,
-                                          .may_accept = files == SANDBOX_NO_FILES,
+                                          .may_accept = files == SANDBOX_NO_FILES && !may_connect,
+                                          .may_connect = may_connect,
                                           .uid = NOBODY,
                                           .gid = NOBODY,
                                           .descriptors = 64};
@@ -284,14 +322,17 @@ static bool is_expected(int expected, int met)
 static void run_rows(bool as_root)
 {
     unsigned wrong = 0;
+    for (int fd; (fd = accept4(listener, NULL, NULL, SOCK_NONBLOCK)) >= 0;)
+        close(fd); /* of an earlier run */
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
-        const int expected[] = {rows[i].none, rows[i].read, rows[i].write};
-        for (int files = SANDBOX_NO_FILES; files <= SANDBOX_WRITE; files++) {
-            int met = run_attempt(rows[i].attempt, (enum sandbox_files)files, as_root);
-            if (is_expected(expected[files], met))
+        const int expected[] = {rows[i].none, rows[i].read, rows[i].write, rows[i].connecting};
+        for (int k = 0; k < 4; k++) {
+            bool may_connect = k == 3;
+            int met = run_attempt(rows[i].attempt, may_connect ? SANDBOX_NO_FILES : (enum sandbox_files)k, may_connect,
+                                  as_root);
+            if (is_expected(expected[k], met))
                 continue;
-            print_error("%s, files %d: expected %d, met %d (%s)\n", rows[i].name, files, expected[files], met,
-                        strerror(met));
+            print_error("%s, profile %d: expected %d, met %d (%s)\n", rows[i].name, k, expected[k], met, strerror(met));
             wrong++;
         }
     }
