@@ -156,7 +156,7 @@ static enum srs_result address_write(struct span tag, struct span local, struct 
         return SRS_WRONG;
     struct buf whole, lower;
     buf_init(&whole, 2 * ADDRESS_MAX);
-    buf_init(&lower, ADDRESS_MAX);
+    buf_init(&lower, 2 * ADDRESS_MAX);
     buf_add_span(&whole, tag);
     buf_add_span(&whole, local);
     for (size_t i = 0; i < domain.size; i++)
@@ -184,7 +184,7 @@ static enum srs_result reverse_srs0(struct span local_part, struct span key, uin
 enum srs_result srs_reverse(struct span local_part, struct span key, uint64_t wall_seconds, struct buf *out)
 {
     struct span hash, first, rest;
-    if (local_part.size > ADDRESS_MAX)
+    if (local_part.size > 2 * ADDRESS_MAX)
         return SRS_NONE;
     if (has_tag(local_part, "SRS0"))
         return reverse_srs0(local_part, key, wall_seconds, out);
