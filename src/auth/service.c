@@ -114,8 +114,10 @@ static void called(void *context, struct call *call)
     struct auth_client *client = context;
     if (call->method == AUTH_CHANGE_PASSWORD)
         auth_change_start(client->process, call);
-    else
+    else if (call->method == AUTH_STEP)
         auth_step_start(client->process, call);
+    else
+        call_fail(call, -EOPNOTSUPP);
 }
 
 static void closed(void *context, struct channel *channel)

@@ -2,7 +2,7 @@
 #include "pop3/session.h"
 #include "proc/acceptor.h"
 #include "pwd/session.h"
-#include "smtp/route.h"
+#include "intake/route.h"
 #include "smtp/session.h"
 
 #include <errno.h>
@@ -84,7 +84,7 @@ static int start(struct child *child, struct buf *problem)
 {
     static const struct acceptor_events events = {run, refuse};
     struct acceptor *acceptor = acceptor_new(child, &events, NULL);
-    smtp.routes = smtp_route_cache_new();
+    smtp.routes = intake_route_cache_new();
     if (!acceptor || !smtp.routes)
         return -ENOMEM;
     child->part = acceptor;

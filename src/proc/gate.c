@@ -1,7 +1,7 @@
 /* The gate: strangers' SMTP on port 25. Holds their connections, asks the reader where mail leads, hands it to the
  * writer; opens nothing. */
 #include "proc/acceptor.h"
-#include "smtp/route.h"
+#include "intake/route.h"
 #include "smtp/session.h"
 
 #include <errno.h>
@@ -29,7 +29,7 @@ static int start(struct child *child, struct buf *problem)
 {
     static const struct acceptor_events events = {run, refuse};
     struct acceptor *acceptor = acceptor_new(child, &events, NULL);
-    context.routes = smtp_route_cache_new();
+    context.routes = intake_route_cache_new();
     if (!acceptor || !context.routes)
         return -ENOMEM;
     child->part = acceptor;

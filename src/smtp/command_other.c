@@ -1,8 +1,10 @@
 #include "base/log.h"
-#include "smtp/route.h"
+#include "intake/route.h"
 #include "smtp/session_internal.h"
 
 #include <errno.h>
+
+#define ASK_SECONDS 30
 
 int smtp_handle_starttls(struct fiber *self, struct smtp_session *s, const struct smtp_command *command)
 {
@@ -56,7 +58,7 @@ int smtp_handle_vrfy(struct fiber *self, struct smtp_session *s, const struct sm
     if (!s->settings->smtp.vrfy)
         return smtp_reply(s, 252, "2.1.5", "Send some mail, we'll do our best");
     struct arena scratch;
-    arena_init(&scratch, 64u << 10);
+    arena_init(&scratch, 512u << 10);
     struct span text = command->argument;
     /* RFC 6531 section 3.7.4.2. */
     bool utf8 = s->is_esmtp && span_ends_nocase(text, span_text(" SMTPUTF8"));
@@ -66,13 +68,15 @@ int smtp_handle_vrfy(struct fiber *self, struct smtp_session *s, const struct sm
         text = span_head(span_skip(text, 1), text.size - 2);
     struct mail_path path;
     const char *problem = mail_address_parse(text, utf8, &scratch, &path);
-    struct smtp_route route = {0};
-    int error = problem ? 0 : smtp_route_find(self, s, &scratch, &path, &route);
+    struct intake_route route = {0};
+    const struct intake_question question = {.path = &path};
+    int error =
+        problem ? 0 : intake_route_find(self, &s->intake, &scratch, &question, smtp_deadline(s, ASK_SECONDS), &route);
     if (problem)
         smtp_refuse(s, 501, "5.1.3", "Not an address: %s", problem);
     else if (error)
         smtp_refuse_internal(s, "VRFY could not ask the store", error);
-    else if (route.kind == SMTP_ROUTE_LOCAL || route.kind == SMTP_ROUTE_OVER_QUOTA)
+    else if (route.kind == INTAKE_ROUTE_LOCAL || route.kind == INTAKE_ROUTE_OVER_QUOTA)
         smtp_reply(s, 250, "2.1.5", "<%.*s>", SPAN_ARG(path.text));
     else
         smtp_refuse(s, 550, "5.1.1", "No such person here");

@@ -39,8 +39,14 @@ int smtp_refuse(struct smtp_session *s, unsigned code, const char *enhanced, con
 {
     va_list args;
     va_start(args, format);
-    write_reply(s, code, enhanced, format, args);
+    smtp_refuse_va(s, code, enhanced, format, args);
     va_end(args);
+    return 0;
+}
+
+int smtp_refuse_va(struct smtp_session *s, unsigned code, const char *enhanced, const char *format, va_list args)
+{
+    write_reply(s, code, enhanced, format, args);
     if (++s->errors < s->settings->smtp.errors || s->closing)
         return 0;
     s->closing = true;
@@ -56,9 +62,9 @@ int smtp_refuse_problem(struct smtp_session *s, const struct smtp_problem *probl
 
 int smtp_refuse_internal(struct smtp_session *s, const char *what, int error)
 {
-    const struct smtp_transaction *t = &s->transaction;
+    const struct envelope *e = &s->transaction.envelope;
     log_write(LOG_PROBLEM, "smtp", s->peer->session, "temporary failure: %s ip=%s from=%s rcpt=%s error=%s", what,
-              s->ip, log_quote(t->reverse_path), log_quote(t->recipients ? t->recipients->address : (struct span){0}),
+              s->ip, log_quote(e->reverse_path), log_quote(e->recipients ? e->recipients->address : (struct span){0}),
               log_quote(span_text(strerror(-error))));
     return smtp_reply(s, 451, "4.3.0", "Temporary failure on our side, please try again later");
 }

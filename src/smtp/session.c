@@ -9,7 +9,7 @@
 
 #define COMMAND_LINE_MAX 4096 /* RFC 5321's 512 octets and what the extensions' parameters add */
 #define CONNECTION_MEMORY (64u << 10)
-#define TRANSACTION_MEMORY (4u << 20) /* recipients and their parameters; the body has limits of its own */
+#define TRANSACTION_MEMORY (6u << 20) /* recipients and their parameters; the body has limits of its own */
 
 /* ---- What may be said when ---- */
 
@@ -84,8 +84,8 @@ uint64_t smtp_deadline(const struct smtp_session *s, uint64_t seconds)
 static void transaction_init(struct smtp_transaction *t)
 {
     arena_init(&t->arena, TRANSACTION_MEMORY);
-    smtp_body_init(&t->body);
-    t->last_recipient = &t->recipients;
+    envelope_init(&t->envelope);
+    reception_init(&t->reception);
 }
 
 void smtp_transaction_reset(struct smtp_session *s)
@@ -93,7 +93,7 @@ void smtp_transaction_reset(struct smtp_session *s)
     struct smtp_transaction *t = &s->transaction;
     struct arena arena = t->arena;
     arena_reset(&arena);
-    smtp_body_release(&t->body);
+    reception_release(&t->reception);
     *t = (struct smtp_transaction){0};
     transaction_init(t);
     t->arena = arena;
@@ -145,8 +145,8 @@ static void log_end(const struct smtp_session *s, int error)
     bool in_hand = s->transaction.open;
     log_write(is_gone && !is_tls && !in_hand ? LOG_ALL : LOG_LOW, "smtp", s->peer->session,
               "session ended: %s service=%s ip=%s%s%s%s%s", reason, service_kind_name(s->peer->service), s->ip,
-              in_hand ? " from=" : "", in_hand ? log_quote(s->transaction.reverse_path) : "", is_tls ? " problem=" : "",
-              is_tls ? log_quote(span_text(problem)) : "");
+              in_hand ? " from=" : "", in_hand ? log_quote(s->transaction.envelope.reverse_path) : "",
+              is_tls ? " problem=" : "", is_tls ? log_quote(span_text(problem)) : "");
 }
 
 /* Why the connection ended without QUIT: told to the client where it can still hear it. */
@@ -200,8 +200,10 @@ void smtp_session_run(struct fiber *self, struct stream *stream, const struct sm
         .peer = peer,
         .settings = settings_ref(context->settings),
         .tls = context->tls ? tls_context_ref(context->tls) : NULL,
+        .intake = {context->peers, context->settings, context->routes},
         .stream = stream,
         .ends_at = clock_in_seconds(context->settings->smtp.session_timeout),
+        .is_client_network = network_list_has(&context->settings->client_networks, peer->ip.bytes),
         .trusted = network_list_has(&context->settings->trusted_networks, peer->ip.bytes),
     };
     struct buf ip = {.limit = sizeof s.ip};

@@ -9,14 +9,15 @@
 #include "run/fiber.h"
 #include "run/stream.h"
 
+struct intake_route_cache;
+
 /* What all sessions of a process share. The session takes its own references to settings and tls. */
 struct smtp_context {
     struct settings *settings;
     struct peers *peers;
-    struct tls_context *tls; /* NULL: STARTTLS is not offered */
-    const bool *stopping;    /* true: the process is to end; sessions say 421 before their next command */
-    struct smtp_route_cache
-        *routes; /* where recently asked addresses lead; NULL: each is asked for. smtp/route_cache.h */
+    struct tls_context *tls;           /* NULL: STARTTLS is not offered */
+    const bool *stopping;              /* true: the process is to end; sessions say 421 before their next command */
+    struct intake_route_cache *routes; /* where recently asked addresses lead; NULL: each is asked for */
 };
 
 struct smtp_peer {

@@ -4,36 +4,26 @@
 
 #include "base/arena.h"
 #include "format/smtp_command.h"
-#include "format/smtp_data.h"
-#include "smtp/body.h"
+#include "intake/reception.h"
 #include "smtp/session.h"
 
-/* A recipient that was accepted. The address may lead to several mailboxes; a mailbox that several addresses lead to
- * stands once. */
-struct smtp_recipient {
-    struct smtp_recipient *next;
-    uint64_t account_id, mailbox_id;
-    struct span address; /* local@domain as given, without a source route */
-    struct span orcpt;
-    unsigned notify;
+/* For whom a transaction sends (sender.h). */
+struct smtp_sender {
+    uint64_t account_id;      /* a member's, or a POP-before-SMTP window's; 0: a stranger */
+    uint32_t recipients_left; /* at other sites, today; UINT32_MAX without a limit */
+    bool window_unknown;      /* nobody could say whether a window covers it */
 };
-
-struct intake;
 
 struct smtp_transaction {
     struct arena arena;
     bool open; /* MAIL was accepted */
     struct smtp_mail mail;
-    struct span reverse_path; /* as in Return-Path: empty for <> */
-    struct smtp_recipient *recipients, **last_recipient;
-    unsigned recipient_count; /* accepted RCPTs, not mailboxes */
-    unsigned mailbox_count;
-    size_t request_bytes; /* of the call that delivers: what the recipients need of it */
+    struct smtp_sender sender;
+    struct envelope envelope;
+    struct reception reception;
     bool too_many_logged;
-    bool in_chunks;        /* BDAT has begun */
-    struct intake *intake; /* of BDAT: command_data.c */
-    bool chunk_failed;     /* a chunk was refused: the others are, too, until RSET or a new MAIL */
-    struct smtp_body body;
+    bool in_chunks;    /* BDAT has begun */
+    bool chunk_failed; /* a chunk was refused: the others are, too, until RSET or a new MAIL */
 };
 
 struct smtp_session {
@@ -41,13 +31,15 @@ struct smtp_session {
     const struct smtp_peer *peer;
     struct settings *settings;
     struct tls_context *tls;
+    struct intake intake;
     struct stream *stream;
     struct arena arena; /* of the connection */
     uint64_t ends_at;   /* deadline of the whole session */
     char ip[IP_ADDRESS_TEXT_MAX];
-    bool trusted;   /* passwords without TLS are let through */
-    bool closing;   /* the reply to be sent is the last */
-    bool said_quit; /* nothing more comes from the client */
+    bool trusted;           /* passwords without TLS are let through */
+    bool is_client_network; /* may send to other sites without logging in; no list applies to it */
+    bool closing;           /* the reply to be sent is the last */
+    bool said_quit;         /* nothing more comes from the client */
 
     struct span helo; /* empty: none yet */
     bool is_esmtp;
@@ -65,7 +57,8 @@ struct smtp_session {
 typedef int smtp_handler(struct fiber *self, struct smtp_session *s, const struct smtp_command *command);
 
 smtp_handler smtp_handle_helo, smtp_handle_ehlo;                                     /* command_hello.c */
-smtp_handler smtp_handle_mail, smtp_handle_rcpt;                                     /* command_envelope.c */
+smtp_handler smtp_handle_mail;                                                       /* command_mail.c */
+smtp_handler smtp_handle_rcpt;                                                       /* command_rcpt.c */
 smtp_handler smtp_handle_data, smtp_handle_bdat;                                     /* command_data.c */
 smtp_handler smtp_handle_auth;                                                       /* command_auth.c */
 smtp_handler smtp_handle_starttls, smtp_handle_vrfy, smtp_handle_expn;               /* command_other.c */
@@ -79,15 +72,30 @@ int smtp_reply(struct smtp_session *s, unsigned code, const char *enhanced, cons
 /* A refusal: the same, and counts it as an error; past the limit the session ends with 421. */
 int smtp_refuse(struct smtp_session *s, unsigned code, const char *enhanced, const char *format, ...)
     __attribute__((format(printf, 4, 5)));
+int smtp_refuse_va(struct smtp_session *s, unsigned code, const char *enhanced, const char *format, va_list args)
+    __attribute__((format(printf, 4, 0)));
 int smtp_refuse_problem(struct smtp_session *s, const struct smtp_problem *problem);
 /* 451 4.3.0: something of ours is out of order; logged with the reason. Not counted against the client. */
 int smtp_refuse_internal(struct smtp_session *s, const char *what, int error);
+
+/* ---- Bringing the message in (deliver.c) ---- */
+
+/* Who brings the message of this transaction. Borrows from the session. */
+struct intake_source smtp_source(const struct smtp_session *s);
+/* Hands the message to the store, waits until it is durable, replies and ends the transaction. 0 or a negative errno
+ * that ends the session. */
+MUST_USE int smtp_deliver(struct fiber *self, struct smtp_session *s);
 
 /* ---- State (session.c) ---- */
 
 static inline bool smtp_is_member_service(const struct smtp_session *s)
 {
     return s->peer->service != SERVICE_SMTP;
+}
+/* The account that the transaction counts as: a member's or a window's. 0: a stranger's. */
+static inline uint64_t smtp_account_id(const struct smtp_session *s)
+{
+    return s->account_id ? s->account_id : s->transaction.sender.account_id;
 }
 /* What EHLO offers now and the parsers let through. */
 struct smtp_abilities smtp_abilities(const struct smtp_session *s);

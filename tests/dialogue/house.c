@@ -48,7 +48,7 @@ static const struct process {
      ROLE_BIT(ROLE_GATE) | ROLE_BIT(ROLE_DESK) | ROLE_BIT(ROLE_AUTH)},
     {"reader", ROLE_READER, &store_read_service, attach_reader,
      ROLE_BIT(ROLE_GATE) | ROLE_BIT(ROLE_DESK) | ROLE_BIT(ROLE_AUTH)},
-    {"auth", ROLE_AUTH, &auth_service, attach_auth, ROLE_BIT(ROLE_DESK)},
+    {"auth", ROLE_AUTH, &auth_service, attach_auth, ROLE_BIT(ROLE_GATE) | ROLE_BIT(ROLE_DESK)},
 };
 
 /* A fresh channel to a service for somebody of the role. */

@@ -61,14 +61,6 @@ def test_only_ones_own_sender(server):
         assert smtp.docmd("MAIL", "FROM:<alice+list@example.test>")[0] == 250
 
 
-def test_other_sites_have_to_wait(server):
-    with submission(server) as smtp:
-        smtp.login("alice@example.test", "sandbox")
-        smtp.mail("alice@example.test")
-        code, text = smtp.rcpt("x@elsewhere.test")
-        assert (code, text[:5]) == (550, b"5.7.1")
-
-
 def test_a_cancelled_exchange(server):
     with submission(server) as smtp:
         assert smtp.docmd("AUTH", "LOGIN")[0] == 334

@@ -1,8 +1,8 @@
 #include "fixture.h"
 
 #include "auth.pb-c.h"
+#include "intake/route.h"
 #include "ipc/services.h"
-#include "smtp/route.h"
 #include "store_read.pb-c.h"
 #include "store_write.pb-c.h"
 
@@ -220,7 +220,7 @@ void fixture_release(struct fixture *f)
     f->hook.run = stop_when_empty;
     loop_add_hook(f->loop, &f->hook);
     assert_int_equal(loop_run(f->loop), 0);
-    smtp_route_cache_free(f->routes);
+    intake_route_cache_free(f->routes);
     settings_unref(f->settings);
     buf_release(&f->body);
     buf_release(&f->output);

@@ -52,7 +52,7 @@ struct fixture {
     struct settings *settings;
     struct peers peers;
     struct channel *servers[3];
-    struct smtp_route_cache *routes; /* what sessions get as theirs; NULL at first */
+    struct intake_route_cache *routes; /* what sessions get as theirs; NULL at first */
     unsigned resolves, spools, deliveries;
     /* the last delivery's */
     struct buf body;

@@ -1,7 +1,7 @@
 /* The session against services that fail and lie, and what it hands to the store. What goes well with the real ones is
  * in tests/dialogue/smtp and submission. */
 #include "fixture.h"
-#include "smtp/route.h"
+#include "intake/route.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

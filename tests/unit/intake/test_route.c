@@ -1,7 +1,6 @@
 /* Where addresses lead, and what is remembered of it. */
-#include "fixture.h"
-#include "smtp/route.h"
-#include "smtp/session_internal.h"
+#include "../smtp/fixture.h"
+#include "intake/route.h"
 
 #include <errno.h>
 #include <setjmp.h>
@@ -16,18 +15,18 @@
 struct asking {
     struct fixture *f;
     const char *address; /* with its angle brackets; NULL: <a0@example.test>, <a1@… */
-    struct smtp_route route;
+    struct intake_route route;
     int error;
     unsigned rounds;
 };
 
 static void ask_in(struct fiber *self, struct asking *a, struct arena *arena, struct span text)
 {
-    struct smtp_context context = {.peers = &a->f->peers, .routes = a->f->routes};
-    struct smtp_session session = {.context = &context, .ends_at = CLOCK_NEVER};
+    const struct intake intake = {&a->f->peers, a->f->settings, a->f->routes};
     struct mail_path path;
     assert_null(mail_path_parse(&text, FORWARD_PATH, true, arena, &path));
-    a->error = smtp_route_find(self, &session, arena, &path, &a->route);
+    const struct intake_question question = {.path = &path};
+    a->error = intake_route_find(self, &intake, arena, &question, clock_in_seconds(30), &a->route);
 }
 
 static void ask_main(struct fiber *self, void *argument)
@@ -63,23 +62,23 @@ static void test_kinds(void **state)
         enum lie lie;
         const char *address;
         int error;
-        enum smtp_route_kind kind;
+        enum intake_route_kind kind;
         const char *domain; /* that the reader was asked for; NULL: it was not asked */
     } rows[] = {
-        {HONEST, "<alice@example.test>", 0, SMTP_ROUTE_LOCAL, "example.test"},
-        {HONEST, "<alice@EXAMPLE.Test>", 0, SMTP_ROUTE_LOCAL, "example.test"},
-        {HONEST, "<postmaster>", 0, SMTP_ROUTE_LOCAL, ""},
-        {HONEST, "<a@ex\xc3\xa4mple.test>", 0, SMTP_ROUTE_LOCAL, "xn--exmple-cua.test"},
-        {HONEST, "<@other.test:a@example.test>", 0, SMTP_ROUTE_LOCAL, "example.test"},
-        {HONEST, "<a@[192.0.2.1]>", 0, SMTP_ROUTE_NOT_OURS, NULL},
-        {READ_NO_USER, "<a@example.test>", 0, SMTP_ROUTE_NO_USER, "example.test"},
-        {READ_NO_USER, "<a%other.test@example.test>", 0, SMTP_ROUTE_RELAY_FORM, "example.test"},
-        {READ_NO_USER, "<other.test!a@example.test>", 0, SMTP_ROUTE_RELAY_FORM, "example.test"},
-        {READ_NO_USER, "<\"a@other.test\"@example.test>", 0, SMTP_ROUTE_RELAY_FORM, "example.test"},
-        {HONEST, "<100%@example.test>", 0, SMTP_ROUTE_LOCAL, "example.test"}, /* who is really called so */
-        {READ_NOT_OURS, "<a%b@example.test>", 0, SMTP_ROUTE_NOT_OURS, "example.test"},
-        {READ_FULL, "<a@example.test>", 0, SMTP_ROUTE_OVER_QUOTA, "example.test"},
-        {READ_DISABLED, "<a@example.test>", 0, SMTP_ROUTE_DISABLED, "example.test"},
+        {HONEST, "<alice@example.test>", 0, INTAKE_ROUTE_LOCAL, "example.test"},
+        {HONEST, "<alice@EXAMPLE.Test>", 0, INTAKE_ROUTE_LOCAL, "example.test"},
+        {HONEST, "<postmaster>", 0, INTAKE_ROUTE_LOCAL, ""},
+        {HONEST, "<a@ex\xc3\xa4mple.test>", 0, INTAKE_ROUTE_LOCAL, "xn--exmple-cua.test"},
+        {HONEST, "<@other.test:a@example.test>", 0, INTAKE_ROUTE_LOCAL, "example.test"},
+        {HONEST, "<a@[192.0.2.1]>", 0, INTAKE_ROUTE_NOT_OURS, NULL},
+        {READ_NO_USER, "<a@example.test>", 0, INTAKE_ROUTE_NO_USER, "example.test"},
+        {READ_NO_USER, "<a%other.test@example.test>", 0, INTAKE_ROUTE_RELAY_FORM, "example.test"},
+        {READ_NO_USER, "<other.test!a@example.test>", 0, INTAKE_ROUTE_RELAY_FORM, "example.test"},
+        {READ_NO_USER, "<\"a@other.test\"@example.test>", 0, INTAKE_ROUTE_RELAY_FORM, "example.test"},
+        {HONEST, "<100%@example.test>", 0, INTAKE_ROUTE_LOCAL, "example.test"}, /* who is really called so */
+        {READ_NOT_OURS, "<a%b@example.test>", 0, INTAKE_ROUTE_NOT_OURS, "example.test"},
+        {READ_FULL, "<a@example.test>", 0, INTAKE_ROUTE_OVER_QUOTA, "example.test"},
+        {READ_DISABLED, "<a@example.test>", 0, INTAKE_ROUTE_DISABLED, "example.test"},
         {READ_UNSET, "<a@example.test>", -EPROTO, 0, "example.test"},
         {READ_UNKNOWN, "<a@example.test>", -EPROTO, 0, "example.test"},
         {READ_NO_TARGETS, "<a@example.test>", -EPROTO, 0, "example.test"},
@@ -105,13 +104,13 @@ static void test_remembers_for_a_second(void **state)
     (void)state;
     struct fixture f;
     fixture_init(&f, "");
-    f.routes = smtp_route_cache_new();
+    f.routes = intake_route_cache_new();
     assert_non_null(f.routes);
     for (unsigned i = 0; i < 3; i++) {
         ask(&f, "<alice@example.test>");
         struct asking again = ask(&f, "<alice@example.test>");
         assert_int_equal(again.error, 0);
-        assert_int_equal(again.route.kind, SMTP_ROUTE_LOCAL);
+        assert_int_equal(again.route.kind, INTAKE_ROUTE_LOCAL);
         assert_int_equal(again.route.count, 1);
         assert_int_equal(f.resolves, 1 + i);
         clock_fake_advance(NANOSECONDS);
@@ -143,7 +142,7 @@ static void test_not_remembered(void **state)
     for (size_t i = 0; i < ROWS(rows); i++) {
         struct fixture f;
         fixture_init(&f, "");
-        f.routes = smtp_route_cache_new();
+        f.routes = intake_route_cache_new();
         assert_non_null(f.routes);
         f.lie = rows[i].lie;
         f.quota_left = rows[i].quota_left;
@@ -160,7 +159,7 @@ static void test_capacity(void **state)
     (void)state;
     struct fixture f;
     fixture_init(&f, "");
-    f.routes = smtp_route_cache_new();
+    f.routes = intake_route_cache_new();
     assert_non_null(f.routes);
     ask_many(&f, NULL, 4096);
     assert_int_equal(f.resolves, 4096);
@@ -170,7 +169,7 @@ static void test_capacity(void **state)
     assert_int_equal(f.resolves, 4097);
     last = ask(&f, "<bob@example.test>");
     assert_int_equal(f.resolves, 4097);
-    assert_int_equal(last.route.kind, SMTP_ROUTE_LOCAL);
+    assert_int_equal(last.route.kind, INTAKE_ROUTE_LOCAL);
     ask_many(&f, NULL, 4096);
     assert_true(f.resolves > 4097 && f.resolves <= 2 * 4096 + 2);
     fixture_release(&f);

@@ -1,4 +1,4 @@
-#include "smtp/body.h"
+#include "intake/body.h"
 
 #include "ipc/services.h"
 #include "store_write.pb-c.h"
@@ -10,20 +10,20 @@
 /* Of all bodies of this process: bytes of memory. */
 static size_t bodies_in_memory;
 
-static void count_memory(struct smtp_body *body)
+static void count_memory(struct intake_body *body)
 {
     bodies_in_memory += body->memory.room - body->counted;
     body->counted = body->memory.room;
 }
 
-void smtp_body_init(struct smtp_body *body)
+void intake_body_init(struct intake_body *body)
 {
-    *body = (struct smtp_body){.spool = -1};
+    *body = (struct intake_body){.spool = -1};
     /* One feeding of the parser may add twice a full input buffer before make_room is called. */
-    buf_init(&body->memory, SMTP_BODY_IN_MEMORY + (256u << 10));
+    buf_init(&body->memory, INTAKE_BODY_IN_MEMORY + (256u << 10));
 }
 
-void smtp_body_release(struct smtp_body *body)
+void intake_body_release(struct intake_body *body)
 {
     if (body->spool >= 0)
         close(body->spool);
@@ -33,7 +33,7 @@ void smtp_body_release(struct smtp_body *body)
     body->spooled = 0;
 }
 
-static int open_spool(struct fiber *self, struct smtp_body *body, struct peers *peers, uint64_t deadline)
+static int open_spool(struct fiber *self, struct intake_body *body, struct peers *peers, uint64_t deadline)
 {
     StoreWrite__SpoolRequest request = STORE_WRITE__SPOOL_REQUEST__INIT;
     struct answer answer;
@@ -46,7 +46,7 @@ static int open_spool(struct fiber *self, struct smtp_body *body, struct peers *
     return body->spool < 0 ? -EPROTO : 0;
 }
 
-static int write_spool(struct smtp_body *body)
+static int write_spool(struct intake_body *body)
 {
     struct span left = buf_span(&body->memory);
     while (left.size) {
@@ -63,20 +63,20 @@ static int write_spool(struct smtp_body *body)
     return 0;
 }
 
-bool smtp_body_is_large(struct smtp_body *body, bool header_is_whole)
+bool intake_body_is_large(struct intake_body *body, bool header_is_whole)
 {
     count_memory(body);
-    bool hurry = header_is_whole && bodies_in_memory > SMTP_BODIES_IN_MEMORY;
-    return body->memory.size > (hurry ? SMTP_BODY_UNDER_PRESSURE : SMTP_BODY_IN_MEMORY);
+    bool hurry = header_is_whole && bodies_in_memory > INTAKE_BODIES_IN_MEMORY;
+    return body->memory.size > (hurry ? INTAKE_BODY_UNDER_PRESSURE : INTAKE_BODY_IN_MEMORY);
 }
 
-int smtp_body_make_room(struct fiber *self, struct smtp_body *body, struct peers *peers, uint64_t deadline)
+int intake_body_make_room(struct fiber *self, struct intake_body *body, struct peers *peers, uint64_t deadline)
 {
     int error = body->spool < 0 ? open_spool(self, body, peers, deadline) : 0;
     return error ? error : write_spool(body);
 }
 
-int smtp_body_map(struct smtp_body *body, struct span *whole)
+int intake_body_map(struct intake_body *body, struct span *whole)
 {
     if (body->spool < 0) {
         *whole = buf_span(&body->memory);
@@ -92,7 +92,7 @@ int smtp_body_map(struct smtp_body *body, struct span *whole)
     return 0;
 }
 
-void smtp_body_unmap(struct smtp_body *body, struct span whole)
+void intake_body_unmap(struct intake_body *body, struct span whole)
 {
     if (body->spool >= 0 && whole.data)
         munmap((void *)(uintptr_t)whole.data, whole.size);

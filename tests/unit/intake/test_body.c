@@ -1,6 +1,6 @@
 /* The body on its way from memory to the spool. */
-#include "fixture.h"
-#include "smtp/body.h"
+#include "../smtp/fixture.h"
+#include "intake/body.h"
 
 #include <errno.h>
 #include <setjmp.h>
@@ -14,12 +14,12 @@
 
 struct filling {
     struct fixture *f;
-    struct smtp_body body;
+    struct intake_body body;
     size_t pieces, more; /* taken with make_room behind each, and then without */
     int error;
 };
 
-static void add_piece(struct smtp_body *body, unsigned char number)
+static void add_piece(struct intake_body *body, unsigned char number)
 {
     char *to = buf_reserve(&body->memory, PIECE);
     assert_non_null(to);
@@ -30,11 +30,11 @@ static void add_piece(struct smtp_body *body, unsigned char number)
 static void fill_main(struct fiber *self, void *argument)
 {
     struct filling *x = argument;
-    smtp_body_init(&x->body);
+    intake_body_init(&x->body);
     for (size_t i = 0; i < x->pieces && !x->error; i++) {
         add_piece(&x->body, (unsigned char)i);
-        if (smtp_body_is_large(&x->body, true))
-            x->error = smtp_body_make_room(self, &x->body, &x->f->peers, clock_in_seconds(30));
+        if (intake_body_is_large(&x->body, true))
+            x->error = intake_body_make_room(self, &x->body, &x->f->peers, clock_in_seconds(30));
     }
     for (size_t i = 0; i < x->more && !x->error; i++)
         add_piece(&x->body, (unsigned char)(x->pieces + i));
@@ -45,28 +45,28 @@ static void fill_main(struct fiber *self, void *argument)
 static void press_main(struct fiber *self, void *argument)
 {
     struct filling *x = argument;
-    enum { MANY = SMTP_BODIES_IN_MEMORY / PIECE + 1 };
-    struct smtp_body *many = calloc(MANY, sizeof *many);
+    enum { MANY = INTAKE_BODIES_IN_MEMORY / PIECE + 1 };
+    struct intake_body *many = calloc(MANY, sizeof *many);
     assert_non_null(many);
-    smtp_body_init(&x->body);
+    intake_body_init(&x->body);
     add_piece(&x->body, 1);
-    assert_false(smtp_body_is_large(&x->body, true));
+    assert_false(intake_body_is_large(&x->body, true));
     for (size_t i = 0; i < MANY; i++) {
-        smtp_body_init(&many[i]);
+        intake_body_init(&many[i]);
         add_piece(&many[i], 0);
-        assert_false(smtp_body_is_large(&many[i], false));
+        assert_false(intake_body_is_large(&many[i], false));
     }
-    assert_true(smtp_body_is_large(&x->body, true));
-    assert_false(smtp_body_is_large(&x->body, false));
-    x->error = smtp_body_make_room(self, &x->body, &x->f->peers, clock_in_seconds(30));
+    assert_true(intake_body_is_large(&x->body, true));
+    assert_false(intake_body_is_large(&x->body, false));
+    x->error = intake_body_make_room(self, &x->body, &x->f->peers, clock_in_seconds(30));
     assert_int_equal(x->error, 0);
     assert_int_equal(x->body.spooled, PIECE);
     assert_int_equal(x->body.memory.room, 0);
     for (size_t i = 0; i < MANY; i++)
-        smtp_body_release(&many[i]);
+        intake_body_release(&many[i]);
     free(many);
     add_piece(&x->body, 2);
-    assert_false(smtp_body_is_large(&x->body, true));
+    assert_false(intake_body_is_large(&x->body, true));
 }
 
 static void test_pressure(void **state)
@@ -76,7 +76,7 @@ static void test_pressure(void **state)
     fixture_init(&f, "");
     struct filling x = {.f = &f};
     fixture_run(&f, press_main, &x);
-    smtp_body_release(&x.body);
+    intake_body_release(&x.body);
     fixture_release(&f);
 }
 
@@ -92,7 +92,7 @@ static void test_filling(void **state)
     } rows[] = {
         {HONEST, 0, 0, 0, 0, 0},
         {HONEST, 1, 0, 0, 0, 1},
-        {HONEST, 8, 0, 0, 0, 8}, /* just SMTP_BODY_IN_MEMORY */
+        {HONEST, 8, 0, 0, 0, 8}, /* just INTAKE_BODY_IN_MEMORY */
         {HONEST, 9, 0, 0, 1, 0},
         {HONEST, 9, 3, 0, 1, 3},
         {HONEST, 17, 0, 0, 1, 8},
@@ -115,14 +115,14 @@ static void test_filling(void **state)
             fail_msg("row %zu: error %d, spools %u, in memory %zu", i, x.error, f.spools, x.body.memory.size);
         struct span whole;
         if (!x.error) {
-            assert_int_equal(smtp_body_map(&x.body, &whole), 0);
+            assert_int_equal(intake_body_map(&x.body, &whole), 0);
             assert_int_equal(whole.size, pieces * PIECE);
             for (size_t n = 0; n < whole.size; n += 1021)
                 assert_int_equal((unsigned char)whole.data[n], (unsigned char)(n / PIECE));
-            smtp_body_unmap(&x.body, whole);
+            intake_body_unmap(&x.body, whole);
         }
-        smtp_body_release(&x.body);
-        smtp_body_release(&x.body); /* twice does no harm */
+        intake_body_release(&x.body);
+        intake_body_release(&x.body); /* twice does no harm */
         assert_int_equal(x.body.spool, -1);
         fixture_release(&f);
     }

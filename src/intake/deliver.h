@@ -1,0 +1,39 @@
+/* From a taken-in message to the store's word that it is durable: the summary, the call, and the one place that reads
+ * its outcomes. */
+#ifndef INTAKE_DELIVER_H
+#define INTAKE_DELIVER_H
+
+#include "intake/body.h"
+#include "intake/envelope.h"
+#include "store_write.pb-c.h"
+
+/* One outcome is true for all recipients: the store takes a message for all of its living targets or for none. */
+enum intake_verdict {
+    INTAKE_STORED,     /* durable */
+    INTAKE_OVER_QUOTA, /* nothing was stored: too large for every one of its mailboxes */
+    INTAKE_GONE,       /* nothing was stored: every mailbox or list was deleted since its address was accepted */
+    INTAKE_OVER_SENDING_QUOTA, /* nothing was stored: the account's remote recipients of today would pass the limit */
+};
+
+struct intake_outcome {
+    enum intake_verdict verdict;
+    uint64_t message_id; /* INTAKE_STORED */
+};
+
+/* Hands the message (`body` begins with its trace fields) to the store and waits until it is durable. `eight_bit`: it
+ * has bytes above 127. 0 with *outcome, or a negative errno: a temporary failure, and then it is not known whether it
+ * was stored. Memory for the call comes from `arena`. */
+MUST_USE int intake_deliver(struct fiber *self, const struct intake *intake, const struct intake_source *source,
+                            const struct envelope *envelope, struct arena *arena, struct intake_body *body,
+                            bool eight_bit, struct intake_outcome *outcome);
+
+/* The envelope's part of a call that somebody makes on their own (the courier, with its results): reverse path,
+ * recipients, envid, ret, smtputf8. Borrowed from the envelope and the arena. 0 or -ENOMEM. */
+MUST_USE int intake_fill_request(const struct envelope *envelope, struct arena *arena,
+                                 StoreWrite__DeliverRequest *request);
+/* Reads the outcomes of `count` recipients. -EPROTO where the answer makes no sense: a message twice is better than one
+ * that is lost behind a 250. `gone`, if not NULL: how many targets vanished although others were stored. */
+MUST_USE int intake_read_outcomes(const StoreWrite__DeliverReply *reply, size_t count, struct intake_outcome *outcome,
+                                  size_t *gone);
+
+#endif

@@ -1,0 +1,92 @@
+#include "smtp/refusal.h"
+
+#include "auth.pb-c.h"
+#include "base/log.h"
+#include "ipc/binary.h"
+#include "ipc/services.h"
+
+#include <errno.h>
+#include <stdio.h>
+
+#define REPORT_SECONDS 1
+#define DELAY_MAX_MS 30000
+
+static const struct {
+    const char *name;
+    Auth__Refused reported;
+} kinds[] = {
+    [SMTP_REFUSED_RETURN_PATH] = {"return-path", AUTH__REFUSED__REFUSED_RETURN_PATH},
+    [SMTP_REFUSED_RECIPIENT] = {"recipient", AUTH__REFUSED__REFUSED_RECIPIENT},
+    [SMTP_REFUSED_UNKNOWN_USER] = {"recipient", AUTH__REFUSED__REFUSED_UNKNOWN_USER},
+    [SMTP_REFUSED_MESSAGE] = {"message", AUTH__REFUSED__REFUSED_MESSAGE},
+};
+
+static struct span sender_of(const struct smtp_session *s, const struct smtp_refusal *refusal)
+{
+    return refusal->sender.size ? refusal->sender : s->transaction.envelope.reverse_path;
+}
+
+static struct span recipient_of(const struct smtp_session *s, const struct smtp_refusal *refusal)
+{
+    const struct envelope *e = &s->transaction.envelope;
+    if (refusal->recipient.size || refusal->what == SMTP_REFUSED_RETURN_PATH || !e->recipients)
+        return refusal->recipient;
+    return e->recipients->address;
+}
+
+static void log_refusal(const struct smtp_session *s, const struct smtp_refusal *refusal)
+{
+    const char *account = s->account_id ? log_quote(s->account_address) : "";
+    const char *from = log_quote(sender_of(s, refusal));
+    struct span recipient = recipient_of(s, refusal);
+    bool has_recipient = refusal->what != SMTP_REFUSED_RETURN_PATH;
+    char count[32] = "";
+    if (refusal->what == SMTP_REFUSED_MESSAGE)
+        snprintf(count, sizeof count, " rcpts=%u", s->transaction.envelope.accepted);
+    log_write(LOG_FAILURE, "smtp", s->peer->session, "%s refused: %s%s%s ip=%s%s%s from=%s%s%s%s reply=%u",
+              kinds[refusal->what].name, refusal->reason, refusal->evidence.size ? " evidence=" : "",
+              refusal->evidence.size ? log_quote(refusal->evidence) : "", s->ip, *account ? " account=" : "", account,
+              from, has_recipient ? " rcpt=" : "", has_recipient ? log_quote(recipient) : "", count, refusal->code);
+}
+
+/* How long the reply is to be held back, in milliseconds. auth counts; when it is away nobody is delayed. */
+static unsigned report(struct fiber *self, struct smtp_session *s, const struct smtp_refusal *refusal)
+{
+    Auth__ReportRequest request = AUTH__REPORT_REQUEST__INIT;
+    request.refused = kinds[refusal->what].reported;
+    request.peer_address = binary_from_span(span_text(s->ip));
+    request.account_id = smtp_account_id(s);
+    request.reverse_path = binary_from_span(sender_of(s, refusal));
+    request.recipient = binary_from_span(recipient_of(s, refusal));
+    request.code = refusal->code;
+    request.reason = binary_from_span(span_text(refusal->reason));
+    request.session = binary_from_span(span_text(s->peer->session));
+    struct answer answer;
+    int error = channel_call(self, peers_get(s->context->peers, ROLE_AUTH), AUTH_REPORT, &request.base,
+                             (struct span){0}, -1, smtp_deadline(s, REPORT_SECONDS), &answer);
+    if (error)
+        return 0;
+    unsigned delay = ((const Auth__ReportReply *)answer.message)->delay_ms;
+    answer_release(&answer);
+    return delay < DELAY_MAX_MS ? delay : DELAY_MAX_MS;
+}
+
+int smtp_refuse_reported(struct fiber *self, struct smtp_session *s, const struct smtp_refusal *refusal,
+                         const char *format, ...)
+{
+    log_refusal(s, refusal);
+    unsigned delay = report(self, s, refusal);
+    if (fiber_is_canceled(self))
+        return -ECANCELED;
+    if (delay) {
+        uint64_t until = clock_monotonic() + delay * (NANOSECONDS / 1000);
+        int error = fiber_sleep(self, until < s->ends_at ? until : s->ends_at);
+        if (error)
+            return error;
+    }
+    va_list args;
+    va_start(args, format);
+    smtp_refuse_va(s, refusal->code, refusal->enhanced, format, args);
+    va_end(args);
+    return 0;
+}

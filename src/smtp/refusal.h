@@ -1,0 +1,31 @@
+/* A refusal of a sender, a recipient or a message: logged, reported to auth, held back as long as auth says, and then
+ * replied. All of them go through here. */
+#ifndef SMTP_REFUSAL_H
+#define SMTP_REFUSAL_H
+
+#include "smtp/session_internal.h"
+
+enum smtp_refused {
+    SMTP_REFUSED_RETURN_PATH,
+    SMTP_REFUSED_RECIPIENT,    /* for a reason of the sender's: a list, relaying */
+    SMTP_REFUSED_UNKNOWN_USER, /* somebody may be guessing names: the delays grow */
+    SMTP_REFUSED_MESSAGE,
+};
+
+struct smtp_refusal {
+    enum smtp_refused what;
+    unsigned code;         /* of the reply */
+    const char *enhanced;  /* "5.7.1" */
+    const char *reason;    /* for the log and `ostiary watch`: a few words */
+    struct span evidence;  /* what a list or another server said; quoted in the log; may be empty */
+    struct span sender;    /* as given, where it is not the transaction's yet */
+    struct span recipient; /* as given; empty: the transaction's first one */
+};
+
+/* Writes the record (level Failure), tells auth, waits as long as it asks (at most half a minute, and not at all when
+ * it does not answer within a second), and replies with the text. Counts an error, as smtp_refuse() does. 0, or
+ * -ECANCELED. */
+MUST_USE int smtp_refuse_reported(struct fiber *self, struct smtp_session *s, const struct smtp_refusal *refusal,
+                                  const char *format, ...) __attribute__((format(printf, 4, 5)));
+
+#endif
