@@ -125,14 +125,14 @@ struct smtp_client_outcome {
  *   - 550 5.6.7: smtputf8, and the peer has it not; or an address with octets above 127 without smtputf8
  *   - 552 5.3.4: larger than the peer's SIZE
  *   - 553 5.1.3: an address with a control character, "<" or ">" that is not quoted: no command could hold it
- * DSN's parameters are left out where the peer does not know them: then it is for the caller to say "relayed"
- * (RFC 3461 section 5.2.1), which `extensions.dsn` tells. */
+ * DSN's parameters are left out where the peer does not know them, or where they are none: then it is for the caller to
+ * say "relayed" (RFC 3461 section 5.2.1), which `extensions.dsn` tells. */
 MUST_USE int smtp_client_send(struct fiber *self, struct smtp_client *c, const struct smtp_client_message *message,
                               struct smtp_client_recipient *recipients, size_t count,
                               struct smtp_client_outcome *outcome);
 
-/* Is this recipient taken, as far as RCPT tells? MAIL, RCPT, RSET. The recipient's `final` is then the reply to RCPT
- * (or to MAIL). */
+/* Is this recipient taken, as far as RCPT tells? MAIL and RCPT; RSET goes before what comes next. The recipient's
+ * `final` is then the reply to RCPT (or to MAIL). */
 MUST_USE int smtp_client_probe(struct fiber *self, struct smtp_client *c, struct span reverse_path,
                                struct smtp_client_recipient *recipient);
 
