@@ -1,8 +1,7 @@
-#include "store/change.h"
+#include "store/change_internal.h"
 
 #include "base/clock.h"
 #include "config/nearest.h"
-#include "store/directory.h"
 #include "store/mailbox.h"
 
 #include <errno.h>
@@ -10,29 +9,8 @@
 #define LOCAL_PART_MAX 128
 #define DOMAIN_MAX 255
 #define NEAREST_OF 100000 /* accounts looked at for a "did you mean" */
-#define TARGETS_MAX DIRECTORY_TARGETS_MAX
 
-/* One change as it goes along. `stop` ends it with nothing done: a sentence stands in problem. */
-struct edit {
-    struct store *s;
-    const struct change *change;
-    struct buf *problem;
-    struct span local_part, domain; /* lower case, of the subject */
-    uint64_t domain_id, id;
-    uint64_t *seen; /* aliases that a put's targets lead to: each is followed once, however many ways lead there */
-    size_t seen_count;
-    bool loops;
-};
-
-/* The result of a step: 0 go on, 1 a sentence was said, or a negative errno. */
-#define SAID 1
-
-static int no_memory_or(int rc)
-{
-    return rc < 0 ? rc : 0;
-}
-
-static bool is_domain(struct span s)
+bool edit_is_domain(struct span s)
 {
     if (s.size == 0 || s.size > DOMAIN_MAX || s.data[0] == '.' || s.data[s.size - 1] == '.')
         return false;
@@ -44,7 +22,7 @@ static bool is_domain(struct span s)
     return true;
 }
 
-static bool is_local_part(struct span s)
+bool edit_is_local_part(struct span s)
 {
     for (size_t i = 0; i < s.size; i++)
         if ((unsigned char)s.data[i] <= ' ' || s.data[i] == 127 || strchr("<>()[]\\,;:\"@", s.data[i]))
@@ -52,12 +30,15 @@ static bool is_local_part(struct span s)
     return s.size > 0 && s.size <= LOCAL_PART_MAX;
 }
 
-static int take_address(struct edit *e)
+int edit_take_address(struct edit *e)
 {
-    struct span local_part, domain;
-    if (!directory_split(e->change->subject, &local_part, &domain) || !is_local_part(local_part) ||
-        !is_domain(domain)) {
-        buf_printf(e->problem, "\"%.*s\" is not an address like name@example.org.", SPAN_ARG(e->change->subject));
+    struct span subject = e->change->subject;
+    size_t at = span_find_last(subject, '@');
+    struct span local_part = span_head(subject, at), domain = span_skip(subject, at + 1);
+    bool is_alias = e->change->kind == CHANGE_ALIAS_PUT || e->change->kind == CHANGE_ALIAS_REMOVE;
+    bool may_be_empty = is_alias && at < subject.size;
+    if (!edit_is_domain(domain) || !(edit_is_local_part(local_part) || (may_be_empty && local_part.size == 0))) {
+        buf_printf(e->problem, "\"%.*s\" is not an address like name@example.org.", SPAN_ARG(subject));
         return SAID;
     }
     e->local_part = directory_lower(&e->s->arena, local_part);
@@ -65,28 +46,36 @@ static int take_address(struct edit *e)
     return e->local_part.data && e->domain.data ? 0 : -ENOMEM;
 }
 
-static int find_domain(struct edit *e)
+int edit_find_domain(struct edit *e)
 {
-    int rc = database_find(e->s->db, &e->domain_id, "SELECT id FROM domain WHERE name = $1", "t", e->domain);
-    if (rc != 0)
-        return no_memory_or(rc);
+    struct directory_domain domain;
+    int rc = directory_domain(e->s->db, e->domain, &e->s->arena, &domain);
+    if (rc < 0)
+        return rc;
+    if (rc > 0 && span_equal(domain.name, e->domain)) {
+        e->domain_id = domain.id;
+        return 0;
+    }
+    if (rc > 0) {
+        buf_printf(e->problem, "The domain %.*s is another name of %.*s: give the address as %.*s@%.*s.",
+                   SPAN_ARG(e->domain), SPAN_ARG(domain.name), SPAN_ARG(e->local_part), SPAN_ARG(domain.name));
+        return SAID;
+    }
     buf_printf(e->problem, "The domain %.*s is not one of ours", SPAN_ARG(e->domain));
     /* Nobody wants to add what they are about to remove. */
-    if (e->change->kind == CHANGE_ACCOUNT_ADD || e->change->kind == CHANGE_ALIAS_PUT)
+    enum change_kind kind = e->change->kind;
+    if (kind == CHANGE_ACCOUNT_ADD || kind == CHANGE_ALIAS_PUT || kind == CHANGE_LIST_PUT)
         buf_printf(e->problem, ": add it first with `ostiary domain add %.*s`", SPAN_ARG(e->domain));
     buf_add_char(e->problem, '.');
     return SAID;
 }
 
-static int find_row(struct edit *e, const char *sql)
+int edit_find_row(struct edit *e, const char *sql)
 {
     return database_find(e->s->db, &e->id, sql, "ut", e->domain_id, e->local_part);
 }
 
-#define FIND_ACCOUNT "SELECT id FROM account WHERE domain_id = $1 AND local_part = $2"
-#define FIND_ALIAS "SELECT id FROM alias WHERE domain_id = $1 AND local_part = $2"
-
-static int say_unknown(struct edit *e, const char *what, const char *sql)
+int edit_say_unknown(struct edit *e, const char *what, const char *sql)
 {
     struct span best = {NULL, 0};
     size_t best_distance = e->local_part.size / 3 + 1;
@@ -110,77 +99,72 @@ static int say_unknown(struct edit *e, const char *what, const char *sql)
 
 static int need_account(struct edit *e)
 {
-    int rc = take_address(e);
-    rc = rc ? rc : find_domain(e);
+    int rc = edit_take_address(e);
+    rc = rc ? rc : edit_find_domain(e);
     if (rc)
         return rc;
-    rc = find_row(e, FIND_ACCOUNT);
+    rc = edit_find_row(e, FIND_ACCOUNT);
     if (rc != 0)
         return no_memory_or(rc);
-    return say_unknown(e, "account",
-                       "SELECT local_part FROM account WHERE domain_id = $1 ORDER BY local_part LIMIT $2");
+    return edit_say_unknown(e, "account",
+                            "SELECT local_part FROM account WHERE domain_id = $1 ORDER BY local_part LIMIT $2");
 }
 
-static int need_free_address(struct edit *e, bool alias_may_be)
+int edit_need_free(struct edit *e, const char *also_account, const char *also_alias, const char *also_list)
 {
-    int rc = find_row(e, FIND_ACCOUNT);
-    const char *what = "an account";
-    if (rc == 0 && !alias_may_be) {
-        rc = find_row(e, FIND_ALIAS);
-        what = "an alias";
+    const struct {
+        const char *sql, *what;
+    } rows[] = {{also_account, "an account"}, {also_alias, "an alias"}, {also_list, "a mailing list"}};
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        int rc = rows[i].sql ? edit_find_row(e, rows[i].sql) : 0;
+        if (rc < 0)
+            return rc;
+        if (rc == 0)
+            continue;
+        buf_printf(e->problem, "%.*s@%.*s is already %s.", SPAN_ARG(e->local_part), SPAN_ARG(e->domain), rows[i].what);
+        return SAID;
     }
-    if (rc <= 0)
-        return rc;
-    buf_printf(e->problem, "%.*s@%.*s is already %s.", SPAN_ARG(e->local_part), SPAN_ARG(e->domain), what);
-    return SAID;
+    return 0;
 }
 
-static int removed(struct edit *e, enum record_type type)
+int edit_log_removal(struct edit *e, enum record_type type)
 {
     id_facts_write(&e->s->facts, e->id);
     struct record_place place;
     return store_append(e->s, type, NULL, &place);
 }
 
-static int domain_add(struct edit *e)
+int edit_take_target(struct edit *e, const struct directory *directory, struct span text, struct span *address,
+                     struct routing *routing)
 {
-    e->domain = directory_lower(&e->s->arena, e->change->subject);
-    if (!is_domain(e->domain)) {
-        buf_printf(e->problem,
-                   "\"%.*s\" is not a domain name like example.org (international names are written as xn--…).",
-                   SPAN_ARG(e->change->subject));
+    struct directory_query query = {.reverse_path = {"", 0}};
+    struct span local_part, domain;
+    if (!directory_split(text, &local_part, &domain) || !edit_is_local_part(local_part) || !edit_is_domain(domain)) {
+        buf_printf(e->problem, "\"%.*s\" is not an address like name@example.org.", SPAN_ARG(text));
         return SAID;
     }
-    int rc = database_find(e->s->db, &e->id, "SELECT id FROM domain WHERE name = $1", "t", e->domain);
-    if (rc > 0) {
-        buf_printf(e->problem, "The domain %.*s is already one of ours.", SPAN_ARG(e->domain));
-        return SAID;
-    }
-    e->id = e->s->volumes.lsn;
-    if (rc == 0)
-        rc = database_run(e->s->db, "INSERT INTO domain (id, name) VALUES ($1, $2)", "ut", e->id, e->domain);
-    return rc ? rc : change_log_domain(e->s, e->id);
-}
-
-static int domain_remove(struct edit *e)
-{
-    e->domain = directory_lower(&e->s->arena, e->change->subject);
-    int rc = find_domain(e);
-    if (rc)
+    *address = directory_lower(&e->s->arena, text);
+    if (!address->data)
+        return -ENOMEM;
+    query.local_part = span_head(*address, local_part.size);
+    query.domain = span_skip(*address, local_part.size + 1);
+    int rc = directory_resolve(directory, &query, &e->s->arena, routing);
+    if (rc < 0)
         return rc;
-    uint64_t used = 0;
-    rc = database_find(e->s->db, &used,
-                       "SELECT (SELECT COUNT(*) FROM account WHERE domain_id = $1) + (SELECT COUNT(*) FROM alias WHERE "
-                       "domain_id = $1)",
-                       "u", e->domain_id);
-    if (rc > 0 && used > 0) {
-        buf_printf(e->problem, "The domain %.*s still has %ju accounts and aliases: remove them first.",
-                   SPAN_ARG(e->domain), (uintmax_t)used);
-        return SAID;
+    /* Elsewhere the local part's case may matter. */
+    if (routing->route == ROUTED_NOT_OURS) {
+        struct span kept = arena_copy(&e->s->arena, text);
+        if (!kept.data)
+            return -ENOMEM;
+        memcpy((char *)(uintptr_t)kept.data + local_part.size, address->data + local_part.size,
+               kept.size - local_part.size);
+        *address = kept;
     }
-    e->id = e->domain_id;
-    rc = rc < 0 ? rc : database_run(e->s->db, "DELETE FROM domain WHERE id = $1", "u", e->id);
-    return rc ? rc : removed(e, RECORD_DOMAIN_REMOVED);
+    if (routing->route != ROUTED_NO_USER || routing->is_loop)
+        return 0;
+    buf_printf(e->problem, "%.*s is nobody here: neither an account nor an alias or a mailing list.",
+               SPAN_ARG(*address));
+    return SAID;
 }
 
 static int credentials_put(struct edit *e)
@@ -196,9 +180,9 @@ static int credentials_put(struct edit *e)
 
 static int account_add(struct edit *e)
 {
-    int rc = take_address(e);
-    rc = rc ? rc : find_domain(e);
-    rc = rc ? rc : need_free_address(e, false);
+    int rc = edit_take_address(e);
+    rc = rc ? rc : edit_find_domain(e);
+    rc = rc ? rc : edit_need_free(e, FIND_ACCOUNT, FIND_ALIAS, FIND_LIST);
     if (rc)
         return rc;
     e->id = e->s->volumes.lsn;
@@ -227,7 +211,12 @@ static int account_remove(struct edit *e)
     };
     for (size_t i = 0; rc == 0 && i < sizeof(statements) / sizeof(statements[0]); i++)
         rc = database_run(e->s->db, statements[i], "u", e->id);
-    return rc ? rc : removed(e, RECORD_ACCOUNT_REMOVED);
+    rc = rc ? rc : edit_log_removal(e, RECORD_ACCOUNT_REMOVED);
+    /* Its forwarding is a part of it. */
+    uint64_t id = e->id;
+    rc = rc ? rc : edit_alias_drop(e);
+    e->id = id;
+    return rc;
 }
 
 static int account_set(struct edit *e)
@@ -261,135 +250,6 @@ static int account_credentials(struct edit *e)
     return rc ? rc : change_log_account(e->s, e->id);
 }
 
-static bool is_seen(const struct edit *e, uint64_t alias)
-{
-    for (size_t i = 0; i < e->seen_count; i++)
-        if (e->seen[i] == alias)
-            return true;
-    return false;
-}
-
-static int alias_find(struct edit *e, struct span local_part, struct span domain, uint64_t *alias)
-{
-    return database_find(
-        e->s->db, alias,
-        "SELECT a.id FROM domain d JOIN alias a ON a.domain_id = d.id AND a.local_part = $2 WHERE d.name = $1", "tt",
-        domain, local_part);
-}
-
-/* Does following the target lead back to the alias that is being put? */
-static int leads_back(struct edit *e, struct span local_part, struct span domain, int depth)
-{
-    /* Too long a chain would be cut off at delivery. */
-    e->loops |=
-        depth >= DIRECTORY_ALIAS_DEPTH || (span_equal(local_part, e->local_part) && span_equal(domain, e->domain));
-    uint64_t alias = 0;
-    int rc = e->loops ? 0 : alias_find(e, local_part, domain, &alias);
-    if (rc <= 0 || is_seen(e, alias))
-        return no_memory_or(rc);
-    if (e->seen_count == TARGETS_MAX) {
-        e->loops = true; /* so many are cut off at delivery as well */
-        return 0;
-    }
-    e->seen[e->seen_count++] = alias;
-    struct span *next = arena_array(&e->s->arena, TARGETS_MAX, sizeof(*next));
-    size_t count = 0;
-    struct statement *st =
-        database_query(e->s->db, "SELECT address FROM alias_target WHERE alias_id = $1 ORDER BY place", "u", alias);
-    rc = next ? 0 : -ENOMEM;
-    while (rc >= 0 && count < TARGETS_MAX && (rc = database_step(st)) > 0)
-        next[count++] = arena_copy(&e->s->arena, database_bytes(st, 0));
-    database_end(st);
-    for (size_t i = 0; rc >= 0 && i < count && !e->loops; i++) {
-        struct span l, d;
-        if (directory_split(next[i], &l, &d))
-            rc = leads_back(e, l, d, depth + 1);
-    }
-    return no_memory_or(rc);
-}
-
-static int target_check(struct edit *e, struct span target, struct span *lower)
-{
-    struct span local_part, domain;
-    *lower = directory_lower(&e->s->arena, target);
-    if (!directory_split(*lower, &local_part, &domain) || !is_local_part(local_part) || !is_domain(domain)) {
-        buf_printf(e->problem, "The target \"%.*s\" is not an address like name@example.org.", SPAN_ARG(target));
-        return SAID;
-    }
-    struct directory directory = {.db = e->s->db, .detail_separator = span_text(e->s->detail_separator)};
-    struct routing routing;
-    int rc = directory_resolve(&directory, local_part, domain, &e->s->arena, &routing);
-    if (rc < 0)
-        return rc;
-    rc = leads_back(e, local_part, domain, 0);
-    if (rc == 0 && e->loops) {
-        buf_printf(e->problem, "The alias would lead to itself through %.*s.", SPAN_ARG(*lower));
-        return SAID;
-    }
-    if (rc == 0 && (routing.route == ROUTED_NO_USER || routing.route == ROUTED_NOT_OURS)) {
-        buf_printf(e->problem, "The target %.*s is %s.", SPAN_ARG(*lower),
-                   routing.route == ROUTED_NO_USER ? "neither an account nor an alias here"
-                                                   : "not in one of our domains");
-        return SAID;
-    }
-    return rc;
-}
-
-static int alias_store(struct edit *e, const struct span *targets, size_t count)
-{
-    int found = find_row(e, FIND_ALIAS);
-    int rc = found < 0 ? found : 0;
-    if (found == 0) {
-        e->id = e->s->volumes.lsn;
-        rc = database_run(e->s->db, "INSERT INTO alias (id, domain_id, local_part) VALUES ($1, $2, $3)", "uut", e->id,
-                          e->domain_id, e->local_part);
-    }
-    if (rc == 0)
-        rc = database_run(e->s->db, "DELETE FROM alias_target WHERE alias_id = $1", "u", e->id);
-    for (size_t i = 0; rc == 0 && i < count; i++)
-        rc = database_run(e->s->db, "INSERT INTO alias_target (alias_id, place, address) VALUES ($1, $2, $3)", "uut",
-                          e->id, (uint64_t)i, targets[i]);
-    return rc ? rc : change_log_alias(e->s, e->id);
-}
-
-static int alias_put(struct edit *e)
-{
-    size_t count = e->change->target_count;
-    int rc = take_address(e);
-    rc = rc ? rc : find_domain(e);
-    rc = rc ? rc : need_free_address(e, true);
-    if (rc)
-        return rc;
-    if (count == 0 || count > TARGETS_MAX) {
-        buf_printf(e->problem, "An alias needs between 1 and %d targets.", TARGETS_MAX);
-        return SAID;
-    }
-    struct span *targets = arena_array(&e->s->arena, count, sizeof(*targets));
-    e->seen = arena_array(&e->s->arena, TARGETS_MAX, sizeof(*e->seen));
-    rc = targets && e->seen ? 0 : -ENOMEM;
-    for (size_t i = 0; rc == 0 && i < count; i++)
-        rc = target_check(e, e->change->targets[i], &targets[i]);
-    return rc ? rc : alias_store(e, targets, count);
-}
-
-static int alias_remove(struct edit *e)
-{
-    int rc = take_address(e);
-    rc = rc ? rc : find_domain(e);
-    if (rc)
-        return rc;
-    rc = find_row(e, FIND_ALIAS);
-    if (rc < 0)
-        return rc;
-    if (rc == 0)
-        return say_unknown(e, "alias",
-                           "SELECT local_part FROM alias WHERE domain_id = $1 ORDER BY local_part LIMIT $2");
-    rc = database_run(e->s->db, "DELETE FROM alias_target WHERE alias_id = $1", "u", e->id);
-    if (rc == 0)
-        rc = database_run(e->s->db, "DELETE FROM alias WHERE id = $1", "u", e->id);
-    return rc ? rc : removed(e, RECORD_ALIAS_REMOVED);
-}
-
 static bool is_acceptable(const struct change *c, struct buf *problem)
 {
     if (c->credential_count > CHANGE_CREDENTIALS_MAX)
@@ -397,7 +257,7 @@ static bool is_acceptable(const struct change *c, struct buf *problem)
     else if (c->quota > INT64_MAX)
         buf_add_text(problem, "The quota is too large.");
     else if (c->name.size > 1024 || (c->name.size && memchr(c->name.data, 0, c->name.size)))
-        buf_add_text(problem, "The person's name is longer than 1024 bytes or has a NUL in it.");
+        buf_add_text(problem, "The name is longer than 1024 bytes or has a NUL in it.");
     else
         return true;
     return false;
@@ -406,10 +266,13 @@ static bool is_acceptable(const struct change *c, struct buf *problem)
 int store_change(struct store *s, const struct change *change, uint64_t *id, struct buf *problem)
 {
     static int (*const steps[])(struct edit *) = {
-        [CHANGE_DOMAIN_ADD] = domain_add,   [CHANGE_DOMAIN_REMOVE] = domain_remove,
-        [CHANGE_ACCOUNT_ADD] = account_add, [CHANGE_ACCOUNT_REMOVE] = account_remove,
-        [CHANGE_ACCOUNT_SET] = account_set, [CHANGE_ACCOUNT_CREDENTIALS] = account_credentials,
-        [CHANGE_ALIAS_PUT] = alias_put,     [CHANGE_ALIAS_REMOVE] = alias_remove,
+        [CHANGE_DOMAIN_ADD] = edit_domain_add,   [CHANGE_DOMAIN_REMOVE] = edit_domain_remove,
+        [CHANGE_ACCOUNT_ADD] = account_add,      [CHANGE_ACCOUNT_REMOVE] = account_remove,
+        [CHANGE_ACCOUNT_SET] = account_set,      [CHANGE_ACCOUNT_CREDENTIALS] = account_credentials,
+        [CHANGE_ALIAS_PUT] = edit_alias_put,     [CHANGE_ALIAS_REMOVE] = edit_alias_remove,
+        [CHANGE_DOMAIN_SET] = edit_domain_set,   [CHANGE_LIST_PUT] = edit_list_put,
+        [CHANGE_LIST_REMOVE] = edit_list_remove, [CHANGE_LIST_JOIN] = edit_list_join,
+        [CHANGE_LIST_LEAVE] = edit_list_leave,
     };
     *id = 0;
     if ((unsigned)change->kind >= sizeof(steps) / sizeof(steps[0]) || !steps[change->kind]) {

@@ -17,12 +17,22 @@ static int append(struct store *s, enum record_type type)
 
 int change_log_domain(struct store *s, uint64_t id)
 {
-    struct statement *st = database_query(s->db, "SELECT name FROM domain WHERE id = $1", "u", id);
+    struct statement *st =
+        database_query(s->db, "SELECT name, kind, alias_of, next_hop FROM domain WHERE id = $1", "u", id);
+    struct domain_facts f = {.id = id};
     int rc = database_step(st);
-    if (rc > 0)
-        domain_facts_write(&s->facts, &(struct domain_facts){.id = id, .name = database_bytes(st, 0)});
+    bool failed = false;
+    if (rc > 0) {
+        f.name = keep(s, st, 0, &failed);
+        f.kind = (uint32_t)database_u64(st, 1);
+        f.alias_of = database_u64(st, 2);
+        f.next_hop = keep(s, st, 3, &failed);
+    }
     database_end(st);
-    return rc <= 0 ? rc : append(s, RECORD_DOMAIN);
+    if (rc <= 0 || failed)
+        return failed ? -ENOMEM : rc;
+    domain_facts_write(&s->facts, &f);
+    return append(s, RECORD_DOMAIN);
 }
 
 static int read_credentials(struct store *s, struct account_facts *f)
@@ -111,4 +121,53 @@ int change_log_alias(struct store *s, uint64_t id)
         return rc;
     alias_facts_write(&s->facts, &f);
     return append(s, RECORD_ALIAS);
+}
+
+static int read_members(struct store *s, struct mailing_list_facts *f)
+{
+    uint64_t count = 0;
+    int rc = database_find(s->db, &count, "SELECT COUNT(*) FROM list_member WHERE list_id = $1", "u", f->id);
+    f->members = rc > 0 ? arena_array(&s->arena, count + 1, sizeof(*f->members)) : NULL;
+    if (!f->members)
+        return rc < 0 ? rc : -ENOMEM;
+    struct statement *st = database_query(
+        s->db, "SELECT number, address, bounces, suspended FROM list_member WHERE list_id = $1 ORDER BY number", "u",
+        f->id);
+    bool failed = false;
+    while (!failed && f->member_count < count && (rc = database_step(st)) > 0) {
+        struct mailing_list_member *m = &f->members[f->member_count++];
+        m->number = database_u64(st, 0);
+        m->address = keep(s, st, 1, &failed);
+        m->bounces = (uint32_t)database_u64(st, 2);
+        m->suspended = database_u64(st, 3) != 0;
+    }
+    database_end(st);
+    return failed ? -ENOMEM : rc < 0 ? rc : 0;
+}
+
+int change_log_list(struct store *s, uint64_t id)
+{
+    struct mailing_list_facts f = {.id = id};
+    struct statement *st = database_query(s->db,
+                                          "SELECT l.domain_id, l.local_part, d.name, l.name, l.owner, l.posting"
+                                          " FROM list l JOIN domain d ON d.id = l.domain_id WHERE l.id = $1",
+                                          "u", id);
+    int rc = database_step(st);
+    bool failed = false;
+    if (rc > 0) {
+        f.domain_id = database_u64(st, 0);
+        f.local_part = keep(s, st, 1, &failed);
+        f.domain = keep(s, st, 2, &failed);
+        f.name = keep(s, st, 3, &failed);
+        f.owner = keep(s, st, 4, &failed);
+        f.posting = (uint32_t)database_u64(st, 5);
+    }
+    database_end(st);
+    if (rc <= 0 || failed)
+        return failed ? -ENOMEM : rc;
+    rc = read_members(s, &f);
+    if (rc != 0)
+        return rc;
+    mailing_list_facts_write(&s->facts, &f);
+    return append(s, RECORD_MAILING_LIST);
 }

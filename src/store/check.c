@@ -227,6 +227,17 @@ static const struct {
      "SELECT m.id, m.account_id, 0 FROM mailbox m LEFT JOIN account a ON a.id = m.account_id WHERE a.id IS NULL"},
     {"Account %" PRIu64 " is of domain %" PRIu64 ", which is not there (%" PRIu64 ").\n",
      "SELECT a.id, a.domain_id, 0 FROM account a LEFT JOIN domain d ON d.id = a.domain_id WHERE d.id IS NULL"},
+    {"Domain %" PRIu64 " is another name of domain %" PRIu64 ", which is not there or is itself one of %" PRIu64 ".\n",
+     "SELECT d.id, d.alias_of, COALESCE(o.alias_of, 0) FROM domain d LEFT JOIN domain o ON o.id = d.alias_of"
+     " WHERE d.alias_of <> 0 AND (o.id IS NULL OR o.alias_of <> 0)"},
+    {"Alias %" PRIu64 " is of domain %" PRIu64 ", which is not there (%" PRIu64 ").\n",
+     "SELECT a.id, a.domain_id, 0 FROM alias a LEFT JOIN domain d ON d.id = a.domain_id WHERE d.id IS NULL"},
+    {"Alias %" PRIu64 " is not there and has target %" PRIu64 " (%" PRIu64 ").\n",
+     "SELECT t.alias_id, t.place, 0 FROM alias_target t LEFT JOIN alias a ON a.id = t.alias_id WHERE a.id IS NULL"},
+    {"Mailing list %" PRIu64 " is of domain %" PRIu64 ", which is not there (%" PRIu64 ").\n",
+     "SELECT l.id, l.domain_id, 0 FROM list l LEFT JOIN domain d ON d.id = l.domain_id WHERE d.id IS NULL"},
+    {"Mailing list %" PRIu64 " is not there and has member %" PRIu64 " (%" PRIu64 ").\n",
+     "SELECT m.list_id, m.number, 0 FROM list_member m LEFT JOIN list l ON l.id = m.list_id WHERE l.id IS NULL"},
     {"Message %" PRIu64 " lies in volume %04" PRIu64 ", which is not known (%" PRIu64 ").\n",
      "SELECT m.id, m.volume, 0 FROM message m LEFT JOIN volume v ON v.number = m.volume WHERE v.number IS NULL"},
 };

@@ -263,13 +263,15 @@ static int carry_removal(struct store *s, const struct record *record)
 static int carry_row(struct store *s, const struct record *record)
 {
     static int (*const log[RECORD_TYPE_COUNT])(struct store *, uint64_t) = {
-        [RECORD_MAILBOX] = mailbox_log,
-        [RECORD_DOMAIN] = change_log_domain,
-        [RECORD_ACCOUNT] = change_log_account,
-        [RECORD_ALIAS] = change_log_alias,
+        [RECORD_MAILBOX] = mailbox_log,          [RECORD_DOMAIN] = change_log_domain,
+        [RECORD_ACCOUNT] = change_log_account,   [RECORD_ALIAS] = change_log_alias,
+        [RECORD_MAILING_LIST] = change_log_list,
     };
-    static const char kinds[RECORD_TYPE_COUNT] = {
-        [RECORD_MAILBOX] = 'm', [RECORD_DOMAIN] = 'd', [RECORD_ACCOUNT] = 'a', [RECORD_ALIAS] = 'l'};
+    static const char kinds[RECORD_TYPE_COUNT] = {[RECORD_MAILBOX] = 'm',
+                                                  [RECORD_DOMAIN] = 'd',
+                                                  [RECORD_ACCOUNT] = 'a',
+                                                  [RECORD_ALIAS] = 'l',
+                                                  [RECORD_MAILING_LIST] = 'L'};
     uint64_t id;
     if (record->facts.size < 8 || !id_facts_parse(span_head(record->facts, 8), &id))
         return -EBADMSG;
@@ -292,6 +294,7 @@ static int carry(struct store *s, const struct record *record)
     case RECORD_DOMAIN_REMOVED:
     case RECORD_ACCOUNT_REMOVED:
     case RECORD_ALIAS_REMOVED:
+    case RECORD_MAILING_LIST_REMOVED:
         return carry_removal(s, record);
     default:
         return carry_row(s, record);

@@ -2,15 +2,6 @@
 
 #include <errno.h>
 
-struct resolver {
-    const struct directory *directory;
-    struct arena *arena;
-    struct routing *routing;
-    uint64_t *aliases; /* already followed: a loop ends there. Made with the first one: most addresses are accounts' */
-    size_t alias_count, target_room;
-    bool found, any_enabled, any_room;
-};
-
 struct span directory_lower(struct arena *arena, struct span s)
 {
     char *text = arena_text(arena, s);
@@ -29,170 +20,32 @@ bool directory_split(struct span address, struct span *local_part, struct span *
     return local_part->size > 0 && domain->size > 0;
 }
 
-/* Room for one target more; most addresses have just one. */
-static bool make_room(struct resolver *r)
+static int read_domain(struct statement *st, struct arena *arena, struct directory_domain *domain)
 {
-    if (r->routing->count < r->target_room)
-        return true;
-    size_t room = r->target_room ? DIRECTORY_TARGETS_MAX : 1;
-    struct route_target *targets = arena_array(r->arena, room, sizeof(*targets));
-    if (!targets)
-        return false;
-    for (size_t i = 0; i < r->routing->count; i++)
-        targets[i] = r->routing->targets[i];
-    r->routing->targets = targets;
-    r->target_room = room;
-    return true;
-}
-
-static int add_target(struct resolver *r, const struct route_target *target, bool enabled)
-{
-    r->found = true;
-    r->any_enabled |= enabled;
-    if (!enabled)
-        return 0;
-    r->any_room |= target->quota_left > 0;
-    for (size_t i = 0; i < r->routing->count; i++)
-        if (r->routing->targets[i].account_id == target->account_id)
-            return 0;
-    if (r->routing->count == DIRECTORY_TARGETS_MAX)
-        return 0;
-    if (!make_room(r))
-        return -ENOMEM;
-    r->routing->targets[r->routing->count++] = *target;
-    return 0;
-}
-
-/* 1 when the account is there. */
-static int try_account(struct resolver *r, struct span local_part, struct span domain)
-{
-    struct statement *st = database_query(
-        r->directory->db,
-        "SELECT a.id, a.enabled, a.quota, m.id,"
-        " CASE a.quota WHEN 0 THEN 0 ELSE (SELECT SUM(o.bytes) FROM mailbox o WHERE o.account_id = a.id) END"
-        " FROM domain d JOIN account a ON a.domain_id = d.id AND a.local_part = $2"
-        " JOIN mailbox m ON m.account_id = a.id AND m.name = 'INBOX' WHERE d.name = $1",
-        "tt", domain, local_part);
     int rc = database_step(st);
     if (rc > 0) {
-        uint64_t quota = database_u64(st, 2), used = database_u64(st, 4);
-        struct route_target target = {.account_id = database_u64(st, 0), .mailbox_id = database_u64(st, 3)};
-        target.quota_left = quota == 0 ? UINT64_MAX : used < quota ? quota - used : 0;
-        int added = add_target(r, &target, database_u64(st, 1) != 0);
-        rc = added ? added : rc;
+        *domain = (struct directory_domain){.id = database_u64(st, 0),
+                                            .kind = database_u64(st, 1),
+                                            .alias_of = database_u64(st, 2),
+                                            .next_hop = arena_copy(arena, database_bytes(st, 3)),
+                                            .name = arena_copy(arena, database_bytes(st, 4))};
+        rc = domain->next_hop.data && domain->name.data ? 1 : -ENOMEM;
     }
     database_end(st);
     return rc;
 }
 
-static int alias_targets(struct resolver *r, uint64_t alias, struct span *targets, size_t *count)
+int directory_domain(struct database *db, struct span name, struct arena *arena, struct directory_domain *domain)
 {
-    struct statement *st = database_query(
-        r->directory->db, "SELECT address FROM alias_target WHERE alias_id = $1 ORDER BY place", "u", alias);
-    int rc;
-    *count = 0;
-    while ((rc = database_step(st)) > 0 && *count < DIRECTORY_TARGETS_MAX) {
-        targets[*count] = arena_copy(r->arena, database_bytes(st, 0));
-        if (!targets[(*count)++].data) {
-            rc = -ENOMEM;
-            break;
-        }
-    }
-    database_end(st);
-    return rc < 0 ? rc : 0;
-}
-
-static int lookup(struct resolver *r, struct span local_part, struct span domain, int depth);
-
-/* 1 when there is such an alias. Recursion ends at DIRECTORY_ALIAS_DEPTH, and each alias is followed once. */
-static int try_alias(struct resolver *r, struct span local_part, struct span domain, int depth)
-{
-    uint64_t alias;
-    int rc = database_find(
-        r->directory->db, &alias,
-        "SELECT a.id FROM domain d JOIN alias a ON a.domain_id = d.id AND a.local_part = $2 WHERE d.name = $1", "tt",
-        domain, local_part);
-    if (rc <= 0)
+    int rc = read_domain(
+        database_query(db, "SELECT id, kind, alias_of, next_hop, name FROM domain WHERE name = $1", "t", name), arena,
+        domain);
+    if (rc <= 0 || domain->alias_of == 0)
         return rc;
-    for (size_t i = 0; i < r->alias_count; i++)
-        if (r->aliases[i] == alias)
-            return 1;
-    if (depth >= DIRECTORY_ALIAS_DEPTH || r->alias_count == DIRECTORY_TARGETS_MAX)
-        return 1;
-    if (!r->aliases && !(r->aliases = arena_array(r->arena, DIRECTORY_TARGETS_MAX, sizeof(*r->aliases))))
-        return -ENOMEM;
-    r->aliases[r->alias_count++] = alias;
-    struct span *targets = arena_array(r->arena, DIRECTORY_TARGETS_MAX, sizeof(*targets));
-    size_t count = 0;
-    rc = targets ? alias_targets(r, alias, targets, &count) : -ENOMEM;
-    for (size_t i = 0; rc >= 0 && i < count; i++) {
-        struct span target_local, target_domain;
-        if (directory_split(targets[i], &target_local, &target_domain))
-            rc = lookup(r, target_local, target_domain, depth + 1);
-    }
-    return rc < 0 ? rc : 1;
-}
-
-static int lookup_exact(struct resolver *r, struct span local_part, struct span domain, int depth)
-{
-    int rc = try_account(r, local_part, domain);
-    return rc != 0 ? rc : try_alias(r, local_part, domain, depth);
-}
-
-static int lookup(struct resolver *r, struct span local_part, struct span domain, int depth)
-{
-    int rc = lookup_exact(r, local_part, domain, depth);
-    for (size_t i = 1; rc == 0 && i < local_part.size; i++) {
-        if (!memchr(r->directory->detail_separator.data, local_part.data[i], r->directory->detail_separator.size))
-            continue;
-        return lookup_exact(r, span_head(local_part, i), domain, depth);
-    }
-    return rc;
-}
-
-/* <postmaster> without a domain: RFC 5321 section 4.5.1. */
-static int bare_domain(const struct directory *d, struct arena *arena, struct span *domain)
-{
-    *domain = directory_lower(arena, d->default_domain);
-    if (domain->size)
-        return 1;
-    struct statement *st = database_query(d->db, "SELECT name FROM domain ORDER BY id LIMIT 1", "");
-    int rc = database_step(st);
-    if (rc > 0)
-        *domain = arena_copy(arena, database_bytes(st, 0));
-    database_end(st);
-    return rc;
-}
-
-int directory_resolve(const struct directory *d, struct span local_part, struct span domain, struct arena *arena,
-                      struct routing *routing)
-{
-    *routing = (struct routing){.route = ROUTED_NOT_OURS};
-    if (local_part.size > DIRECTORY_ADDRESS_MAX || domain.size > DIRECTORY_ADDRESS_MAX)
-        return 0;
-    struct resolver *r = arena_alloc(arena, sizeof(*r));
-    if (!r)
-        return -ENOMEM;
-    *r = (struct resolver){.directory = d, .arena = arena, .routing = routing};
-    struct span name = directory_lower(arena, local_part), home = directory_lower(arena, domain);
-    if (domain.size == 0) {
-        int rc = span_is(name, "postmaster") ? bare_domain(d, arena, &home) : 0;
-        if (rc <= 0)
-            return rc;
-    }
-    int rc = lookup(r, name, home, 0);
-    if (rc < 0)
-        return rc;
-    if (!r->found) {
-        uint64_t id;
-        rc = database_find(d->db, &id, "SELECT id FROM domain WHERE name = $1", "t", home);
-        routing->route = rc > 0 ? ROUTED_NO_USER : ROUTED_NOT_OURS;
-        return rc < 0 ? rc : 0;
-    }
-    routing->route = !r->any_enabled ? ROUTED_DISABLED : !r->any_room ? ROUTED_OVER_QUOTA : ROUTED_LOCAL;
-    if (routing->route != ROUTED_LOCAL)
-        routing->count = 0;
-    return 0;
+    /* There are no chains: what this one says of itself is not asked. */
+    return read_domain(database_query(db, "SELECT id, kind, alias_of, next_hop, name FROM domain WHERE id = $1", "u",
+                                      domain->alias_of),
+                       arena, domain);
 }
 
 static int login_credentials(const struct directory *d, struct arena *arena, struct login *login)
@@ -249,20 +102,49 @@ int directory_login(const struct directory *d, struct span name, struct arena *a
     return rc < 0 ? rc : 1;
 }
 
+static int account_of(const struct directory *d, uint64_t domain_id, struct span name, uint64_t *id)
+{
+    return database_find(d->db, id, "SELECT id FROM account WHERE domain_id = $1 AND local_part = $2", "ut", domain_id,
+                         name);
+}
+
+/* 1: the address, whole or without its detail, is the account's own. */
+static int is_own(const struct directory *d, uint64_t account_id, struct span name, uint64_t domain_id)
+{
+    uint64_t id = 0;
+    int rc = account_of(d, domain_id, name, &id);
+    size_t plain = directory_plain_size(d, name);
+    if (rc == 0 && plain < name.size)
+        rc = account_of(d, domain_id, span_head(name, plain), &id);
+    return rc > 0 ? id == account_id : rc;
+}
+
+size_t directory_plain_size(const struct directory *d, struct span name)
+{
+    for (size_t i = 1; i < name.size; i++)
+        if (memchr(d->detail_separator.data, name.data[i], d->detail_separator.size))
+            return i;
+    return name.size;
+}
+
 int directory_may_send(const struct directory *d, uint64_t account_id, struct span local_part, struct span domain,
                        struct arena *arena)
 {
     struct routing routing;
-    struct resolver *r = arena_alloc(arena, sizeof(*r));
+    struct directory_domain home;
     if (local_part.size > DIRECTORY_ADDRESS_MAX || domain.size > DIRECTORY_ADDRESS_MAX || domain.size == 0)
         return 0;
-    routing = (struct routing){0};
-    if (!r)
-        return -ENOMEM;
-    *r = (struct resolver){.directory = d, .arena = arena, .routing = &routing};
-    int rc = lookup(r, directory_lower(arena, local_part), directory_lower(arena, domain), 0);
-    for (size_t i = 0; rc > 0 && i < routing.count; i++)
-        if (routing.targets[i].account_id == account_id)
+    struct directory_query query = {.local_part = directory_lower(arena, local_part),
+                                    .domain = directory_lower(arena, domain)};
+    /* First without its aliases: who has all mail forwarded still writes as before. */
+    int rc = directory_domain(d->db, query.domain, arena, &home);
+    if (rc > 0)
+        rc = is_own(d, account_id, query.local_part, home.id);
+    if (rc != 0)
+        return rc;
+    rc = directory_resolve(d, &query, arena, &routing);
+    for (size_t i = 0; rc == 0 && i < routing.count; i++)
+        if (routing.targets[i].kind == TARGET_MAILBOX && routing.targets[i].account_id == account_id)
             return 1;
-    return rc < 0 ? rc : 0;
+    return rc;
 }

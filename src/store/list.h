@@ -8,8 +8,8 @@
 #define LIST_PAGE 500
 
 struct listed_domain {
-    uint64_t id, accounts;
-    struct span name;
+    uint64_t id, accounts, kind; /* kind: 0 our own, 1 backup */
+    struct span name, alias_of, next_hop;
 };
 
 struct listed_account {
@@ -24,6 +24,19 @@ struct listed_alias {
     size_t target_count;
 };
 
+struct listed_member {
+    struct span address;
+    uint64_t number, bounces;
+    bool suspended;
+};
+
+struct listed_list {
+    uint64_t id, posting, member_count;
+    struct span address, name, owner;
+    struct listed_member *members; /* where `match` named one list, as many as fit a page */
+    size_t listed;
+};
+
 /* What is alphabetically behind `after`; `match` empty, an exact address, or @domain. Up to LIST_PAGE items in the
  * arena; *more when there are further ones. A negative errno, or 0. */
 MUST_USE int list_domains(struct database *db, struct span after, struct span match, struct arena *arena,
@@ -32,5 +45,9 @@ MUST_USE int list_accounts(struct database *db, struct span after, struct span m
                            struct listed_account **items, size_t *count, bool *more);
 MUST_USE int list_aliases(struct database *db, struct span after, struct span match, struct arena *arena,
                           struct listed_alias **items, size_t *count, bool *more);
+/* With an exact match `after` may be "address after", the list's and the last member's of the page before, with a space
+ * between. */
+MUST_USE int list_lists(struct database *db, struct span after, struct span match, struct arena *arena,
+                        struct listed_list **items, size_t *count, bool *more);
 
 #endif

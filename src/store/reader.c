@@ -5,6 +5,7 @@
 #include "ipc/services.h"
 #include "store/attachments.h"
 #include "store/directory.h"
+#include "store/srs_key.h"
 #include "store/view.h"
 
 #include "store_read.pb-c.h"
@@ -22,7 +23,7 @@ struct store_reader {
     struct directory directory;
     struct arena arena; /* of one call */
     struct buf out;     /* attachment of one reply */
-    unsigned char grant_key[GRANT_KEY_SIZE];
+    unsigned char grant_key[GRANT_KEY_SIZE], srs_key[SRS_KEY_SIZE];
     bool stopped;
 };
 
@@ -45,12 +46,24 @@ static int serve_resolve(struct store_reader *r, struct call *call)
         [ROUTED_NOT_OURS] = STORE_READ__ROUTE__ROUTE_NOT_OURS,
         [ROUTED_OVER_QUOTA] = STORE_READ__ROUTE__ROUTE_OVER_QUOTA,
         [ROUTED_DISABLED] = STORE_READ__ROUTE__ROUTE_DISABLED,
+        [ROUTED_LIST_REFUSES] = STORE_READ__ROUTE__ROUTE_LIST_REFUSES,
+    };
+    static const StoreRead__TargetKind kinds[] = {
+        [TARGET_MAILBOX] = STORE_READ__TARGET_KIND__TARGET_MAILBOX,
+        [TARGET_REMOTE] = STORE_READ__TARGET_KIND__TARGET_REMOTE,
+        [TARGET_LIST] = STORE_READ__TARGET_KIND__TARGET_LIST,
+        [TARGET_LIST_BOUNCE] = STORE_READ__TARGET_KIND__TARGET_LIST_BOUNCE,
     };
     const StoreRead__ResolveRequest *q = (const StoreRead__ResolveRequest *)call->request;
     struct routing routing;
-    int rc = directory_resolve(&r->directory, binary_span(q->local_part), binary_span(q->domain), &r->arena, &routing);
+    struct directory_query query = {binary_span(q->local_part), binary_span(q->domain), binary_span(q->reverse_path)};
+    struct directory directory = r->directory;
+    directory.wall_seconds = clock_wall() / NANOSECONDS;
+    int rc = directory_resolve(&directory, &query, &r->arena, &routing);
     if (rc != 0)
         return rc;
+    if (routing.route != ROUTED_LOCAL)
+        routing.count = 0;
     StoreRead__ResolveReply reply = STORE_READ__RESOLVE_REPLY__INIT;
     StoreRead__Target *targets = arena_array(&r->arena, routing.count + 1, sizeof(*targets));
     reply.targets = arena_array(&r->arena, routing.count + 1, sizeof(StoreRead__Target *));
@@ -60,9 +73,17 @@ static int serve_resolve(struct store_reader *r, struct call *call)
     reply.n_targets = routing.count;
     for (size_t i = 0; i < routing.count; i++) {
         store_read__target__init(&targets[i]);
-        targets[i].account_id = routing.targets[i].account_id;
-        targets[i].mailbox_id = routing.targets[i].mailbox_id;
-        targets[i].quota_left = routing.targets[i].quota_left;
+        const struct route_target *from = &routing.targets[i];
+        targets[i].kind = kinds[from->kind];
+        targets[i].account_id = from->account_id;
+        targets[i].mailbox_id = from->mailbox_id;
+        targets[i].quota_left = from->quota_left;
+        targets[i].address = binary_from_span(from->address);
+        targets[i].next_hop = binary_from_span(from->next_hop);
+        targets[i].forwarder = binary_from_span(from->forwarder);
+        targets[i].verify = from->verify;
+        targets[i].list_id = from->list_id;
+        targets[i].list_member = from->list_member;
         reply.targets[i] = &targets[i];
     }
     call_reply(call, &reply.base, (struct span){NULL, 0}, -1);
@@ -198,7 +219,8 @@ void store_reader_set_settings(struct store_reader *r, struct settings *settings
     r->settings = settings_ref(settings);
     r->directory = (struct directory){.db = r->view.db,
                                       .detail_separator = span_text(settings->smtp.detail_separator),
-                                      .default_domain = span_text(settings->auth.default_domain)};
+                                      .default_domain = span_text(settings->auth.default_domain),
+                                      .srs_key = span_from(r->srs_key, sizeof(r->srs_key))};
 }
 
 struct store_reader *store_reader_new(struct loop *loop, struct settings *settings,
@@ -213,6 +235,7 @@ struct store_reader *store_reader_new(struct loop *loop, struct settings *settin
         free(r);
         return NULL;
     }
+    store_srs_key(r->view.mark, r->srs_key);
     store_reader_set_settings(r, settings);
     memcpy(r->grant_key, grant_key, GRANT_KEY_SIZE);
     arena_init(&r->arena, CALL_MEMORY);
@@ -241,5 +264,6 @@ void store_reader_free(struct store_reader *r)
     buf_release(&r->out);
     settings_unref(r->settings);
     explicit_bzero(r->grant_key, sizeof(r->grant_key));
+    explicit_bzero(r->srs_key, sizeof(r->srs_key));
     free(r);
 }

@@ -16,20 +16,21 @@ static bool is_removed(const struct replay *r, uint64_t id)
 
 /* ---- Pass 1 ---- */
 
-static int put_domain(struct replay *r, uint64_t id, struct span name)
+static int put_domain(struct replay *r, const struct domain_facts *f)
 {
-    int rc = database_run(r->db, "DELETE FROM domain WHERE name = $2 AND id <> $1", "ut", id, name);
+    int rc = database_run(r->db, "DELETE FROM domain WHERE name = $2 AND id <> $1", "ut", f->id, f->name);
     return rc ? rc
-              : database_run(
-                    r->db,
-                    "INSERT INTO domain (id, name) VALUES ($1, $2) ON CONFLICT (id) DO UPDATE SET name = excluded.name",
-                    "ut", id, name);
+              : database_run(r->db,
+                             "INSERT INTO domain (id, name, kind, alias_of, next_hop) VALUES ($1, $2, $3, $4, $5)"
+                             " ON CONFLICT (id) DO UPDATE SET name = excluded.name, kind = excluded.kind,"
+                             " alias_of = excluded.alias_of, next_hop = excluded.next_hop",
+                             "utuut", f->id, f->name, (uint64_t)f->kind, f->alias_of, f->next_hop);
 }
 
 static int replay_domain(struct replay *r, const struct record *record)
 {
     struct domain_facts f;
-    return domain_facts_parse(record->facts, &f) ? put_domain(r, f.id, f.name) : -EBADMSG;
+    return domain_facts_parse(record->facts, &f) ? put_domain(r, &f) : -EBADMSG;
 }
 
 static int remove_account(struct replay *r, uint64_t id)
@@ -111,6 +112,37 @@ static int replay_alias(struct replay *r, const struct record *record)
     return rc;
 }
 
+static int remove_list(struct replay *r, uint64_t id)
+{
+    int rc = database_run(r->db, "DELETE FROM list_member WHERE list_id = $1", "u", id);
+    return rc ? rc : database_run(r->db, "DELETE FROM list WHERE id = $1", "u", id);
+}
+
+static int replay_list(struct replay *r, const struct record *record)
+{
+    struct mailing_list_facts f;
+    uint64_t older;
+    if (!mailing_list_facts_parse(record->facts, &r->arena, &f))
+        return -EBADMSG;
+    int rc = database_find(r->db, &older, "SELECT id FROM list WHERE domain_id = $1 AND local_part = $2", "ut",
+                           f.domain_id, f.local_part);
+    if (rc > 0)
+        rc = remove_list(r, older);
+    if (rc == 0)
+        rc = remove_list(r, f.id);
+    if (rc == 0)
+        rc = database_run(
+            r->db, "INSERT INTO list (id, domain_id, local_part, name, owner, posting) VALUES ($1, $2, $3, $4, $5, $6)",
+            "uutttu", f.id, f.domain_id, f.local_part, f.name, f.owner, (uint64_t)f.posting);
+    for (uint32_t i = 0; rc == 0 && i < f.member_count; i++)
+        rc = database_run(r->db,
+                          "INSERT INTO list_member (list_id, number, address, bounces, suspended)"
+                          " VALUES ($1, $2, $3, $4, $5) ON CONFLICT DO NOTHING",
+                          "uutuu", f.id, f.members[i].number, f.members[i].address, (uint64_t)f.members[i].bounces,
+                          (uint64_t)f.members[i].suspended);
+    return rc;
+}
+
 static int put_mailbox(struct replay *r, const struct mailbox_facts *f)
 {
     int rc = database_run(r->db, "DELETE FROM mailbox WHERE account_id = $1 AND name = $2 AND id <> $3", "utu",
@@ -152,6 +184,8 @@ static int replay_removal(struct replay *r, const struct record *record)
         return remove_alias(r, id);
     case RECORD_DOMAIN_REMOVED:
         return database_run(r->db, "DELETE FROM domain WHERE id = $1", "u", id);
+    case RECORD_MAILING_LIST_REMOVED:
+        return remove_list(r, id);
     default: {
         int rc = note_removed(r, id);
         if (rc == 0)
@@ -164,10 +198,11 @@ static int replay_removal(struct replay *r, const struct record *record)
 int replay_directory(struct replay *r, const struct record *record)
 {
     static int (*const steps[RECORD_TYPE_COUNT])(struct replay *, const struct record *) = {
-        [RECORD_MAILBOX] = replay_mailbox, [RECORD_MAILBOX_REMOVED] = replay_removal,
-        [RECORD_DOMAIN] = replay_domain,   [RECORD_DOMAIN_REMOVED] = replay_removal,
-        [RECORD_ACCOUNT] = replay_account, [RECORD_ACCOUNT_REMOVED] = replay_removal,
-        [RECORD_ALIAS] = replay_alias,     [RECORD_ALIAS_REMOVED] = replay_removal,
+        [RECORD_MAILBOX] = replay_mailbox,   [RECORD_MAILBOX_REMOVED] = replay_removal,
+        [RECORD_DOMAIN] = replay_domain,     [RECORD_DOMAIN_REMOVED] = replay_removal,
+        [RECORD_ACCOUNT] = replay_account,   [RECORD_ACCOUNT_REMOVED] = replay_removal,
+        [RECORD_ALIAS] = replay_alias,       [RECORD_ALIAS_REMOVED] = replay_removal,
+        [RECORD_MAILING_LIST] = replay_list, [RECORD_MAILING_LIST_REMOVED] = replay_removal,
     };
     arena_reset(&r->arena);
     return steps[record->header.type] ? steps[record->header.type](r, record) : 0;
@@ -189,7 +224,7 @@ static int make_again(struct replay *r, const struct message_entry *e)
         return rc;
     if (rc == 0) {
         domain_id = r->next_lsn++;
-        rc = put_domain(r, domain_id, domain);
+        rc = put_domain(r, &(struct domain_facts){.id = domain_id, .name = domain});
     } else {
         rc =
             database_find(r->db, &taken, "SELECT id FROM account WHERE domain_id = $1 AND local_part = $2 AND id <> $3",

@@ -110,6 +110,18 @@ static int take_credentials(struct store_writer *w, StoreWrite__StoredCredential
     return 0;
 }
 
+static void take_list(const StoreWrite__MailingList *list, struct change *c)
+{
+    c->subject = binary_span(list->address);
+    c->name = binary_span(list->name);
+    c->owner = binary_span(list->owner);
+    c->posting = list->posting;
+    c->set_name = list->set_name;
+    c->set_owner = list->set_owner;
+    c->set_posting = list->set_posting;
+    c->target_count = list->n_members;
+}
+
 static int take_change(struct store_writer *w, const StoreWrite__ChangeRequest *q, struct change *c)
 {
     static const enum change_kind kinds[] = {
@@ -121,12 +133,23 @@ static int take_change(struct store_writer *w, const StoreWrite__ChangeRequest *
         [STORE_WRITE__CHANGE__ACCOUNT_CREDENTIALS] = CHANGE_ACCOUNT_CREDENTIALS,
         [STORE_WRITE__CHANGE__ALIAS_PUT] = CHANGE_ALIAS_PUT,
         [STORE_WRITE__CHANGE__ALIAS_REMOVE] = CHANGE_ALIAS_REMOVE,
+        [STORE_WRITE__CHANGE__DOMAIN_SET] = CHANGE_DOMAIN_SET,
+        [STORE_WRITE__CHANGE__LIST_PUT] = CHANGE_LIST_PUT,
+        [STORE_WRITE__CHANGE__LIST_REMOVE] = CHANGE_LIST_REMOVE,
+        [STORE_WRITE__CHANGE__LIST_JOIN] = CHANGE_LIST_JOIN,
+        [STORE_WRITE__CHANGE__LIST_LEAVE] = CHANGE_LIST_LEAVE,
     };
     *c = (struct change){.set_name = q->set_name, .set_enabled = q->set_enabled, .set_quota = q->set_quota};
     if ((unsigned)q->change < sizeof(kinds) / sizeof(kinds[0]))
         c->kind = kinds[q->change];
-    if (q->domain)
+    if (q->domain) {
         c->subject = binary_span(q->domain->name);
+        c->is_backup = q->domain->kind == STORE_WRITE__DOMAIN_KIND__DOMAIN_BACKUP;
+        c->alias_of = binary_span(q->domain->alias_of);
+        c->next_hop = binary_span(q->domain->next_hop);
+    }
+    if (q->list)
+        take_list(q->list, c);
     if (q->alias) {
         c->subject = binary_span(q->alias->address);
         c->target_count = q->alias->n_targets;
@@ -141,7 +164,7 @@ static int take_change(struct store_writer *w, const StoreWrite__ChangeRequest *
     if (!targets)
         return -ENOMEM;
     for (size_t i = 0; i < c->target_count; i++)
-        targets[i] = binary_span(q->alias->targets[i]);
+        targets[i] = binary_span(q->alias ? q->alias->targets[i] : q->list->members[i]->address);
     c->targets = targets;
     return take_credentials(w, q->credentials, q->n_credentials, c);
 }
@@ -228,6 +251,9 @@ static int fill_domains(struct store_writer *w, const StoreWrite__ListRequest *q
         rows[i].id = items[i].id;
         rows[i].name = binary_from_span(items[i].name);
         rows[i].accounts = items[i].accounts;
+        rows[i].kind = items[i].kind ? STORE_WRITE__DOMAIN_KIND__DOMAIN_BACKUP : STORE_WRITE__DOMAIN_KIND__DOMAIN_OWN;
+        rows[i].alias_of = binary_from_span(items[i].alias_of);
+        rows[i].next_hop = binary_from_span(items[i].next_hop);
         reply->domains[i] = &rows[i];
     }
     reply->more = more;
@@ -285,6 +311,49 @@ static int fill_aliases(struct store_writer *w, const StoreWrite__ListRequest *q
     return 0;
 }
 
+static int fill_members(struct store_writer *w, const struct listed_list *list, StoreWrite__MailingList *row)
+{
+    StoreWrite__MailingListMember *members = arena_array(&w->arena, list->listed + 1, sizeof(*members));
+    row->members = arena_array(&w->arena, list->listed + 1, sizeof(StoreWrite__MailingListMember *));
+    if (!members || !row->members)
+        return -ENOMEM;
+    row->n_members = list->listed;
+    for (size_t i = 0; i < list->listed; i++) {
+        store_write__mailing_list_member__init(&members[i]);
+        members[i].address = binary_from_span(list->members[i].address);
+        members[i].number = list->members[i].number;
+        members[i].bounces = (uint32_t)list->members[i].bounces;
+        members[i].suspended = list->members[i].suspended;
+        row->members[i] = &members[i];
+    }
+    return 0;
+}
+
+static int fill_lists(struct store_writer *w, const StoreWrite__ListRequest *q, StoreWrite__ListReply *reply)
+{
+    struct listed_list *items;
+    bool more;
+    int rc = list_lists(w->store->db, binary_span(q->after), binary_span(q->match), &w->arena, &items, &reply->n_lists,
+                        &more);
+    StoreWrite__MailingList *rows = arena_array(&w->arena, LIST_PAGE, sizeof(*rows));
+    reply->lists = arena_array(&w->arena, LIST_PAGE, sizeof(StoreWrite__MailingList *));
+    if (rc != 0 || !rows || !reply->lists)
+        return rc ? rc : -ENOMEM;
+    for (size_t i = 0; rc == 0 && i < reply->n_lists; i++) {
+        store_write__mailing_list__init(&rows[i]);
+        rows[i].id = items[i].id;
+        rows[i].address = binary_from_span(items[i].address);
+        rows[i].name = binary_from_span(items[i].name);
+        rows[i].owner = binary_from_span(items[i].owner);
+        rows[i].posting = (StoreWrite__ListPosting)items[i].posting;
+        rows[i].member_count = items[i].member_count;
+        reply->lists[i] = &rows[i];
+        rc = fill_members(w, &items[i], &rows[i]);
+    }
+    reply->more = more;
+    return rc;
+}
+
 static int answer_list(struct store_writer *w, struct call *call)
 {
     const StoreWrite__ListRequest *q = (const StoreWrite__ListRequest *)call->request;
@@ -297,6 +366,8 @@ static int answer_list(struct store_writer *w, struct call *call)
         rc = fill_accounts(w, q, &reply);
     else if (q->kind == STORE_WRITE__LIST_KIND__LIST_ALIASES)
         rc = fill_aliases(w, q, &reply);
+    else if (q->kind == STORE_WRITE__LIST_KIND__LIST_LISTS)
+        rc = fill_lists(w, q, &reply);
     if (rc == 0)
         call_reply(call, &reply.base, (struct span){NULL, 0}, -1);
     return rc;

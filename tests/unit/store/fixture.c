@@ -94,10 +94,10 @@ struct delivery_recipient fixture_recipient(struct fixture *f, const char *addre
     struct directory directory = {.db = f->store->db, .detail_separator = span_text("+")};
     struct arena arena;
     struct routing routing;
-    struct span local_part, domain;
+    struct directory_query query = {.reverse_path = {"", 0}};
     arena_init(&arena, 1 << 20);
-    assert_true(directory_split(span_text(address), &local_part, &domain));
-    assert_int_equal(directory_resolve(&directory, local_part, domain, &arena, &routing), 0);
+    assert_true(directory_split(span_text(address), &query.local_part, &query.domain));
+    assert_int_equal(directory_resolve(&directory, &query, &arena, &routing), 0);
     assert_true(routing.route == ROUTED_LOCAL || routing.route == ROUTED_OVER_QUOTA);
     struct delivery_recipient r = {.address = span_text(address)};
     if (routing.count) {
@@ -174,7 +174,9 @@ void fixture_list(struct fixture *f, struct buf *out)
 {
     struct database *db = f->store->db;
     buf_reset(out);
-    list(db, out, "SELECT id, name FROM domain ORDER BY id", 2);
+    list(db, out, "SELECT id, name, kind, alias_of, next_hop FROM domain ORDER BY id", 5);
+    list(db, out, "SELECT id, domain_id, local_part, name, owner, posting FROM list ORDER BY id", 6);
+    list(db, out, "SELECT list_id, number, address, bounces, suspended FROM list_member ORDER BY list_id, number", 5);
     list(db, out,
          "SELECT id, domain_id, local_part, name, enabled, quota, created_at, version FROM account ORDER BY id", 8);
     list(db, out, "SELECT account_id, kind, value FROM credential ORDER BY account_id, kind", 3);
