@@ -97,6 +97,7 @@ static int log_in(struct fiber *self, struct pop3_session *s, const Auth__StepRe
         return pop3_trouble(s, result, "opening the maildrop");
     }
     buf_add(&s->account, reply->address.data, reply->address.len);
+    s->account_id = reply->account_id;
     s->state = POP3_TRANSACTION;
     buf_release(&s->user);
     s->context->counters.logins++;

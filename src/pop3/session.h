@@ -17,6 +17,7 @@
 #define POP3_SESSION_H
 
 #include "config/settings.h"
+#include "intake/intake.h"
 #include "ipc/peers.h"
 #include "run/stream.h"
 #include "run/tls.h"
@@ -31,8 +32,9 @@ struct pop3_counters {
 struct pop3_context {
     struct settings *settings; /* a session takes a reference of its own */
     struct peers *peers;
-    struct tls_context *tls; /* NULL: no STLS; a handshake takes its own reference */
-    const bool *stopping;    /* true once the process is to end: no command is taken any more. May be NULL */
+    struct tls_context *tls;           /* NULL: no STLS; a handshake takes its own reference */
+    struct intake_route_cache *routes; /* where recently asked addresses lead, for XTND XMIT; may be NULL */
+    const bool *stopping;              /* true once the process is to end: no command is taken any more. May be NULL */
     struct pop3_counters counters;
 };
 

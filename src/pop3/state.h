@@ -37,6 +37,7 @@ struct pop3_session {
     struct buf user;      /* USER's argument until PASS */
     struct buf timestamp; /* APOP's, in the greeting; empty when it is off */
     struct buf account;   /* address, after login */
+    uint64_t account_id;
     unsigned char grant[GRANT_SIZE];
 
     struct pop3_maildrop maildrop;

@@ -2,6 +2,7 @@
 #include "format/header.h"
 #include "pop3/body.h"
 #include "pop3/state.h"
+#include "pop3/xmit.h"
 
 #include <errno.h>
 
@@ -121,6 +122,8 @@ int pop3_do_xtnd(struct fiber *self, struct pop3_session *s, const struct pop3_c
     rest = span_trim(rest);
     if (span_is_nocase(word, "XLST"))
         return xlst(self, s, rest);
+    if (span_is_nocase(word, "XMIT") && rest.size == 0)
+        return pop3_xmit(self, s);
     pop3_wrong(s, "there is no such extension");
     return 0;
 }

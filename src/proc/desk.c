@@ -85,6 +85,7 @@ static int start(struct child *child, struct buf *problem)
     static const struct acceptor_events events = {run, refuse};
     struct acceptor *acceptor = acceptor_new(child, &events, NULL);
     smtp.routes = intake_route_cache_new();
+    pop3.routes = smtp.routes;
     if (!acceptor || !smtp.routes)
         return -ENOMEM;
     child->part = acceptor;

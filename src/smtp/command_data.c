@@ -1,19 +1,12 @@
 #include "base/log.h"
+#include "intake/pace.h"
 #include "smtp/refusal.h"
 
 #include <errno.h>
 
 #define SPOOL_SECONDS 60
-#define RATE_WINDOW_SECONDS 60
 
 /* ---- Taking in: what DATA and BDAT share ---- */
-
-/* Slow is allowed, dripping is not: each minute has to bring its share (a client that sends a byte every ten seconds
- * would hold its place for weeks). */
-struct pace {
-    uint64_t window_ends;
-    uint64_t bytes;
-};
 
 static void begin(struct smtp_session *s)
 {
@@ -30,21 +23,8 @@ static void settle(struct fiber *self, struct smtp_session *s, bool at_end)
 /* Waits for more input, within the limits of time. */
 static int wait_for_input(struct fiber *self, struct smtp_session *s, struct pace *pace)
 {
-    uint64_t now = clock_monotonic();
-    uint64_t wanted = (uint64_t)s->settings->smtp.data_minimum_rate * RATE_WINDOW_SECONDS;
-    if (now >= pace->window_ends) {
-        if (pace->bytes < wanted)
-            return -ETIMEDOUT;
-        *pace = (struct pace){.window_ends = now + RATE_WINDOW_SECONDS * NANOSECONDS};
-    }
-    uint64_t deadline = smtp_deadline(s, s->settings->smtp.data_timeout);
-    bool paced = wanted && pace->bytes < wanted && pace->window_ends < deadline;
-    return stream_fill(self, s->stream, paced ? pace->window_ends : deadline);
-}
-
-static void pace_begin(struct pace *pace)
-{
-    *pace = (struct pace){.window_ends = clock_in_seconds(RATE_WINDOW_SECONDS)};
+    return pace_wait(self, s->stream, pace, s->settings->smtp.data_minimum_rate,
+                     smtp_deadline(s, s->settings->smtp.data_timeout));
 }
 
 /* 0, or a negative errno that ends the session. */
