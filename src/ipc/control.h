@@ -23,12 +23,14 @@ enum control_kind {
 };
 
 enum control_use {
-    CONTROL_FD_LOG = 1,  /* `what`: enum log_target */
-    CONTROL_FD_LISTENER, /* `what`: enum service_kind; a frame that has one has all of them: they replace those before
-                          */
-    CONTROL_FD_ADMIN,    /* the control socket, listening: for the writer */
-    CONTROL_FD_PEER,     /* a channel's end to role `what`, instance `instance` */
-    CONTROL_FD_TABLE,    /* the shared table of connections; `instance`: its columns */
+    CONTROL_FD_LOG = 1,   /* `what`: enum log_target */
+    CONTROL_FD_LISTENER,  /* `what`: enum service_kind; a frame that has one has all of them: they replace those before
+                           */
+    CONTROL_FD_ADMIN,     /* the control socket, listening: for the writer */
+    CONTROL_FD_PEER,      /* a channel's end to role `what`, instance `instance` */
+    CONTROL_FD_TABLE,     /* the shared table of connections; `instance`: its columns */
+    CONTROL_FD_BLACKLIST, /* the own black list, compiled, in a sealed memfd (policy/blacklist.h): it replaces the one
+                             before */
     CONTROL_USE_END
 };
 

@@ -62,6 +62,7 @@ const struct role_row role_rows[] = {
      .may_accept = true,
      .services = SERVICE_BIT(SERVICE_SMTP),
      .has_tls = true,
+     .has_blacklist = true,
      .descriptors = 512},
     /* Places kept. */
     {.role = ROLE_COURIER, .count = count_none, .may_connect = true, .stop_stage = 1, .descriptors = 4096},
@@ -71,8 +72,8 @@ const struct role_row role_rows[] = {
 const size_t role_row_count = sizeof role_rows / sizeof *role_rows;
 
 const struct role_pair role_pairs[] = {
-    {ROLE_GATE, ROLE_READER}, {ROLE_GATE, ROLE_WRITER}, {ROLE_GATE, ROLE_AUTH}, {ROLE_DESK, ROLE_READER}, {ROLE_DESK, ROLE_WRITER},
-    {ROLE_DESK, ROLE_AUTH},   {ROLE_AUTH, ROLE_READER}, {ROLE_AUTH, ROLE_WRITER},
+    {ROLE_GATE, ROLE_READER}, {ROLE_GATE, ROLE_WRITER}, {ROLE_GATE, ROLE_AUTH},   {ROLE_DESK, ROLE_READER},
+    {ROLE_DESK, ROLE_WRITER}, {ROLE_DESK, ROLE_AUTH},   {ROLE_AUTH, ROLE_READER}, {ROLE_AUTH, ROLE_WRITER},
 };
 const size_t role_pair_count = sizeof role_pairs / sizeof *role_pairs;
 

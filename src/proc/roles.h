@@ -18,7 +18,7 @@ struct role_row {
     const char *also_writes; /* see run/sandbox.h */
     bool may_accept, may_connect;
     uint32_t services; /* mask of 1 << enum service_kind: the listeners it gets */
-    bool has_grant_key, has_tls, has_admin_socket;
+    bool has_grant_key, has_tls, has_admin_socket, has_blacklist;
     unsigned descriptors; /* beside those of its connections */
 };
 
