@@ -56,6 +56,23 @@ struct answer {
  * released with answer_release(); on error it is empty and releasing it does nothing. */
 MUST_USE int channel_call(struct fiber *self, struct channel *c, size_t method, const ProtobufCMessage *request,
                           struct span attachment, int fd, uint64_t deadline, struct answer *answer);
+/* The same in two steps, so that one fiber may have several calls under way. `ask` and `answer` have to stay where they
+ * are until channel_ask_finish(), which is to be called once for each ask, whatever channel_ask_start() said: it gives
+ * that result, or waits. */
+struct channel_ask {
+    struct channel *channel;
+    const struct method *method;
+    struct answer *answer;
+    uint32_t slot;
+    struct condition done_changed;
+    int error;
+    bool done;
+};
+/* May wait for room on the channel. */
+void channel_ask_start(struct fiber *self, struct channel_ask *ask, struct channel *c, size_t method,
+                       const ProtobufCMessage *request, struct span attachment, int fd, uint64_t deadline,
+                       struct answer *answer);
+MUST_USE int channel_ask_finish(struct fiber *self, struct channel_ask *ask, uint64_t deadline);
 void answer_release(struct answer *answer);
 /* The descriptor, now the caller's, or -1. */
 int answer_take_fd(struct answer *answer);

@@ -4,21 +4,13 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-struct waiting {
-    struct condition done_changed;
-    const struct method *method;
-    struct answer *answer;
-    int error;
-    bool done;
-};
-
 /* Stands in a slot whose caller gave up. */
-static struct waiting abandoned;
+static struct channel_ask abandoned;
 
 static int slots_grow(struct channel *c)
 {
     uint32_t room = c->slot_room ? c->slot_room * 2 : 64;
-    struct waiting **slots = realloc(c->slots, room * sizeof *slots);
+    struct channel_ask **slots = realloc(c->slots, room * sizeof *slots);
     if (!slots)
         return -ENOMEM;
     memset(slots + c->slot_room, 0, (room - c->slot_room) * sizeof *slots);
@@ -62,44 +54,63 @@ static void slot_free(struct channel *c, uint32_t slot)
     condition_wake_one(&c->slot_freed);
 }
 
+void channel_ask_start(struct fiber *self, struct channel_ask *ask, struct channel *c, size_t method,
+                       const ProtobufCMessage *request, struct span attachment, int fd, uint64_t deadline,
+                       struct answer *answer)
+{
+    *answer = (struct answer){.fd = -1};
+    *ask = (struct channel_ask){.answer = answer, .error = -EPIPE, .done = true};
+    if (!c || !c->open)
+        return;
+    if (method >= c->service->count)
+        abort();
+    ask->method = &c->service->methods[method];
+    condition_init(&ask->done_changed);
+    c->references++; /* the channel may be freed while we wait */
+    int64_t slot = slot_take(self, c, fd >= 0, deadline);
+    ask->error = slot < 0 ? (int)slot : 0;
+    if (!ask->error) {
+        struct frame frame = {
+            .kind = FRAME_REQUEST, .method = (uint16_t)method, .call = (uint32_t)slot, .attachment = attachment};
+        ask->error = channel_send(c, &frame, request, fd);
+        if (ask->error)
+            slot_free(c, (uint32_t)slot);
+    }
+    if (ask->error) {
+        channel_unref(c);
+        return;
+    }
+    ask->channel = c;
+    ask->slot = (uint32_t)slot;
+    ask->done = false;
+    c->slots[slot] = ask;
+}
+
+int channel_ask_finish(struct fiber *self, struct channel_ask *ask, uint64_t deadline)
+{
+    int error = 0;
+    while (!ask->done && !error)
+        error = condition_wait(self, &ask->done_changed, deadline);
+    if (!ask->done)
+        ask->channel->slots[ask->slot] = &abandoned;
+    if (ask->channel)
+        channel_unref(ask->channel);
+    ask->channel = NULL;
+    return ask->done ? ask->error : error;
+}
+
 int channel_call(struct fiber *self, struct channel *c, size_t method, const ProtobufCMessage *request,
                  struct span attachment, int fd, uint64_t deadline, struct answer *answer)
 {
-    *answer = (struct answer){.fd = -1};
-    if (!c || !c->open)
-        return -EPIPE;
-    if (method >= c->service->count)
-        abort();
-    struct waiting waiting = {.method = &c->service->methods[method], .answer = answer};
-    condition_init(&waiting.done_changed);
-    c->references++; /* the channel may be freed while we wait */
-    int64_t slot = slot_take(self, c, fd >= 0, deadline);
-    int error = slot < 0 ? (int)slot : 0;
-    if (error)
-        goto out;
-    struct frame frame = {
-        .kind = FRAME_REQUEST, .method = (uint16_t)method, .call = (uint32_t)slot, .attachment = attachment};
-    error = channel_send(c, &frame, request, fd);
-    if (error) {
-        slot_free(c, (uint32_t)slot);
-        goto out;
-    }
-    c->slots[slot] = &waiting;
-    while (!waiting.done && !error)
-        error = condition_wait(self, &waiting.done_changed, deadline);
-    if (waiting.done)
-        error = waiting.error;
-    else
-        c->slots[slot] = &abandoned;
-out:
-    channel_unref(c);
-    return error;
+    struct channel_ask ask;
+    channel_ask_start(self, &ask, c, method, request, attachment, fd, deadline, answer);
+    return channel_ask_finish(self, &ask, deadline);
 }
 
 bool channel_answered(struct channel *c, const struct frame *frame, int fd)
 {
     bool asked = frame->call < c->slot_room && c->slots[frame->call];
-    struct waiting *waiting = asked ? c->slots[frame->call] : NULL;
+    struct channel_ask *waiting = asked ? c->slots[frame->call] : NULL;
     bool sound = asked;
     if (asked && waiting != &abandoned) {
         struct unpacked unpacked = {0};
@@ -125,7 +136,7 @@ bool channel_answered(struct channel *c, const struct frame *frame, int fd)
 void channel_fail_waiting(struct channel *c)
 {
     for (uint32_t i = 0; i < c->slot_room; i++) {
-        struct waiting *waiting = c->slots[i];
+        struct channel_ask *waiting = c->slots[i];
         if (waiting && waiting != &abandoned) {
             waiting->error = -EPIPE;
             waiting->done = true;

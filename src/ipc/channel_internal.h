@@ -14,8 +14,6 @@ struct outgoing_fd {
     int fd;
 };
 
-struct waiting; /* channel_client.c: a fiber that waits for its answer */
-
 struct channel {
     struct loop *loop;
     const struct service *service;
@@ -47,7 +45,7 @@ struct channel {
     struct condition has_output, drained;
 
     /* Client end. A call's number is its slot; a slot whose caller gave up stays taken until the late answer comes. */
-    struct waiting **slots;
+    struct channel_ask **slots;
     uint32_t slot_room, slots_taken, slot_turn;
     struct condition slot_freed;
 

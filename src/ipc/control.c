@@ -22,6 +22,7 @@ enum field {
     FIELD_KEY,
     FIELD_GRANT_KEY,
     FIELD_DESCRIPTORS,
+    FIELD_TRUST_ANCHORS,
     FIELD_END
 };
 
@@ -72,6 +73,7 @@ void control_write(const struct control_frame *frame, struct buf *out)
     field_write(out, FIELD_CERTIFICATE, frame->certificate);
     field_write(out, FIELD_KEY, frame->key);
     field_write(out, FIELD_GRANT_KEY, frame->grant_key);
+    field_write(out, FIELD_TRUST_ANCHORS, frame->trust_anchors);
     field_write(out, FIELD_DESCRIPTORS, span_from(packed, frame->descriptor_count * sizeof *packed));
 }
 
@@ -137,6 +139,9 @@ static bool field_parse(enum field tag, struct span content, struct control_fram
         return true;
     case FIELD_GRANT_KEY:
         frame->grant_key = content;
+        return true;
+    case FIELD_TRUST_ANCHORS:
+        frame->trust_anchors = content;
         return true;
     case FIELD_DESCRIPTORS:
         return descriptors_parse(content, frame);

@@ -23,14 +23,12 @@ enum control_kind {
 };
 
 enum control_use {
-    CONTROL_FD_LOG = 1,   /* `what`: enum log_target */
-    CONTROL_FD_LISTENER,  /* `what`: enum service_kind; a frame that has one has all of them: they replace those before
-                           */
-    CONTROL_FD_ADMIN,     /* the control socket, listening: for the writer */
-    CONTROL_FD_PEER,      /* a channel's end to role `what`, instance `instance` */
-    CONTROL_FD_TABLE,     /* the shared table of connections; `instance`: its columns */
-    CONTROL_FD_BLACKLIST, /* the own black list, compiled, in a sealed memfd (policy/blacklist.h): it replaces the one
-                             before */
+    CONTROL_FD_LOG = 1,  /* `what`: enum log_target */
+    CONTROL_FD_LISTENER, /* `what`: enum service_kind; a frame that has one has all of them: they replace those before
+                          */
+    CONTROL_FD_ADMIN,    /* the control socket, listening: for the writer */
+    CONTROL_FD_PEER,     /* a channel's end to role `what`, instance `instance` */
+    CONTROL_FD_TABLE,    /* the shared table of connections; `instance`: its columns */
     CONTROL_USE_END
 };
 
@@ -51,7 +49,8 @@ struct control_frame {
     bool replaces_listeners; /* UPDATE: the listeners here are all there are, also when there are none */
     struct span settings;    /* settings_write()'s text */
     struct span certificate, key;
-    struct span grant_key; /* BOOT of auth and store */
+    struct span grant_key;     /* BOOT of auth and store */
+    struct span trust_anchors; /* for the resolver, in any frame with settings: the root zone's keys */
     struct control_descriptor descriptors[CONTROL_DESCRIPTORS_MAX];
     size_t descriptor_count;
 };

@@ -17,7 +17,7 @@
 
 static const struct child_part *const parts[ROLE_COUNT] = {
     [ROLE_GATE] = &gate_part,     [ROLE_DESK] = &desk_part,     [ROLE_AUTH] = &auth_part,
-    [ROLE_WRITER] = &writer_part, [ROLE_READER] = &reader_part,
+    [ROLE_WRITER] = &writer_part, [ROLE_READER] = &reader_part, [ROLE_RESOLVER] = &resolver_part,
 };
 
 /* The contract that a server role speaks. */
@@ -25,6 +25,7 @@ static const struct service *const services[ROLE_COUNT] = {
     [ROLE_AUTH] = &auth_service,
     [ROLE_WRITER] = &store_write_service,
     [ROLE_READER] = &store_read_service,
+    [ROLE_RESOLVER] = &resolver_service,
 };
 
 /* ---- What frames bring ---- */
@@ -56,6 +57,17 @@ static int take_tls(struct child *child, const struct control_frame *frame, stru
     tls_context_unref(child->tls);
     child->tls = tls;
     return 0;
+}
+
+/* They come with settings, and none is a word, too. */
+static int take_anchors(struct child *child, const struct control_frame *frame)
+{
+    if (!child->row->has_trust_anchors || !frame->settings.size)
+        return 0;
+    buf_release(&child->trust_anchors);
+    buf_init(&child->trust_anchors, CONTROL_FRAME_MAX);
+    buf_add_span(&child->trust_anchors, frame->trust_anchors);
+    return buf_failed(&child->trust_anchors) ? -ENOMEM : 0;
 }
 
 static bool is_client_of(const struct child *child, enum role peer)
@@ -94,20 +106,6 @@ static void take_log(struct child *child, struct control_descriptor *d)
     d->fd = -1;
 }
 
-/* Whoever looks into the list does so between two waits, so the old one can go at once. */
-static int take_blacklist(struct child *child, const struct control_descriptor *d)
-{
-    struct blacklist *list = child->row->has_blacklist ? blacklist_map(d->fd) : NULL;
-    if (!list)
-        return -EINVAL; /* the one before stays */
-    struct blacklist *before = child->blacklist;
-    child->blacklist = list;
-    if (child->does->update)
-        child->does->update(child);
-    blacklist_close(before);
-    return 0;
-}
-
 static int take_descriptors(struct child *child, struct control_frame *frame)
 {
     int error = 0;
@@ -118,9 +116,6 @@ static int take_descriptors(struct child *child, struct control_frame *frame)
             error = failure ? failure : error;
         } else if (d->use == CONTROL_FD_LOG && d->fd >= 0) { /* the boot frame's is taken already */
             take_log(child, d);
-        } else if (d->use == CONTROL_FD_BLACKLIST) {
-            int failure = take_blacklist(child, d);
-            error = failure ? failure : error;
         }
     }
     if (child->does->adopt) {
@@ -139,6 +134,8 @@ static void handle_update(struct child *child, struct control_frame *frame)
     int error = take_settings(child, frame->settings, &problem);
     if (!error)
         error = take_tls(child, frame, &problem);
+    if (!error)
+        error = take_anchors(child, frame);
     if (!error && frame->settings.size && child->does->update)
         child->does->update(child);
     int failure = take_descriptors(child, frame);
@@ -229,6 +226,7 @@ static int enter_sandbox(struct child *child, const struct control_frame *frame,
         .also_writes = child->row->also_writes,
         .may_accept = child->row->may_accept,
         .may_connect = child->row->may_connect,
+        .may_ask = child->row->may_ask,
         .uid = (uid_t)frame->uid,
         .gid = (gid_t)frame->gid,
         .descriptors = child->row->descriptors + settings->processes.connections,
@@ -254,6 +252,8 @@ static int start(struct child *child, struct control_frame *frame, struct buf *p
     error = take_settings(child, frame->settings, problem);
     if (!error)
         error = take_tls(child, frame, problem);
+    if (!error)
+        error = take_anchors(child, frame);
     if (!error)
         error = child->does->start(child, problem);
     if (!error)

@@ -8,7 +8,6 @@
 #include "ipc/control.h"
 #include "ipc/grant.h"
 #include "ipc/peers.h"
-#include "policy/blacklist.h"
 #include "proc/roles.h"
 #include "run/loop.h"
 #include "run/tls.h"
@@ -27,7 +26,7 @@ struct child_part {
     int (*attach)(struct child *child, int fd, enum role peer);
     /* The listeners and tables of this frame; takes the descriptors it wants. NULL for roles without. */
     int (*adopt)(struct child *child, struct control_frame *frame);
-    /* child->settings, child->tls or child->blacklist are others now. NULL when the role reads them anew each time. */
+    /* child->settings or child->tls are others now. NULL when the role reads them anew each time. */
     void (*update)(struct child *child);
     /* Ends what is in hand, until the deadline at most. Afterwards the process exits. */
     void (*stop)(struct fiber *self, struct child *child, uint64_t deadline);
@@ -39,19 +38,19 @@ struct child {
     unsigned instance;
     struct loop *loop;
     struct settings *settings;
-    struct tls_context *tls;     /* NULL: none is offered */
-    struct blacklist *blacklist; /* NULL: an empty one, or the role has none */
+    struct tls_context *tls; /* NULL: none is offered */
     struct peers peers;
     unsigned char grant_key[GRANT_KEY_SIZE];
-    uint64_t seed;      /* of the table of connections */
-    const char *inside; /* the data directory as it is reached from the sandbox */
+    uint64_t seed;            /* of the table of connections */
+    struct buf trust_anchors; /* the resolver's */
+    const char *inside;       /* the data directory as it is reached from the sandbox */
     struct watch control;
     int log_fd; /* ours to close when another comes; 0 to 2 are not */
     struct buf packet;
     void *part;
 };
 
-extern const struct child_part gate_part, desk_part, auth_part, writer_part, reader_part;
+extern const struct child_part gate_part, desk_part, auth_part, writer_part, reader_part, resolver_part;
 
 /* The program of a process: `ostiary process ROLE INSTANCE`, which only the supervisor can start, as its control
  * channel is descriptor 3. Returns the exit status (sysexits). */

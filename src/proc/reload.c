@@ -2,6 +2,7 @@
 #include "proc/supervisor_internal.h"
 
 #include "base/log.h"
+#include "dns/service.h"
 #include "run/tls.h"
 
 #include <errno.h>
@@ -77,6 +78,18 @@ int tls_files_read(const struct settings *settings, struct buf *certificate, str
     return 0;
 }
 
+void trust_anchors_read(const struct settings *settings, struct buf *anchors)
+{
+    struct buf problem;
+    buf_init(&problem, 1000);
+    buf_reset(anchors);
+    if (resolver_read_anchors(settings, anchors, &problem)) {
+        buf_reset(anchors);
+        log_write(LOG_PROBLEM, "supervisor", NULL, "%.*s", SPAN_ARG(buf_span(&problem)));
+    }
+    buf_release(&problem);
+}
+
 static void keep_number(unsigned *new_value, unsigned old_value, const char *name)
 {
     if (*new_value != old_value)
@@ -115,6 +128,7 @@ static void tell_new_settings(struct supervisor *s)
                                   .settings = buf_span(&text),
                                   .certificate = buf_span(&s->certificate),
                                   .key = buf_span(&s->key),
+                                  .trust_anchors = buf_span(&s->trust_anchors),
                                   .replaces_listeners = true};
     if (buf_failed(&text) || control_add(&frame, CONTROL_FD_LOG, s->log.target, 0, s->log.fd))
         log_write(LOG_PROBLEM, "supervisor", NULL, "the new settings are too large to be told to the processes");
@@ -145,8 +159,8 @@ void supervisor_reload(struct supervisor *s)
         if (log_file_open(&s->log, settings, &problem))
             log_write(LOG_PROBLEM, "supervisor", NULL, "the log stays where it was problem=%s",
                       log_quote(buf_span(&problem)));
+        trust_anchors_read(settings, &s->trust_anchors);
         tell_new_settings(s);
-        supervisor_want_blacklist(s);
         log_write(LOG_LOW, "supervisor", NULL, "configuration read again file=%s",
                   log_quote(span_text(s->config_path)));
         buf_reset(&problem);

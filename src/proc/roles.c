@@ -62,18 +62,24 @@ const struct role_row role_rows[] = {
      .may_accept = true,
      .services = SERVICE_BIT(SERVICE_SMTP),
      .has_tls = true,
-     .has_blacklist = true,
      .descriptors = 512},
+    {.role = ROLE_RESOLVER,
+     .count = count_one,
+     .may_connect = true,
+     .may_ask = true,
+     .stop_stage = 1,
+     .has_trust_anchors = true,
+     .descriptors = 2048},
     /* Places kept. */
     {.role = ROLE_COURIER, .count = count_none, .may_connect = true, .stop_stage = 1, .descriptors = 4096},
-    {.role = ROLE_RESOLVER, .count = count_none, .may_connect = true, .stop_stage = 1, .descriptors = 4096},
     {.role = ROLE_SCRIPT, .count = count_none, .stop_stage = 1, .descriptors = 256},
 };
 const size_t role_row_count = sizeof role_rows / sizeof *role_rows;
 
 const struct role_pair role_pairs[] = {
-    {ROLE_GATE, ROLE_READER}, {ROLE_GATE, ROLE_WRITER}, {ROLE_GATE, ROLE_AUTH},   {ROLE_DESK, ROLE_READER},
-    {ROLE_DESK, ROLE_WRITER}, {ROLE_DESK, ROLE_AUTH},   {ROLE_AUTH, ROLE_READER}, {ROLE_AUTH, ROLE_WRITER},
+    {ROLE_GATE, ROLE_READER},   {ROLE_GATE, ROLE_WRITER},   {ROLE_GATE, ROLE_AUTH},        {ROLE_DESK, ROLE_READER},
+    {ROLE_DESK, ROLE_WRITER},   {ROLE_DESK, ROLE_AUTH},     {ROLE_AUTH, ROLE_READER},      {ROLE_AUTH, ROLE_WRITER},
+    {ROLE_GATE, ROLE_RESOLVER}, {ROLE_DESK, ROLE_RESOLVER}, {ROLE_COURIER, ROLE_RESOLVER},
 };
 const size_t role_pair_count = sizeof role_pairs / sizeof *role_pairs;
 

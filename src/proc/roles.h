@@ -16,9 +16,9 @@ struct role_row {
     unsigned stop_stage; /* at the end those of stage 0 go first; each stage when the one before is gone */
     enum sandbox_files files;
     const char *also_writes; /* see run/sandbox.h */
-    bool may_accept, may_connect;
+    bool may_accept, may_connect, may_ask;
     uint32_t services; /* mask of 1 << enum service_kind: the listeners it gets */
-    bool has_grant_key, has_tls, has_admin_socket, has_blacklist;
+    bool has_grant_key, has_tls, has_admin_socket, has_trust_anchors;
     unsigned descriptors; /* beside those of its connections */
 };
 

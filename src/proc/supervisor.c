@@ -1,6 +1,7 @@
 #include "proc/supervisor.h"
 
 #include "base/log.h"
+#include "dns/service.h"
 #include "proc/data_directory.h"
 #include "proc/supervisor_internal.h"
 
@@ -101,8 +102,6 @@ static void handle_signal(struct supervisor *s, uint32_t number)
 {
     if (number == SIGHUP && !s->stopping)
         supervisor_reload(s);
-    else if (number == SIGUSR1)
-        supervisor_want_blacklist(s);
     else if (number == SIGINT && s->is_ending)
         kill_all(s);
     else if (number == SIGINT || number == SIGTERM)
@@ -148,16 +147,13 @@ static int start_process(struct process *p)
     return p->fiber ? 0 : -ENOMEM;
 }
 
-/* The writer first: it makes or mends the database that the readers open. Then, as nobody is let in without it, the
- * black list; then all the others. */
+/* The writer first: it makes or mends the database that the readers open. Then all the others. */
 static void run_start(struct fiber *self, void *argument)
 {
     struct supervisor *s = argument;
     int error = start_process(&s->processes[0]);
     while (!error && !s->processes[0].ready && !s->stopping)
         error = condition_wait(self, &s->changed, CLOCK_NEVER);
-    if (!error && !s->stopping)
-        blacklist_wait_first(self, s);
     for (size_t i = 1; !error && !s->stopping && i < s->process_count; i++)
         error = start_process(&s->processes[i]);
     if (error && error != -ECANCELED) {
@@ -204,7 +200,7 @@ static int make_tables(struct supervisor *s)
 
 static int take_signals(struct supervisor *s)
 {
-    static const int numbers[] = {SIGTERM, SIGINT, SIGHUP, SIGUSR1};
+    static const int numbers[] = {SIGTERM, SIGINT, SIGHUP};
     sigset_t set;
     sigemptyset(&set);
     for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++) {
@@ -263,6 +259,7 @@ static int set_up(struct supervisor *s, struct buf *problem)
         return EX_CONFIG;
     if (tls_files_read(settings, &s->certificate, &s->key, problem))
         return EX_CONFIG;
+    trust_anchors_read(settings, &s->trust_anchors);
     if (data_directory_prepare(settings->data_directory, uid, gid, problem))
         return EX_CANTCREAT;
     s->admin = control_socket_open(settings->data_directory, uid, gid, problem);
@@ -294,14 +291,13 @@ static void close_all(struct supervisor *s)
     }
     if (s->signals >= 0)
         close(s->signals);
-    if (s->blacklist.fd >= 0)
-        close(s->blacklist.fd);
     log_file_close(&s->log);
     explicit_bzero(s->grant_key, sizeof s->grant_key);
     if (s->key.data)
         explicit_bzero(s->key.data, s->key.size);
     buf_release(&s->key);
     buf_release(&s->certificate);
+    buf_release(&s->trust_anchors);
     settings_unref(s->settings);
     settings_unref(s->first_settings);
 }
@@ -317,8 +313,7 @@ static struct supervisor *supervisor_new(const char *config_path, struct setting
     s->first_settings = settings_ref(settings);
     if (options)
         s->options = *options;
-    s->admin = s->signals = s->blacklist.fd = -1;
-    condition_init(&s->blacklist.changed);
+    s->admin = s->signals = -1;
     for (size_t i = 0; i < ROLE_COUNT; i++)
         s->counted[i].fd = -1;
     condition_init(&s->changed);
@@ -326,13 +321,14 @@ static struct supervisor *supervisor_new(const char *config_path, struct setting
     log_file_init(&s->log);
     buf_init(&s->certificate, PEM_MAX);
     buf_init(&s->key, PEM_MAX);
+    buf_init(&s->trust_anchors, RESOLVER_ANCHORS_MAX);
     return s;
 }
 
 static int serve(struct supervisor *s)
 {
     if (!fiber_start(s->loop, "signals", run_signals, s) || !fiber_start(s->loop, "house", run_housekeeping, s) ||
-        !fiber_start(s->loop, "black list", blacklist_live, s) || !fiber_start(s->loop, "start", run_start, s))
+        !fiber_start(s->loop, "start", run_start, s))
         return EX_OSERR;
     int error = loop_run(s->loop);
     if (error) {

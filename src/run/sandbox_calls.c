@@ -20,6 +20,8 @@ enum {
     CONNECTING = 16,
     NOT_READING = 32,
     NOT_CONNECTING = 64,
+    ASKING = 128, /* by datagrams */
+    NOT_ASKING = 256,
 };
 
 #define CALL(name, who)       \
@@ -222,7 +224,7 @@ static unsigned profile_who(const struct sandbox_profile *profile)
 {
     return ALWAYS | (profile->may_accept ? ACCEPTING : 0) | (profile->may_connect ? CONNECTING : NOT_CONNECTING) |
            (profile->files != SANDBOX_NO_FILES ? READING : NOT_READING) |
-           (profile->files == SANDBOX_WRITE ? WRITING : 0);
+           (profile->files == SANDBOX_WRITE ? WRITING : 0) | (profile->may_ask ? ASKING : NOT_ASKING);
 }
 
 static bool is_allowed(int number, unsigned who)
@@ -268,7 +270,8 @@ static const struct {
     {SCMP_SYS(mprotect), ALWAYS, REFUSE, 1, {MASKED(2, PROT_EXEC, PROT_EXEC)}},
     /* send() only: a datagram to an address is a way out, and so is a connection that sending opens. */
     {SCMP_SYS(sendto), ALWAYS, SCMP_ACT_ALLOW, 2, {MASKED(3, MSG_FASTOPEN, 0), {4, SCMP_CMP_EQ, 0, 0}}},
-    {SCMP_SYS(sendto), ALWAYS, REFUSE, 2, {MASKED(3, MSG_FASTOPEN, 0), {4, SCMP_CMP_NE, 0, 0}}},
+    {SCMP_SYS(sendto), NOT_ASKING, REFUSE, 2, {MASKED(3, MSG_FASTOPEN, 0), {4, SCMP_CMP_NE, 0, 0}}},
+    {SCMP_SYS(sendto), ASKING, SCMP_ACT_ALLOW, 2, {MASKED(3, MSG_FASTOPEN, 0), {4, SCMP_CMP_NE, 0, 0}}},
     {SCMP_SYS(sendto), ALWAYS, REFUSE, 1, {MASKED(3, MSG_FASTOPEN, MSG_FASTOPEN)}},
     {SCMP_SYS(sendmsg), ALWAYS, SCMP_ACT_ALLOW, 1, {MASKED(2, MSG_FASTOPEN, 0)}},
     {SCMP_SYS(sendmsg), ALWAYS, REFUSE, 1, {MASKED(2, MSG_FASTOPEN, MSG_FASTOPEN)}},
@@ -283,7 +286,6 @@ static const struct {
     {SCMP_SYS(fcntl), ALWAYS, SCMP_ACT_ALLOW, 1, {IS_INT(1, F_DUPFD_CLOEXEC)}},
     {SCMP_SYS(fcntl), ALWAYS, SCMP_ACT_ALLOW, 1, {IS_INT(1, F_GETFL)}},
     {SCMP_SYS(fcntl), ALWAYS, SCMP_ACT_ALLOW, 1, {IS_INT(1, F_GETFD)}},
-    {SCMP_SYS(fcntl), ALWAYS, SCMP_ACT_ALLOW, 1, {IS_INT(1, F_GET_SEALS)}},
     {SCMP_SYS(fcntl), ALWAYS, REFUSE, 1, {IS_INT(1, F_SETFL)}},
     {SCMP_SYS(fcntl), ALWAYS, REFUSE, 1, {IS_INT(1, F_SETOWN)}},
     {SCMP_SYS(fcntl), READING, SCMP_ACT_ALLOW, 1, {IS_INT(1, F_SETFD)}},

@@ -16,6 +16,8 @@ import time
 
 import pytest
 
+import nameserver
+
 OSTIARY = os.environ.get("OSTIARY", str(pathlib.Path(__file__).resolve().parents[2] / "build/ostiary"))
 STANDARD_PORTS = (25, 465, 587, 110, 995, 106)
 PATIENCE = 60  # seconds: generous, since the machine may be busy; never a measure of speed
@@ -137,7 +139,7 @@ class Server:
         return json.loads(self.run(*words, "--json").stdout)
 
     def children(self):
-        """{pid: its words}, but for the helper that reads the black list, which comes and goes"""
+        """{pid: the words after its program's name}"""
         path = pathlib.Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children")
         out = {}
         for pid in path.read_text().split():
@@ -145,7 +147,7 @@ class Server:
                 out[int(pid)] = pathlib.Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode().strip()
             except OSError:
                 continue
-        return {pid: words for pid, words in out.items() if "blacklist-helper" not in words}
+        return out
 
     def smtp(self, standard=25, **options):
         return smtplib.SMTP("127.0.0.1", self.port(standard), timeout=PATIENCE, **options)
@@ -245,3 +247,17 @@ def fresh():
     yield make
     for s in made:
         s.close()
+
+
+@pytest.fixture
+def zones():
+    """A DNS server for this test: zones({"example.test": "@ IN MX 10 mx\\nmx IN A 127.0.0.1"}) gives one of nameserver.py."""
+    made = []
+
+    def make(*arguments, **options):
+        made.append(nameserver.Zones(*arguments, **options))
+        return made[-1]
+
+    yield make
+    for z in made:
+        z.close()

@@ -25,6 +25,7 @@ static struct control_frame sample(void)
         .certificate = SPAN("certificate"),
         .key = SPAN("key"),
         .grant_key = SPAN("01234567890123456789012345678901"),
+        .trust_anchors = SPAN(". IN DNSKEY"),
     };
     assert_int_equal(control_add(&frame, CONTROL_FD_LISTENER, 2, 0, 1), 0);
     assert_int_equal(control_add(&frame, CONTROL_FD_PEER, ROLE_READER, 7, 2), 0);
@@ -45,6 +46,7 @@ static void check_equal(const struct control_frame *a, const struct control_fram
     assert_true(span_equal(a->certificate, b->certificate));
     assert_true(span_equal(a->key, b->key));
     assert_true(span_equal(a->grant_key, b->grant_key));
+    assert_true(span_equal(a->trust_anchors, b->trust_anchors));
     assert_int_equal(a->descriptor_count, b->descriptor_count);
     for (size_t i = 0; i < a->descriptor_count; i++) {
         assert_int_equal(a->descriptors[i].use, b->descriptors[i].use);
@@ -85,7 +87,7 @@ static void test_damaged(void **state)
         refused += !control_parse(span_from(exact, size), &back);
         free(exact);
     }
-    assert_int_equal(refused, packet.size - 12); /* a cut between two of its 12 fields leaves a whole frame */
+    assert_int_equal(refused, packet.size - 13); /* a cut between two of its 13 fields leaves a whole frame */
     for (size_t i = 0; i < packet.size; i++)
         for (int bit = 0; bit < 8; bit++) {
             packet.data[i] = (char)(packet.data[i] ^ 1 << bit);
