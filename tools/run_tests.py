@@ -25,6 +25,7 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent
 BUILD = ROOT / "build"
 SYSTEM = ROOT / "tests/system"
 FAULT_SHIM = BUILD / "test/tests/system/libfault_shim.so"
+SMTP_SEND = BUILD / "test/tests/system/smtp_send"
 FUZZ_SECONDS = 4
 DIALOGUE_TIMEOUT = 600
 SHOWN = 6000  # characters of a failed test's output
@@ -155,7 +156,7 @@ def run_pytest(tally, group, program, paths):
     command = ["/usr/bin/python3", "-m", "pytest", "-q", "-p", "no:cacheprovider", f"--junitxml={report}", *paths]
     if tally.only:
         command += ["-k", tally.only]
-    result = subprocess.run(command, cwd=ROOT, env=dict(os.environ, OSTIARY=str(program), OSTIARY_FAULT_SHIM=str(FAULT_SHIM)))
+    result = subprocess.run(command, cwd=ROOT, env=dict(os.environ, OSTIARY=str(program), OSTIARY_FAULT_SHIM=str(FAULT_SHIM), OSTIARY_SMTP_SEND=str(SMTP_SEND)))
     if not report.exists():
         tally.add(group, "pytest wrote no report", 0, 1)
         return
