@@ -100,8 +100,11 @@ static int store(struct fiber *self, struct change_work *w)
         return writer ? -EIO : -EAGAIN;
     }
     buf_add_text(&w->problem, ((const StoreWrite__ChangeReply *)answer.message)->problem);
-    if (!w->problem.size)
+    if (!w->problem.size) {
+        /* Whoever had the old password is let in no more. */
         recent_forget_password(&w->process->recent, w->account.id);
+        windows_close_account(&w->process->windows, w->account.id);
+    }
     answer_release(&answer);
     return 0;
 }

@@ -5,11 +5,10 @@
 #include <stdlib.h>
 
 #define FORGIVE_NANOSECONDS (60 * NANOSECONDS)
-/* A long attack is forgotten within half an hour after its end. */
+/* Beside those that go free: a long attack is forgotten within half an hour after its end. */
 #define FAILURES_MAX 30
 
-static const uint64_t delays[] = {
-    0, 0, NANOSECONDS / 2, NANOSECONDS, 2 * NANOSECONDS, 4 * NANOSECONDS, 8 * NANOSECONDS};
+static const uint64_t delays[] = {0, NANOSECONDS / 2, NANOSECONDS, 2 * NANOSECONDS, 4 * NANOSECONDS, 8 * NANOSECONDS};
 #define DELAY_LAST (sizeof delays / sizeof *delays - 1)
 
 struct penalty {
@@ -63,17 +62,18 @@ static struct penalty *make(struct penalties *p, struct span key)
     return penalty;
 }
 
-uint64_t penalties_add(struct penalties *p, struct span key, uint64_t now)
+uint64_t penalties_add(struct penalties *p, struct span key, unsigned free_failures, uint64_t now)
 {
     struct penalty *penalty = map_get(&p->entries, key);
     if (!penalty && !(penalty = make(p, key)))
         return delays[DELAY_LAST];
-    unsigned failures = failures_now(penalty, now);
-    penalty->failures = failures < FAILURES_MAX ? failures + 1 : FAILURES_MAX;
+    unsigned failures = failures_now(penalty, now), most = free_failures + FAILURES_MAX;
+    penalty->failures = failures < most ? failures + 1 : most;
     penalty->counted_at = now;
     list_remove(&penalty->node);
     list_append(&p->by_age, &penalty->node);
-    return delays[penalty->failures < DELAY_LAST ? penalty->failures : DELAY_LAST];
+    unsigned counted = penalty->failures > free_failures ? penalty->failures - free_failures : 0;
+    return delays[counted < DELAY_LAST ? counted : DELAY_LAST];
 }
 
 unsigned penalties_count(const struct penalties *p, struct span key, uint64_t now)

@@ -1,7 +1,6 @@
-/* How long the answer to a failed login is held back. Failures are counted in memory by key (an address, a name); each
- * more doubles the delay, each minute forgives one. Only failures are delayed: whoever knows the password never waits,
- * whatever others try on the account. Times are monotonic nanoseconds. No function waits.
- */
+/* How long the answer to a failure is held back. Failures are counted in memory by key (an address, a network, an
+ * account); beyond some that go free each more doubles the delay, and each minute forgives one. Times are monotonic
+ * nanoseconds. No function waits. */
 #ifndef AUTH_PENALTIES_H
 #define AUTH_PENALTIES_H
 
@@ -18,9 +17,9 @@ struct penalties {
 
 void penalties_init(struct penalties *p);
 void penalties_release(struct penalties *p);
-/* Counts a failure. The delay of its answer in nanoseconds: 0, then 0.5 s, 1 s, 2 s, 4 s, 8 s, never more. Without
- * memory it is the longest. */
-uint64_t penalties_add(struct penalties *p, struct span key, uint64_t now);
+/* Counts a failure. The delay of its answer in nanoseconds: 0 for the first `free_failures` ones, then 0.5 s, 1 s, 2 s,
+ * 4 s, 8 s, never more. Without memory it is the longest. */
+uint64_t penalties_add(struct penalties *p, struct span key, unsigned free_failures, uint64_t now);
 /* Failures that are not forgiven yet. */
 unsigned penalties_count(const struct penalties *p, struct span key, uint64_t now);
 

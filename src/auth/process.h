@@ -2,12 +2,17 @@
 #ifndef AUTH_PROCESS_H
 #define AUTH_PROCESS_H
 
+#include "auth/events.h"
 #include "auth/exchanges.h"
-#include "auth/penalties.h"
+#include "auth/failures.h"
 #include "auth/recent.h"
 #include "auth/service.h"
 #include "auth/turnstile.h"
+#include "auth/windows.h"
 #include "ipc/grant.h"
+#include "policy/session_board.h"
+
+#define BOARDS_MAX 4 /* roles that take connections */
 
 struct auth_process {
     struct loop *loop;
@@ -16,7 +21,12 @@ struct auth_process {
     unsigned char grant_key[GRANT_KEY_SIZE];
     unsigned char fake_key[SHA256_SIZE]; /* for the salts of unknown names */
     struct buf dummy_hash;               /* compared where there is no hash, for the time it takes */
-    struct penalties penalties;
+    struct failures logins, harvest;
+    struct windows windows;
+    struct events events;
+    struct condition happened; /* there is a new event */
+    struct session_board *boards[BOARDS_MAX];
+    size_t board_count;
     struct recent recent;
     struct turnstile turnstile;
     struct exchanges exchanges;
@@ -24,6 +34,7 @@ struct auth_process {
     struct list_node clients;
     size_t steps;   /* fibers that are at work */
     size_t changes; /* those of them that change a password */
+    size_t watches; /* those of them that wait for events */
 };
 
 /* A channel of somebody who asks us. */
@@ -42,5 +53,12 @@ void auth_step_start(struct auth_process *a, struct call *call);
 /* The same for a new password: checks the grant and the rules for passwords, makes the credentials, and has the writer
  * store them. */
 void auth_change_start(struct auth_process *a, struct call *call);
+/* These answer at once (report.c). */
+void auth_report(struct auth_process *a, struct call *call);
+void auth_window(struct auth_process *a, struct call *call);
+/* This one, too (watch.c). */
+void auth_clients(struct auth_process *a, struct call *call);
+/* Starts the fiber that answers when something happened; takes the call. */
+void auth_watch_start(struct auth_process *a, struct call *call);
 
 #endif

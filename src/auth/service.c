@@ -65,7 +65,11 @@ struct auth_process *auth_process_new(struct loop *loop, struct settings *settin
     a->peers = peers;
     memcpy(a->grant_key, grant_key, GRANT_KEY_SIZE);
     derive_fake_key(a);
-    penalties_init(&a->penalties);
+    failures_init(&a->logins);
+    failures_init(&a->harvest);
+    windows_init(&a->windows);
+    events_init(&a->events);
+    condition_init(&a->happened);
     recent_init(&a->recent);
     turnstile_init(&a->turnstile);
     exchanges_init(&a->exchanges);
@@ -88,6 +92,8 @@ int auth_process_set_settings(struct auth_process *a, struct settings *settings,
     settings_ref(settings);
     settings_unref(a->settings);
     a->settings = settings;
+    if (!settings->submission.pop_window)
+        windows_close_matching(&a->windows, (struct span){NULL, 0});
     return 0;
 }
 
@@ -111,13 +117,13 @@ static void client_free(struct auth_client *client)
 
 static void called(void *context, struct call *call)
 {
+    static void (*const does[])(struct auth_process * a, struct call * call) = {
+        [AUTH_STEP] = auth_step_start, [AUTH_CHANGE_PASSWORD] = auth_change_start,
+        [AUTH_REPORT] = auth_report,   [AUTH_WINDOW] = auth_window,
+        [AUTH_CLIENTS] = auth_clients, [AUTH_WATCH] = auth_watch_start,
+    };
     struct auth_client *client = context;
-    if (call->method == AUTH_CHANGE_PASSWORD)
-        auth_change_start(client->process, call);
-    else if (call->method == AUTH_STEP)
-        auth_step_start(client->process, call);
-    else
-        call_fail(call, -EOPNOTSUPP);
+    does[call->method](client->process, call); /* the channel lets no other method through */
 }
 
 static void closed(void *context, struct channel *channel)
@@ -143,6 +149,17 @@ int auth_process_attach(struct auth_process *a, int fd, enum role peer)
     return 0;
 }
 
+int auth_process_show_board(struct auth_process *a, int fd, unsigned columns)
+{
+    if (a->board_count == BOARDS_MAX)
+        return -ENOSPC;
+    struct session_board *board = session_board_map(fd, columns, SESSION_BOARD_READ);
+    if (!board)
+        return -ENOMEM;
+    a->boards[a->board_count++] = board;
+    return 0;
+}
+
 size_t auth_process_steps(const struct auth_process *a)
 {
     return a->steps;
@@ -159,7 +176,12 @@ void auth_process_free(struct auth_process *a)
     timer_stop(a->loop, &a->sweep);
     exchanges_release(&a->exchanges);
     recent_release(&a->recent);
-    penalties_release(&a->penalties);
+    for (size_t i = 0; i < a->board_count; i++)
+        session_board_unmap(a->boards[i]);
+    events_release(&a->events);
+    windows_release(&a->windows);
+    failures_release(&a->harvest);
+    failures_release(&a->logins);
     buf_release(&a->dummy_hash);
     settings_unref(a->settings);
     explicit_bzero(a, sizeof *a);

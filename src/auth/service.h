@@ -26,6 +26,9 @@ MUST_USE struct auth_process *auth_process_new(struct loop *loop, struct setting
 MUST_USE int auth_process_set_settings(struct auth_process *a, struct settings *settings, struct buf *problem);
 /* Serves `peer` on fd, which is taken, also on failure. 0 or -ENOMEM. */
 MUST_USE int auth_process_attach(struct auth_process *a, int fd, enum role peer);
+/* Shows a role's board of sessions (policy/session_board.h) to those who watch. The descriptor stays the caller's. 0 or
+ * a negative errno. */
+MUST_USE int auth_process_show_board(struct auth_process *a, int fd, unsigned columns);
 /* Steps not answered yet; each is a fiber. */
 size_t auth_process_steps(const struct auth_process *a);
 /* Closes its channels, wipes, frees. Every step must have ended (loop_cancel_all() and auth_process_steps()).

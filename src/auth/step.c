@@ -13,11 +13,9 @@
 /* Longer than any honest login takes, shorter than a client's patience (RFC 5321 section 4.5.3.2: five minutes). */
 #define STORE_SECONDS 10
 #define HASH_SECONDS 30
-/* From so many failures on an address waits behind the others for a hash. A person mistypes twice. */
-#define SUSPECT_FROM 3
 #define SESSION_MAX 64
 #define ADDRESS_TEXT_MAX 64
-#define ADDRESS_KEY_SIZE 17 /* 'a' and 16 bytes */
+#define MILLISECOND (NANOSECONDS / 1000)
 
 struct step {
     struct auth_process *process;
@@ -27,7 +25,7 @@ struct step {
     struct account_secrets secrets;
     struct buf out;
     char session[SESSION_MAX + 1];
-    char address_key[ADDRESS_KEY_SIZE];
+    struct ip_address ip; /* one that does not parse counts as the address zero */
     unsigned char grant[GRANT_SIZE];
     Auth__StepReply reply;
 };
@@ -38,21 +36,6 @@ static void copy_session(struct step *s)
     struct span given = binary_span(s->request->session);
     for (size_t i = 0; i < given.size; i++)
         s->session[i] = given.data[i] > ' ' && given.data[i] < 0x7f ? given.data[i] : '?';
-}
-
-/* An address that does not parse counts as the address zero. */
-static void make_address_key(struct step *s)
-{
-    struct ip_address address = {0};
-    if (ip_address_parse(binary_span(s->request->peer_address), &address))
-        address = ip_address_counting_key(&address);
-    s->address_key[0] = 'a';
-    memcpy(s->address_key + 1, address.bytes, sizeof address.bytes);
-}
-
-static struct span address_key(const struct step *s)
-{
-    return span_from(s->address_key, ADDRESS_KEY_SIZE);
 }
 
 static bool is_sane(const Auth__StepRequest *r)
@@ -69,11 +52,32 @@ static const char *mechanism_name(const struct step *s)
     return mechanisms[s->exchange->sasl.mechanism].name;
 }
 
-static void log_refusal(const struct step *s, const char *reason)
+static const char *service_name(const struct step *s)
 {
-    log_write(LOG_FAILURE, "auth", s->session, "login refused ip=%s login=%s mechanism=%s reason=%s",
-              log_quote(binary_span(s->request->peer_address)), log_quote(login_span(&s->exchange->sasl.login)),
-              mechanism_name(s), log_quote(span_text(reason)));
+    static const char *const names[] = {[AUTH__SERVICE__SERVICE_SUBMISSION] = "submission",
+                                        [AUTH__SERVICE__SERVICE_POP3] = "pop3",
+                                        [AUTH__SERVICE__SERVICE_PWD] = "pwd"};
+    return names[s->request->service]; /* is_sane() */
+}
+
+/* Every refused login is a Failure in the log, and an event for whoever watches. */
+static void note_refusal(const struct step *s, const char *reason, uint64_t delay)
+{
+    struct auth_process *a = s->process;
+    struct span login = s->exchange ? login_span(&s->exchange->sasl.login) : (struct span){NULL, 0};
+    struct span ip = binary_span(s->request->peer_address);
+    log_write(LOG_FAILURE, "auth", s->session, "login refused service=%s ip=%s login=%s mechanism=%s reason=%s",
+              service_name(s), log_quote(ip), log_quote(login), s->exchange ? mechanism_name(s) : "none",
+              log_quote(span_text(reason)));
+    struct event *event = events_add(&a->events, "login refused", clock_wall());
+    if (!event)
+        return;
+    event_set(event, peer_address, ip);
+    event_set(event, account, login);
+    event_set(event, reason, span_text(reason));
+    event_set(event, session, span_text(s->session));
+    event->delay_ms = (uint32_t)(delay / MILLISECOND);
+    condition_wake_all(&a->happened);
 }
 
 static int answer_with(struct step *s, Auth__Result result)
@@ -82,27 +86,21 @@ static int answer_with(struct step *s, Auth__Result result)
     return 0;
 }
 
-/* The longer of the address's delay and the name's. */
+/* All names of an account count as one; a name that nobody has counts by itself. */
 static uint64_t count_failure(struct step *s)
 {
-    struct penalties *penalties = &s->process->penalties;
-    struct span login = login_span(&s->exchange->sasl.login);
-    uint64_t now = clock_monotonic();
-    uint64_t delay = penalties_add(penalties, address_key(s), now);
-    char key[1 + LOGIN_MAX] = "n";
-    if (login.size == 0)
-        return delay;
-    memcpy(key + 1, login.data, login.size);
-    uint64_t of_name = penalties_add(penalties, span_from(key, 1 + login.size), now);
-    return of_name > delay ? of_name : delay;
+    const struct exchange_account *account = &s->exchange->account;
+    struct span login = login_span(account->found ? &account->address : &s->exchange->sasl.login);
+    return failures_add(&s->process->logins, &s->ip, login, clock_monotonic());
 }
 
-static int refuse(struct fiber *self, struct step *s)
+/* Nothing waits here for whoever guesses: the session holds the answer back. */
+static int refuse(struct step *s)
 {
     uint64_t delay = count_failure(s);
-    log_refusal(s, s->exchange->sasl.problem);
-    int error = delay ? fiber_sleep(self, clock_monotonic() + delay) : 0;
-    return error ? error : answer_with(s, AUTH__RESULT__RESULT_REFUSED);
+    note_refusal(s, s->exchange->sasl.problem, delay);
+    s->reply.delay_ms = (uint32_t)(delay / MILLISECOND);
+    return answer_with(s, AUTH__RESULT__RESULT_REFUSED);
 }
 
 static int accept_login(struct step *s)
@@ -110,16 +108,19 @@ static int accept_login(struct step *s)
     struct auth_process *a = s->process;
     const struct exchange_account *account = &s->exchange->account;
     if (!account->enabled) {
-        log_refusal(s, "account disabled");
+        note_refusal(s, "account disabled", 0);
         return answer_with(s, AUTH__RESULT__RESULT_DISABLED);
     }
     if (s->request->service == AUTH__SERVICE__SERVICE_POP3 &&
         recent_is_too_soon(&a->recent, account->id, a->settings->pop3.login_delay, clock_monotonic())) {
-        log_refusal(s, "within LOGIN-DELAY");
+        note_refusal(s, "within LOGIN-DELAY", 0);
         return answer_with(s, AUTH__RESULT__RESULT_TOO_SOON);
     }
     if (s->request->service == AUTH__SERVICE__SERVICE_PWD)
         recent_put_pwd_login(&a->recent, account->id, clock_monotonic());
+    if (s->request->service == AUTH__SERVICE__SERVICE_POP3)
+        windows_open(&a->windows, &s->ip, account->id, login_span(&account->address),
+                     a->settings->submission.pop_window, clock_monotonic());
     log_write(LOG_LOW, "auth", s->session, "login accepted ip=%s account=%s mechanism=%s",
               log_quote(binary_span(s->request->peer_address)), log_quote(login_span(&account->address)),
               mechanism_name(s));
@@ -179,7 +180,7 @@ static int check_password(struct fiber *self, struct step *s, enum sasl_outcome 
     *outcome = SASL_PROVEN;
     if (account->found && recent_has(&a->recent, account->id, account->version, password, clock_monotonic()))
         return 0;
-    bool suspect = penalties_count(&a->penalties, address_key(s), clock_monotonic()) >= SUSPECT_FROM;
+    bool suspect = failures_is_suspect(&a->logins, &s->ip, clock_monotonic());
     int error = turnstile_enter(self, &a->turnstile, suspect ? TURNSTILE_SUSPECT : TURNSTILE_CLEAN,
                                 clock_in_seconds(HASH_SECONDS));
     if (error)
@@ -234,8 +235,10 @@ static int find_exchange(struct step *s)
     const Auth__StepRequest *r = s->request;
     if (r->exchange == 0) {
         enum mechanism_id id = mechanism_parse(span_text(r->mechanism));
-        if (!may_use(s, id))
+        if (!may_use(s, id)) {
+            note_refusal(s, "mechanism not offered", 0);
             return answer_with(s, AUTH__RESULT__RESULT_NOT_OFFERED);
+        }
         s->exchange = exchange_new(&a->exchanges, id, clock_monotonic());
         return s->exchange ? 0 : -ENOMEM;
     }
@@ -244,8 +247,10 @@ static int find_exchange(struct step *s)
         s->exchange = exchanges_take(&a->exchanges, &client->exchanges, r->exchange, clock_monotonic());
     if (s->exchange && !r->abort)
         return 0;
-    log_write(LOG_LOW, "auth", s->session, s->exchange ? "login given up ip=%s" : "login took too long ip=%s",
-              log_quote(binary_span(r->peer_address)));
+    if (s->exchange)
+        log_write(LOG_LOW, "auth", s->session, "login given up ip=%s", log_quote(binary_span(r->peer_address)));
+    else
+        note_refusal(s, "took too long", 0);
     return answer_with(s, s->exchange ? AUTH__RESULT__RESULT_MALFORMED : AUTH__RESULT__RESULT_REFUSED);
 }
 
@@ -256,7 +261,8 @@ static int run_step(struct fiber *self, struct step *s)
     if (!is_sane(r))
         return -EINVAL;
     copy_session(s);
-    make_address_key(s);
+    if (!ip_address_parse(binary_span(r->peer_address), &s->ip))
+        memset(&s->ip, 0, sizeof s->ip);
     int error = find_exchange(s);
     if (error || s->reply.result != AUTH__RESULT__RESULT_UNSET)
         return error;
@@ -275,10 +281,9 @@ static int run_step(struct fiber *self, struct step *s)
     case SASL_PROVEN:
         return accept_login(s);
     case SASL_REFUSED:
-        return refuse(self, s);
+        return refuse(s);
     case SASL_MALFORMED:
-        log_write(LOG_LOW, "auth", s->session, "login message does not parse ip=%s mechanism=%s",
-                  log_quote(binary_span(r->peer_address)), mechanism_name(s));
+        note_refusal(s, "message does not parse", 0);
         return answer_with(s, AUTH__RESULT__RESULT_MALFORMED);
     case SASL_LOOKUP:
     case SASL_CHECK_PASSWORD:

@@ -15,6 +15,7 @@ enum field {
     FIELD_NUMBER,
     FIELD_UID,
     FIELD_GID,
+    FIELD_OWNER,
     FIELD_AT_START,
     FIELD_REPLACES_LISTENERS,
     FIELD_SETTINGS,
@@ -67,6 +68,7 @@ void control_write(const struct control_frame *frame, struct buf *out)
     number_write(out, FIELD_NUMBER, frame->number);
     number_write(out, FIELD_UID, frame->uid);
     number_write(out, FIELD_GID, frame->gid);
+    number_write(out, FIELD_OWNER, frame->owner);
     number_write(out, FIELD_AT_START, frame->at_start);
     number_write(out, FIELD_REPLACES_LISTENERS, frame->replaces_listeners);
     field_write(out, FIELD_SETTINGS, frame->settings);
@@ -94,7 +96,7 @@ static bool descriptors_parse(struct span content, struct control_frame *frame)
         memcpy(&packed, content.data, sizeof packed);
         if (!packed.use || packed.use >= CONTROL_USE_END)
             return false;
-        if (packed.use == CONTROL_FD_PEER && packed.what >= ROLE_COUNT)
+        if ((packed.use == CONTROL_FD_PEER || packed.use == CONTROL_FD_BOARD) && packed.what >= ROLE_COUNT)
             return false;
         frame->descriptors[frame->descriptor_count++] =
             (struct control_descriptor){packed.use, packed.what, packed.instance, -1};
@@ -122,6 +124,8 @@ static bool field_parse(enum field tag, struct span content, struct control_fram
         return number_parse(content, UINT32_MAX - 1, &frame->uid);
     case FIELD_GID:
         return number_parse(content, UINT32_MAX - 1, &frame->gid);
+    case FIELD_OWNER:
+        return number_parse(content, UINT32_MAX - 1, &frame->owner);
     case FIELD_AT_START:
         frame->at_start = true;
         return number_parse(content, 1, &value);

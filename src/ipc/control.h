@@ -26,9 +26,10 @@ enum control_use {
     CONTROL_FD_LOG = 1,  /* `what`: enum log_target */
     CONTROL_FD_LISTENER, /* `what`: enum service_kind; a frame that has one has all of them: they replace those before
                           */
-    CONTROL_FD_ADMIN,    /* the control socket, listening: for the writer */
+    CONTROL_FD_ADMIN,    /* the role's control socket, listening */
     CONTROL_FD_PEER,     /* a channel's end to role `what`, instance `instance` */
     CONTROL_FD_TABLE,    /* the shared table of connections; `instance`: its columns */
+    CONTROL_FD_BOARD,    /* a role's board of sessions; `what`: the role, `instance`: its columns */
     CONTROL_USE_END
 };
 
@@ -45,6 +46,7 @@ struct control_frame {
     unsigned instance;
     uint64_t number;         /* STOP: seconds. BOOT: the seed of the table of connections */
     uint64_t uid, gid;       /* BOOT: whom to become when started as root */
+    uint64_t owner;          /* BOOT: whose the data directory is, when started as root */
     bool at_start;           /* BOOT: the server starts, and somebody looks at stderr */
     bool replaces_listeners; /* UPDATE: the listeners here are all there are, also when there are none */
     struct span settings;    /* settings_write()'s text */

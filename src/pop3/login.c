@@ -9,6 +9,7 @@
 
 #define SECRET_ROOM 2048
 #define ROUNDS_MAX 8 /* of one exchange; SCRAM needs three */
+#define DELAY_MAX_MS 30000
 
 /* One exchange with auth. Everything that logs in goes through here. */
 struct exchange {
@@ -98,6 +99,7 @@ static int log_in(struct fiber *self, struct pop3_session *s, const Auth__StepRe
     }
     buf_add(&s->account, reply->address.data, reply->address.len);
     s->account_id = reply->account_id;
+    session_note_account(s->peer->board, reply->account_id, buf_span(&s->account));
     s->state = POP3_TRANSACTION;
     buf_release(&s->user);
     s->context->counters.logins++;
@@ -112,6 +114,11 @@ static int log_in(struct fiber *self, struct pop3_session *s, const Auth__StepRe
 static int conclude(struct fiber *self, struct pop3_session *s, const Auth__StepReply *reply,
                     enum mechanism_id mechanism)
 {
+    /* Whoever guesses waits for each answer, as long as auth says: here, where it costs nobody else anything. */
+    uint32_t delay_ms = reply->delay_ms < DELAY_MAX_MS ? reply->delay_ms : DELAY_MAX_MS;
+    int error = delay_ms ? fiber_sleep(self, clock_monotonic() + delay_ms * (NANOSECONDS / 1000)) : 0;
+    if (error)
+        return error;
     switch (reply->result) {
     case AUTH__RESULT__RESULT_ACCEPTED:
         return log_in(self, s, reply, mechanism);

@@ -25,6 +25,7 @@ void pop3_error(struct pop3_session *s, const char *format, ...)
     va_start(args, format);
     write_reply(s, "-ERR ", format, args);
     va_end(args);
+    session_note_refused(s->peer->board);
 }
 
 void pop3_wrong(struct pop3_session *s, const char *format, ...)
@@ -33,6 +34,7 @@ void pop3_wrong(struct pop3_session *s, const char *format, ...)
     va_start(args, format);
     write_reply(s, "-ERR ", format, args);
     va_end(args);
+    session_note_refused(s->peer->board);
     s->errors++;
 }
 

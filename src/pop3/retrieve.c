@@ -98,6 +98,7 @@ int pop3_do_retr(struct fiber *self, struct pop3_session *s, const struct pop3_c
     int result = send_in_hand(self, s, &sending);
     if (!result && sending.is_done)
         s->retrieved++;
+    session_note_accepted(s->peer->board);
     return result;
 }
 

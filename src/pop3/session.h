@@ -19,6 +19,7 @@
 #include "config/settings.h"
 #include "intake/intake.h"
 #include "ipc/peers.h"
+#include "policy/session_board.h"
 #include "run/stream.h"
 #include "run/tls.h"
 
@@ -45,6 +46,7 @@ struct pop3_peer {
     bool implicit_tls;               /* POP3S: the handshake comes before the greeting */
     bool *in_hand; /* set while a message is being sent or QUIT deletes: a process that ends lets it finish. May be NULL
                     */
+    struct session_slot *board; /* where what happens is noted for `ostiary watch`; may be NULL */
 };
 
 /* The whole session from the greeting to the close, log lines included. Waits. The stream stays the caller's to free.

@@ -18,7 +18,7 @@ enum pop3_state {
 #define POP3_LINE_MAX 512                  /* RFC 2449 section 4 allows 255 */
 #define POP3_AUTH_LINE_MAX 12288           /* RFC 4954 section 4.5.3, which RFC 5034 follows: 12288 octets of base64 */
 #define POP3_CALL_SECONDS 30               /* what an answer of the store may take */
-#define POP3_AUTH_SECONDS 60               /* auth delays refusals on purpose */
+#define POP3_AUTH_SECONDS 60               /* hashes wait for one another under load */
 #define POP3_OUTPUT_MAX ((size_t)64 << 10) /* gathered before it is sent */
 
 struct pop3_session {

@@ -256,6 +256,7 @@ static int deliver(struct fiber *self, struct xmit *x)
     log_write(LOG_LOW, "pop3", s->peer->session_id, "message accepted message=%llx ip=%s from=%s rcpt=%s rcpts=%u",
               (unsigned long long)outcome.message_id, s->peer->address, log_quote(buf_span(&s->account)),
               log_quote(x->envelope.recipients->address), x->envelope.accepted);
+    session_note_accepted(s->peer->board);
     pop3_ok(s, "accepted, %llx", (unsigned long long)outcome.message_id);
     return 0;
 }

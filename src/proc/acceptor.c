@@ -29,6 +29,7 @@ struct acceptor {
     struct acceptor_events events;
     void *context;
     struct connection_table *table;            /* NULL: addresses are not counted */
+    struct session_board *board;               /* NULL: sessions are not shown */
     struct listener *listeners[LISTENERS_MAX]; /* the set in use; one that is being closed is not here any more */
     struct list_node connections;
     struct condition emptied; /* a connection ended */
@@ -61,6 +62,7 @@ static void connection_end(struct connection *c)
         close(c->fd);
     if (a->table)
         connection_table_leave(a->table, a->child->instance, c->ticket);
+    session_board_end(a->board, c->board);
     list_remove(&c->node);
     a->count--;
     free(c);
@@ -115,6 +117,7 @@ static void begin(struct acceptor *a, enum service_kind service, int fd, const s
     snprintf(c->session, sizeof c->session, "%06x-%llu", a->number, (unsigned long long)++a->sessions);
     bool begins = ip_address_from_sockaddr(from, &c->ip) && is_admitted(a, c);
     if (begins) {
+        c->board = session_board_begin(a->board, service, c->ip.bytes, span_text(c->session), clock_wall());
         c->fiber = fiber_start(a->child->loop, c->session, run_connection, c);
         if (!c->fiber)
             refuse(a, c, REFUSE_BUSY);
@@ -212,6 +215,14 @@ static int adopt_table(struct acceptor *a, const struct control_descriptor *d)
     return 0;
 }
 
+static int adopt_board(struct acceptor *a, const struct control_descriptor *d)
+{
+    if (a->board) /* slots of the old one are out */
+        return 0;
+    a->board = session_board_map(d->fd, d->instance, a->child->instance);
+    return a->board ? 0 : -ENOMEM;
+}
+
 int acceptor_adopt(struct acceptor *a, struct control_frame *frame)
 {
     int error = 0;
@@ -223,6 +234,8 @@ int acceptor_adopt(struct acceptor *a, struct control_frame *frame)
         int failure = 0;
         if (d->use == CONTROL_FD_TABLE)
             failure = adopt_table(a, d);
+        if (d->use == CONTROL_FD_BOARD)
+            failure = adopt_board(a, d);
         if (d->use == CONTROL_FD_LISTENER && place < LISTENERS_MAX && d->what < SERVICE_KIND_COUNT) {
             failure = open_listener(a, place++, (enum service_kind)d->what, d->fd);
             d->fd = -1;

@@ -10,6 +10,7 @@
 
 #include "format/ip_address.h"
 #include "policy/connection_table.h"
+#include "policy/session_board.h"
 #include "proc/child.h"
 #include "run/stream.h"
 
@@ -25,6 +26,7 @@ struct connection {
     bool in_hand;     /* the session is doing what must be finished: an end of the process waits for it */
     int fd;           /* until the stream has it */
     struct connection_ticket ticket;
+    struct session_slot *board; /* where the session notes what happens; may be NULL */
     struct fiber *fiber;
 };
 

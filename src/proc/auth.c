@@ -2,11 +2,12 @@
 #include "auth/service.h"
 
 #include "base/log.h"
-#include "proc/child.h"
+#include "proc/admin_socket.h"
 
 #include <errno.h>
 
 static struct auth_process *process;
+static struct admin_socket admin;
 
 static int start(struct child *child, struct buf *problem)
 {
@@ -17,6 +18,18 @@ static int start(struct child *child, struct buf *problem)
 static int attach(struct child *child, int fd, enum role peer)
 {
     return auth_process_attach(process, fd, peer);
+}
+
+static int adopt(struct child *child, struct control_frame *frame)
+{
+    int error = 0;
+    for (size_t i = 0; i < frame->descriptor_count; i++) {
+        const struct control_descriptor *d = &frame->descriptors[i];
+        int failure = d->use == CONTROL_FD_BOARD ? auth_process_show_board(process, d->fd, d->instance) : 0;
+        error = failure ? failure : error;
+    }
+    int failure = admin_socket_adopt(&admin, child, frame);
+    return failure ? failure : error;
 }
 
 static void update(struct child *child)
@@ -31,6 +44,7 @@ static void update(struct child *child)
 /* Its clients are gone by now. The steps that are left would answer nobody. */
 static void stop(struct fiber *self, struct child *child, uint64_t deadline)
 {
+    admin_socket_stop(&admin);
     loop_cancel_all(child->loop, self);
     for (int error = 0; !error && auth_process_steps(process) && clock_monotonic() < deadline;)
         error = fiber_yield(self);
@@ -38,4 +52,4 @@ static void stop(struct fiber *self, struct child *child, uint64_t deadline)
         auth_process_free(process);
 }
 
-const struct child_part auth_part = {.start = start, .attach = attach, .update = update, .stop = stop};
+const struct child_part auth_part = {.start = start, .attach = attach, .adopt = adopt, .update = update, .stop = stop};

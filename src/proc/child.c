@@ -207,6 +207,7 @@ static int receive_boot(struct child *child, struct control_frame *frame)
     child->does = parts[frame->role];
     child->instance = frame->instance;
     child->seed = frame->number;
+    child->owner = frame->owner ? (uid_t)frame->owner : geteuid();
     if (frame->grant_key.size == GRANT_KEY_SIZE)
         memcpy(child->grant_key, frame->grant_key.data, GRANT_KEY_SIZE);
     for (size_t i = 0; i < frame->descriptor_count; i++)

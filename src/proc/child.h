@@ -43,6 +43,7 @@ struct child {
     unsigned char grant_key[GRANT_KEY_SIZE];
     uint64_t seed;            /* of the table of connections */
     struct buf trust_anchors; /* the resolver's */
+    uid_t owner;              /* who may manage the server beside root */
     const char *inside;       /* the data directory as it is reached from the sandbox */
     struct watch control;
     int log_fd; /* ours to close when another comes; 0 to 2 are not */

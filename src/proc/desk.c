@@ -13,7 +13,8 @@ static struct pwd_context pwd;
 
 static void run_smtp(struct fiber *self, struct stream *stream, struct connection *c)
 {
-    struct smtp_peer peer = {.service = c->service, .ip = c->ip, .session = c->session, .in_hand = &c->in_hand};
+    struct smtp_peer peer = {
+        .service = c->service, .ip = c->ip, .session = c->session, .in_hand = &c->in_hand, .board = c->board};
     smtp_session_run(self, stream, &smtp, &peer);
 }
 
@@ -31,8 +32,11 @@ static void run_pop3(struct fiber *self, struct stream *stream, struct connectio
 {
     char text[IP_ADDRESS_TEXT_MAX + 1];
     write_address(c, text);
-    struct pop3_peer peer = {
-        .address = text, .session_id = c->session, .implicit_tls = c->service == SERVICE_POP3S, .in_hand = &c->in_hand};
+    struct pop3_peer peer = {.address = text,
+                             .session_id = c->session,
+                             .implicit_tls = c->service == SERVICE_POP3S,
+                             .in_hand = &c->in_hand,
+                             .board = c->board};
     memcpy(peer.address_bytes, c->ip.bytes, sizeof peer.address_bytes);
     pop3_session_run(self, stream, &pop3, &peer);
 }
@@ -41,7 +45,7 @@ static void run_pwd(struct fiber *self, struct stream *stream, struct connection
 {
     char text[IP_ADDRESS_TEXT_MAX + 1];
     write_address(c, text);
-    struct pwd_peer peer = {.address = text, .session_id = c->session, .in_hand = &c->in_hand};
+    struct pwd_peer peer = {.address = text, .session_id = c->session, .in_hand = &c->in_hand, .board = c->board};
     memcpy(peer.address_bytes, c->ip.bytes, sizeof peer.address_bytes);
     pwd_session_run(self, stream, &pwd, &peer);
 }

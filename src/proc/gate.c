@@ -10,7 +10,8 @@ static struct smtp_context context;
 
 static void run(struct fiber *self, struct stream *stream, struct connection *c, void *unused)
 {
-    struct smtp_peer peer = {.service = c->service, .ip = c->ip, .session = c->session, .in_hand = &c->in_hand};
+    struct smtp_peer peer = {
+        .service = c->service, .ip = c->ip, .session = c->session, .in_hand = &c->in_hand, .board = c->board};
     smtp_session_run(self, stream, &context, &peer);
 }
 

@@ -147,13 +147,13 @@ static bool somebody_answers(const struct sockaddr_un *address)
     return answers;
 }
 
-int control_socket_open(const char *data_directory, uid_t uid, gid_t gid, struct buf *problem)
+int control_socket_open(const char *data_directory, const char *name, uid_t uid, gid_t gid, struct buf *problem)
 {
     struct sockaddr_un address = {.sun_family = AF_UNIX};
-    int n = snprintf(address.sun_path, sizeof address.sun_path, "%s/control.sock", data_directory);
+    int n = snprintf(address.sun_path, sizeof address.sun_path, "%s/%s", data_directory, name);
     if (n < 0 || (size_t)n >= sizeof address.sun_path) {
         buf_printf(problem, "the data directory's path is too long for a socket in it (%zu bytes at most): %s",
-                   sizeof address.sun_path - sizeof "/control.sock", data_directory);
+                   sizeof address.sun_path - strlen(name) - 2, data_directory);
         return -ENAMETOOLONG;
     }
     if (somebody_answers(&address)) {

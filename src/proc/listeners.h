@@ -26,8 +26,9 @@ void listeners_init(struct listeners *l);
 MUST_USE int listeners_update(struct listeners *l, const struct settings *settings, struct buf *problem);
 void listeners_close(struct listeners *l);
 
-/* DATA/control.sock, mode 0600, owned by uid (when it is not 0): its listening descriptor, or a negative errno with a
- * sentence; -EBUSY when a server answers on it. */
-MUST_USE int control_socket_open(const char *data_directory, uid_t uid, gid_t gid, struct buf *problem);
+/* DATA/NAME ("control.sock"), mode 0600, owned by uid (when it is not 0): its listening descriptor, or a negative errno
+ * with a sentence; -EBUSY when a server answers on it. */
+MUST_USE int control_socket_open(const char *data_directory, const char *name, uid_t uid, gid_t gid,
+                                 struct buf *problem);
 
 #endif

@@ -77,17 +77,31 @@ static int add_peers(struct process *p, struct control_frame *frame)
     return error;
 }
 
+/* Its own board to whom takes connections, all of them to auth, which shows them. */
+static int add_boards(const struct process *p, struct control_frame *frame)
+{
+    int error = 0;
+    for (size_t role = 0; !error && role < ROLE_COUNT; role++) {
+        const struct counted_role *counted = &p->supervisor->counted[role];
+        if (counted->board && (p->row->sees_boards || role == p->row->role))
+            error = control_add(frame, CONTROL_FD_BOARD, (unsigned)role, counted->columns, counted->board_fd);
+    }
+    return error;
+}
+
 static int add_descriptors(struct process *p, struct control_frame *frame)
 {
     struct supervisor *s = p->supervisor;
     const struct counted_role *counted = &s->counted[p->row->role];
     int error = control_add(frame, CONTROL_FD_LOG, s->log.target, 0, s->log.fd);
-    if (!error && p->row->has_admin_socket)
-        error = control_add(frame, CONTROL_FD_ADMIN, 0, 0, s->admin);
+    if (!error && p->row->admin_socket)
+        error = control_add(frame, CONTROL_FD_ADMIN, 0, 0, s->admin[p->row->role]);
     if (!error && counted->table) {
         error = control_add(frame, CONTROL_FD_TABLE, 0, counted->columns, counted->fd);
         frame->number = counted->seed;
     }
+    if (!error)
+        error = add_boards(p, frame);
     if (!error)
         error = add_listeners(s, p->row, frame);
     return error ? error : add_peers(p, frame);
@@ -107,6 +121,7 @@ static int send_boot(struct process *p)
                                         .instance = p->instance,
                                         .uid = s->users[p->row->role].uid,
                                         .gid = s->users[p->row->role].gid,
+                                        .owner = s->owner,
                                         .at_start = !s->told_ready,
                                         .settings = buf_span(&text)};
         if (p->row->has_tls) {
@@ -314,6 +329,8 @@ static void forget(struct process *p)
     p->ready = false;
     if (counted->table)
         connection_table_clear_column(counted->table, p->instance);
+    if (counted->board)
+        session_board_clear_column(counted->board, p->instance);
     condition_wake_all(&p->supervisor->changed);
 }
 

@@ -178,7 +178,7 @@ static int list_processes(struct supervisor *s)
     return 0;
 }
 
-/* A table for each role that takes connections from the network. */
+/* A table and a board for each role that takes connections from the network. */
 static int make_tables(struct supervisor *s)
 {
     for (size_t i = 0; i < role_row_count; i++) {
@@ -192,7 +192,11 @@ static int make_tables(struct supervisor *s)
         if (c->fd < 0)
             return c->fd;
         c->table = connection_table_map(c->fd, c->columns, c->seed);
-        if (!c->table)
+        c->board_fd = session_board_create(c->columns, s->settings->processes.connections);
+        if (c->board_fd < 0)
+            return c->board_fd;
+        c->board = session_board_map(c->board_fd, c->columns, 0);
+        if (!c->table || !c->board)
             return -ENOMEM;
     }
     return 0;
@@ -244,6 +248,34 @@ static int find_role_users(struct supervisor *s, uid_t uid, gid_t gid, struct bu
     return error;
 }
 
+/* 0 or a negative errno with a sentence. The writer's is the first: who finds it answering leaves the others alone. */
+static int open_control_sockets(struct supervisor *s, gid_t gid, struct buf *problem)
+{
+    for (size_t i = 0; i < role_row_count; i++) {
+        const struct role_row *row = &role_rows[i];
+        if (!row->admin_socket)
+            continue;
+        int fd = control_socket_open(s->settings->data_directory, row->admin_socket, s->owner, gid, problem);
+        if (fd < 0)
+            return fd;
+        s->admin[row->role] = fd;
+    }
+    return 0;
+}
+
+static void close_control_sockets(struct supervisor *s)
+{
+    char path[4096];
+    for (size_t i = 0; i < role_row_count; i++) {
+        const struct role_row *row = &role_rows[i];
+        if (s->admin[row->role] < 0)
+            continue;
+        snprintf(path, sizeof path, "%s/%s", s->first_settings->data_directory, row->admin_socket);
+        unlink(path);
+        close(s->admin[row->role]);
+    }
+}
+
 /* Everything that may fail with a sentence, before any process is started. 0 or an exit status. */
 static int set_up(struct supervisor *s, struct buf *problem)
 {
@@ -255,6 +287,7 @@ static int set_up(struct supervisor *s, struct buf *problem)
     }
     uid_t uid;
     gid_t gid;
+    int error;
     if (find_user(settings->user, &uid, &gid, problem) || find_role_users(s, uid, gid, problem))
         return EX_CONFIG;
     if (tls_files_read(settings, &s->certificate, &s->key, problem))
@@ -262,14 +295,15 @@ static int set_up(struct supervisor *s, struct buf *problem)
     trust_anchors_read(settings, &s->trust_anchors);
     if (data_directory_prepare(settings->data_directory, uid, gid, problem))
         return EX_CANTCREAT;
-    s->admin = control_socket_open(settings->data_directory, uid, gid, problem);
-    if (s->admin < 0)
-        return s->admin == -EBUSY ? EX_UNAVAILABLE : EX_CANTCREAT;
+    s->owner = uid;
+    error = open_control_sockets(s, gid, problem);
+    if (error)
+        return error == -EBUSY ? EX_UNAVAILABLE : EX_CANTCREAT;
     if (listeners_update(&s->listeners, settings, problem))
         return EX_UNAVAILABLE;
     if (log_file_open(&s->log, settings, problem))
         return EX_CANTCREAT;
-    int error = make_loop(s);
+    error = make_loop(s);
     if (error)
         buf_printf(problem, "the server can't start: %s", strerror(-error));
     return error ? EX_OSERR : 0;
@@ -277,17 +311,15 @@ static int set_up(struct supervisor *s, struct buf *problem)
 
 static void close_all(struct supervisor *s)
 {
-    char path[4096];
     listeners_close(&s->listeners);
-    if (s->admin >= 0) {
-        snprintf(path, sizeof path, "%s/control.sock", s->first_settings->data_directory);
-        unlink(path);
-        close(s->admin);
-    }
+    close_control_sockets(s);
     for (size_t i = 0; i < ROLE_COUNT; i++) {
         connection_table_unmap(s->counted[i].table);
+        session_board_unmap(s->counted[i].board);
         if (s->counted[i].fd >= 0)
             close(s->counted[i].fd);
+        if (s->counted[i].board_fd >= 0)
+            close(s->counted[i].board_fd);
     }
     if (s->signals >= 0)
         close(s->signals);
@@ -313,9 +345,9 @@ static struct supervisor *supervisor_new(const char *config_path, struct setting
     s->first_settings = settings_ref(settings);
     if (options)
         s->options = *options;
-    s->admin = s->signals = -1;
+    s->signals = -1;
     for (size_t i = 0; i < ROLE_COUNT; i++)
-        s->counted[i].fd = -1;
+        s->admin[i] = s->counted[i].fd = s->counted[i].board_fd = -1;
     condition_init(&s->changed);
     listeners_init(&s->listeners);
     log_file_init(&s->log);

@@ -5,6 +5,7 @@
 #include "ipc/control.h"
 #include "ipc/grant.h"
 #include "policy/connection_table.h"
+#include "policy/session_board.h"
 #include "proc/listeners.h"
 #include "proc/log_file.h"
 #include "proc/roles.h"
@@ -30,12 +31,14 @@ struct process {
     unsigned failures; /* in a row */
 };
 
-/* A role's shared table of connections. */
+/* A role's shared table of connections, and its board of sessions. */
 struct counted_role {
     int fd; /* -1: not counted */
     struct connection_table *table;
     unsigned columns;
     uint64_t seed;
+    int board_fd; /* -1: none */
+    struct session_board *board;
 };
 
 struct supervisor {
@@ -48,7 +51,7 @@ struct supervisor {
     size_t process_count;
     struct condition changed; /* a process became ready or ended */
     struct listeners listeners;
-    int admin; /* the control socket */
+    int admin[ROLE_COUNT]; /* the control sockets; -1: none */
     struct log_file log;
     struct counted_role counted[ROLE_COUNT];
     unsigned char grant_key[GRANT_KEY_SIZE];
@@ -58,6 +61,7 @@ struct supervisor {
         uid_t uid;
         gid_t gid;
     } users[ROLE_COUNT]; /* whom its processes become; zeros when we are not root */
+    uid_t owner;         /* of the data directory; 0 when we are not root */
     int signals;
     bool stopping;  /* nothing is started any more */
     bool is_ending; /* the end is under way */

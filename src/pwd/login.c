@@ -6,7 +6,8 @@
 
 #include <errno.h>
 
-#define AUTH_SECONDS 60 /* auth delays refusals on purpose */
+#define AUTH_SECONDS 60 /* hashes wait for one another under load */
+#define DELAY_MAX_MS 30000
 
 /* True when passwords may be taken here; else the refusal was given. */
 static bool may_log_in(struct pwd_session *s)
@@ -53,6 +54,13 @@ static void put_off(struct pwd_session *s, int error)
     pwd_wrong(s, "login is not possible at the moment, please try again later");
 }
 
+/* Whoever guesses waits for each answer, as long as auth says: here, where it costs nobody else anything. */
+static int hold_back(struct fiber *self, uint32_t delay_ms)
+{
+    delay_ms = delay_ms < DELAY_MAX_MS ? delay_ms : DELAY_MAX_MS;
+    return delay_ms ? fiber_sleep(self, clock_monotonic() + delay_ms * (NANOSECONDS / 1000)) : 0;
+}
+
 static void conclude(struct pwd_session *s, const Auth__StepReply *reply)
 {
     switch (reply->result) {
@@ -63,6 +71,7 @@ static void conclude(struct pwd_session *s, const Auth__StepReply *reply)
         if (buf_failed(&s->account))
             break;
         memcpy(s->grant, reply->grant.data, GRANT_SIZE);
+        session_note_account(s->peer->board, reply->account_id, buf_span(&s->account));
         pwd_reply(s, "200 now the new password");
         return;
     case AUTH__RESULT__RESULT_REFUSED:
@@ -95,12 +104,13 @@ static int step(struct fiber *self, struct pwd_session *s, struct span message)
                              (struct span){NULL, 0}, -1, clock_in_seconds(AUTH_SECONDS), &answer);
     if (error == -ECANCELED)
         return error;
+    int result = error ? 0 : hold_back(self, ((const Auth__StepReply *)answer.message)->delay_ms);
     if (error)
         put_off(s, error);
-    else
+    else if (!result)
         conclude(s, (const Auth__StepReply *)answer.message);
     answer_release(&answer);
-    return 0;
+    return result;
 }
 
 int pwd_do_pass(struct fiber *self, struct pwd_session *s, struct span argument)

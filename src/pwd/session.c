@@ -31,6 +31,7 @@ void pwd_refuse(struct pwd_session *s, const char *format, ...)
     va_start(args, format);
     write_reply(s, "500 ", format, args);
     va_end(args);
+    session_note_refused(s->peer->board);
 }
 
 void pwd_wrong(struct pwd_session *s, const char *format, ...)
@@ -39,6 +40,7 @@ void pwd_wrong(struct pwd_session *s, const char *format, ...)
     va_start(args, format);
     write_reply(s, "500 ", format, args);
     va_end(args);
+    session_note_refused(s->peer->board);
     s->errors++;
 }
 
@@ -52,6 +54,7 @@ void pwd_log_out(struct pwd_session *s)
 {
     buf_reset(&s->account);
     explicit_bzero(s->grant, sizeof s->grant);
+    session_note_account(s->peer->board, 0, (struct span){NULL, 0});
 }
 
 /* ---- Who may ---- */

@@ -21,6 +21,7 @@
 
 #include "config/settings.h"
 #include "ipc/peers.h"
+#include "policy/session_board.h"
 #include "run/stream.h"
 #include "run/tls.h"
 
@@ -36,6 +37,7 @@ struct pwd_peer {
     unsigned char address_bytes[16]; /* IPv4 mapped */
     const char *session_id;          /* in the log */
     bool *in_hand; /* set while a password is being changed: a process that ends lets it finish. May be NULL */
+    struct session_slot *board; /* where what happens is noted for `ostiary watch`; may be NULL */
 };
 
 /* The whole session from the greeting to the close, log lines included. Waits. The stream stays the caller's to free.

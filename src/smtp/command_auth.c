@@ -9,7 +9,7 @@
 
 #define AUTH_LINE_MAX 12288 /* RFC 4954 section 4.5 */
 #define SECRET_ROOM 4096    /* more than honest clients send */
-#define AUTH_SECONDS 60     /* a refusal after many others is delayed on purpose */
+#define AUTH_SECONDS 60     /* hashes wait for one another under load */
 
 /* One exchange, from AUTH to 235 or 5xx. */
 struct exchange {
@@ -100,7 +100,15 @@ static int accept_member(struct smtp_session *s, const Auth__StepReply *reply)
     s->grant_size = reply->grant.len;
     s->account_id = reply->account_id;
     s->account_address = address;
+    session_note_account(s->peer->board, s->account_id, address);
     return smtp_reply(s, 235, "2.7.0", "Welcome, %.*s", SPAN_ARG(address));
+}
+
+/* Whoever guesses waits for each answer, as long as auth says: here, where it costs nobody else anything. */
+static int hold_back(struct fiber *self, const struct smtp_session *s, uint32_t delay_ms)
+{
+    uint64_t until = clock_monotonic() + delay_ms * (NANOSECONDS / 1000), latest = smtp_deadline(s, AUTH_SECONDS);
+    return delay_ms ? fiber_sleep(self, until < latest ? until : latest) : 0;
 }
 
 static int refuse_login(struct smtp_session *s, int result)
@@ -156,7 +164,9 @@ static int step(struct fiber *self, struct smtp_session *s, struct exchange *x, 
         if (result == 1)
             result = accept_member(s, reply);
     } else if (!x->request.abort) {
-        result = refuse_login(s, (int)reply->result);
+        result = hold_back(self, s, reply->delay_ms);
+        if (!result)
+            result = refuse_login(s, (int)reply->result);
     }
     answer_release(&answer);
     return result < 0 ? result : 0;
@@ -168,8 +178,10 @@ int smtp_handle_auth(struct fiber *self, struct smtp_session *s, const struct sm
         return smtp_refuse(s, 502, "5.5.1", "Logging in is for the submission ports, 465 or 587");
     if (s->account_id)
         return smtp_refuse(s, 503, "5.5.1", "You are logged in already");
-    if (!stream_is_tls(s->stream) && !s->trusted)
+    if (!stream_is_tls(s->stream) && !s->trusted) {
+        log_write(LOG_FAILURE, "smtp", s->peer->session, "login refused ip=%s reason=\"no TLS\"", s->ip);
         return smtp_refuse(s, 538, "5.7.11", "Please switch TLS on first, with STARTTLS");
+    }
     struct span mechanism, initial;
     bool has_initial;
     const struct smtp_problem *problem = smtp_auth_parse(command->argument, &mechanism, &has_initial, &initial);

@@ -61,6 +61,7 @@ static int reply_outcome(struct fiber *self, struct smtp_session *s, const struc
     log_write(LOG_LOW, "smtp", s->peer->session, "message accepted message=%llx ip=%s from=%s rcpt=%s rcpts=%u",
               (unsigned long long)outcome->message_id, s->ip, log_quote(e->reverse_path),
               log_quote(e->recipients->address), e->accepted);
+    session_note_accepted(s->peer->board);
     return smtp_reply(s, 250, "2.0.0", "Stored, %llx", (unsigned long long)outcome->message_id);
 }
 

@@ -47,6 +47,7 @@ int smtp_refuse(struct smtp_session *s, unsigned code, const char *enhanced, con
 int smtp_refuse_va(struct smtp_session *s, unsigned code, const char *enhanced, const char *format, va_list args)
 {
     write_reply(s, code, enhanced, format, args);
+    session_note_refused(s->peer->board);
     if (++s->errors < s->settings->smtp.errors || s->closing)
         return 0;
     s->closing = true;

@@ -6,6 +6,7 @@
 #include "config/settings.h"
 #include "format/ip_address.h"
 #include "ipc/peers.h"
+#include "policy/session_board.h"
 #include "run/fiber.h"
 #include "run/stream.h"
 
@@ -27,6 +28,7 @@ struct smtp_peer {
     const char *session; /* its id in the log and in Received: */
     bool *in_hand; /* set while a transaction's data is being taken or stored: a process that ends lets it finish. May
                       be NULL */
+    struct session_slot *board; /* where what happens is noted for `ostiary watch`; may be NULL */
 };
 
 /* Runs the session on `stream` (borrowed) until it is over, the closing handshake included. Waits. */

@@ -75,14 +75,14 @@ static void make_accounts(struct fixture *f)
     assert_int_equal(password_hash(&password, "$1$", 0, &bob->crypt), 0);
 }
 
-static struct channel *connect_desk(struct fixture *f)
+struct channel *fixture_connect(struct fixture *f, enum role role)
 {
     int fds[2];
     assert_int_equal(channel_pair(fds), 0);
-    assert_int_equal(auth_process_attach(f->process, fds[1], ROLE_DESK), 0);
-    struct channel *desk = channel_new(f->loop, fds[0], &auth_service, ROLE_AUTH, NULL, NULL);
-    assert_non_null(desk);
-    return desk;
+    assert_int_equal(auth_process_attach(f->process, fds[1], role), 0);
+    struct channel *client = channel_new(f->loop, fds[0], &auth_service, ROLE_AUTH, NULL, NULL);
+    assert_non_null(client);
+    return client;
 }
 
 static void fixture_start(struct fixture *f)
@@ -113,8 +113,8 @@ static void fixture_start(struct fixture *f)
     peers_set(&f->peers, ROLE_READER, 0, to_reader);
     f->process = auth_process_new(f->loop, &f->settings, &f->peers, f->grant_key, &problem);
     assert_non_null(f->process);
-    f->desk = connect_desk(f);
-    f->desk2 = connect_desk(f);
+    f->desk = fixture_connect(f, ROLE_DESK);
+    f->desk2 = fixture_connect(f, ROLE_DESK);
 }
 
 static void fixture_stop(struct fixture *f)
@@ -192,6 +192,7 @@ void ask_now(struct fiber *self, struct fixture *f, struct ask *ask)
         ask->result = reply->result;
         ask->next = reply->exchange;
         ask->account_id = reply->account_id;
+        ask->delay_ms = reply->delay_ms;
         snprintf(ask->address, sizeof ask->address, "%.*s", (int)reply->address.len, (char *)reply->address.data);
         snprintf(ask->out, sizeof ask->out, "%.*s", (int)reply->data.len, (char *)reply->data.data);
         ask->grant_size = reply->grant.len;

@@ -45,6 +45,7 @@ struct ask {
     int error;
     Auth__Result result;
     uint64_t next, account_id;
+    unsigned delay_ms;
     char address[64], out[512];
     unsigned char grant[GRANT_SIZE];
     size_t grant_size;
@@ -54,6 +55,8 @@ struct ask {
 
 /* Runs the test on a fiber inside the fixture; afterwards all is torn down, and all steps must have ended. */
 void fixture_run(void (*test)(struct fiber *self, struct fixture *f));
+/* A client's end of a channel of that role to the auth process; the caller frees it. */
+struct channel *fixture_connect(struct fixture *f, enum role role);
 /* Asks and waits, without moving the clock. */
 void ask_now(struct fiber *self, struct fixture *f, struct ask *ask);
 /* Asks on a fiber of its own: wait for ask->is_done. */

@@ -19,6 +19,7 @@ static struct control_frame sample(void)
         .number = 0x0123456789abcdefull,
         .uid = 65534,
         .gid = 1000,
+        .owner = 1001,
         .at_start = true,
         .replaces_listeners = true,
         .settings = SPAN("smtp.recipients=1000\n"),
@@ -29,6 +30,7 @@ static struct control_frame sample(void)
     };
     assert_int_equal(control_add(&frame, CONTROL_FD_LISTENER, 2, 0, 1), 0);
     assert_int_equal(control_add(&frame, CONTROL_FD_PEER, ROLE_READER, 7, 2), 0);
+    assert_int_equal(control_add(&frame, CONTROL_FD_BOARD, ROLE_GATE, 2, 2), 0);
     return frame;
 }
 
@@ -40,6 +42,7 @@ static void check_equal(const struct control_frame *a, const struct control_fram
     assert_int_equal(a->number, b->number);
     assert_int_equal(a->uid, b->uid);
     assert_int_equal(a->gid, b->gid);
+    assert_int_equal(a->owner, b->owner);
     assert_int_equal(a->at_start, b->at_start);
     assert_int_equal(a->replaces_listeners, b->replaces_listeners);
     assert_true(span_equal(a->settings, b->settings));
@@ -87,7 +90,7 @@ static void test_damaged(void **state)
         refused += !control_parse(span_from(exact, size), &back);
         free(exact);
     }
-    assert_int_equal(refused, packet.size - 13); /* a cut between two of its 13 fields leaves a whole frame */
+    assert_int_equal(refused, packet.size - 14); /* a cut between two of its 14 fields leaves a whole frame */
     for (size_t i = 0; i < packet.size; i++)
         for (int bit = 0; bit < 8; bit++) {
             packet.data[i] = (char)(packet.data[i] ^ 1 << bit);
@@ -112,15 +115,16 @@ static void test_refused(void **state)
         {"kind 0", SPAN("\x00")},
         {"no such field", SPAN("\x01\x63\x01\x00\x00\x00x")},
         {"field 0", SPAN("\x01\x00\x01\x00\x00\x00x")},
-        {"empty field", SPAN("\x01\x08\x00\x00\x00\x00")},
-        {"header cut", SPAN("\x01\x08\x01\x00")},
-        {"longer than the packet", SPAN("\x01\x08\xff\xff\xff\xffx")},
+        {"empty field", SPAN("\x01\x09\x00\x00\x00\x00")},
+        {"header cut", SPAN("\x01\x09\x01\x00")},
+        {"longer than the packet", SPAN("\x01\x09\xff\xff\xff\xffx")},
         {"a number of another size", SPAN("\x01\x01\x01\x00\x00\x00\x01")},
         {"no such role", SPAN("\x01\x01\x08\x00\x00\x00\x63\x00\x00\x00\x00\x00\x00\x00")},
-        {"a field twice", SPAN("\x01\x08\x01\x00\x00\x00x\x08\x01\x00\x00\x00x")},
-        {"half a descriptor", SPAN("\x01\x0c\x03\x00\x00\x00\x01\x00\x00")},
-        {"no such use", SPAN("\x01\x0c\x06\x00\x00\x00\x09\x00\x00\x00\x00\x00")},
-        {"a peer of no role", SPAN("\x01\x0c\x06\x00\x00\x00\x04\x00\x63\x00\x00\x00")},
+        {"a field twice", SPAN("\x01\x09\x01\x00\x00\x00x\x09\x01\x00\x00\x00x")},
+        {"half a descriptor", SPAN("\x01\x0d\x03\x00\x00\x00\x01\x00\x00")},
+        {"no such use", SPAN("\x01\x0d\x06\x00\x00\x00\x09\x00\x00\x00\x00\x00")},
+        {"a peer of no role", SPAN("\x01\x0d\x06\x00\x00\x00\x04\x00\x63\x00\x00\x00")},
+        {"a board of no role", SPAN("\x01\x0d\x06\x00\x00\x00\x06\x00\x63\x00\x00\x00")},
     };
     struct control_frame frame;
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
@@ -130,7 +134,7 @@ static void test_refused(void **state)
     struct buf packet;
     buf_init(&packet, CONTROL_FRAME_MAX);
     uint32_t size = (CONTROL_DESCRIPTORS_MAX + 1) * 6;
-    buf_add(&packet, "\x01\x0c", 2);
+    buf_add(&packet, "\x01\x0d", 2);
     buf_add(&packet, &size, sizeof size);
     for (unsigned i = 0; i <= CONTROL_DESCRIPTORS_MAX; i++)
         buf_add(&packet, "\x01\x00\x00\x00\x00\x00", 6);

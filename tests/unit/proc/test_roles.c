@@ -49,7 +49,7 @@ static void test_least_privilege(void **state)
             assert_int_equal(row->files, SANDBOX_NO_FILES);
             assert_false(row->may_connect);
             assert_false(row->has_grant_key);
-            assert_false(row->has_admin_socket);
+            assert_null(row->admin_socket);
         }
         if (row->files != SANDBOX_NO_FILES)
             assert_false(row->may_connect);
