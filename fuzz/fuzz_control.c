@@ -13,7 +13,7 @@ static void check_same(const struct control_frame *a, const struct control_frame
                    a->replaces_listeners == b->replaces_listeners && a->descriptor_count == b->descriptor_count &&
                    span_equal(a->settings, b->settings) && span_equal(a->certificate, b->certificate) &&
                    span_equal(a->trust_anchors, b->trust_anchors) && span_equal(a->key, b->key) &&
-                   span_equal(a->grant_key, b->grant_key);
+                   span_equal(a->grant_key, b->grant_key) && span_equal(a->password, b->password);
     if (!is_same)
         abort();
     for (size_t i = 0; i < a->descriptor_count; i++)

@@ -22,6 +22,7 @@ enum field {
     FIELD_CERTIFICATE,
     FIELD_KEY,
     FIELD_GRANT_KEY,
+    FIELD_PASSWORD,
     FIELD_DESCRIPTORS,
     FIELD_TRUST_ANCHORS,
     FIELD_END
@@ -76,6 +77,7 @@ void control_write(const struct control_frame *frame, struct buf *out)
     field_write(out, FIELD_KEY, frame->key);
     field_write(out, FIELD_GRANT_KEY, frame->grant_key);
     field_write(out, FIELD_TRUST_ANCHORS, frame->trust_anchors);
+    field_write(out, FIELD_PASSWORD, frame->password);
     field_write(out, FIELD_DESCRIPTORS, span_from(packed, frame->descriptor_count * sizeof *packed));
 }
 
@@ -146,6 +148,9 @@ static bool field_parse(enum field tag, struct span content, struct control_fram
         return true;
     case FIELD_TRUST_ANCHORS:
         frame->trust_anchors = content;
+        return true;
+    case FIELD_PASSWORD:
+        frame->password = content;
         return true;
     case FIELD_DESCRIPTORS:
         return descriptors_parse(content, frame);

@@ -30,6 +30,7 @@ enum control_use {
     CONTROL_FD_PEER,     /* a channel's end to role `what`, instance `instance` */
     CONTROL_FD_TABLE,    /* the shared table of connections; `instance`: its columns */
     CONTROL_FD_BOARD,    /* a role's board of sessions; `what`: the role, `instance`: its columns */
+    CONTROL_FD_AUTHORITIES, /* for the courier, beside settings: a file of certificates (PEM), open for reading */
     CONTROL_USE_END
 };
 
@@ -53,6 +54,7 @@ struct control_frame {
     struct span certificate, key;
     struct span grant_key;     /* BOOT of auth and store */
     struct span trust_anchors; /* for the resolver, in any frame with settings: the root zone's keys */
+    struct span password;      /* for the courier, in any frame with settings: the smart host's; empty: none */
     struct control_descriptor descriptors[CONTROL_DESCRIPTORS_MAX];
     size_t descriptor_count;
 };

@@ -15,17 +15,19 @@
 #include <sysexits.h>
 #include <unistd.h>
 
+#define AUTHORITIES_MAX (1u << 20)
+#define AUTHORITIES_STEP (64u << 10)
+
 static const struct child_part *const parts[ROLE_COUNT] = {
-    [ROLE_GATE] = &gate_part,     [ROLE_DESK] = &desk_part,     [ROLE_AUTH] = &auth_part,
-    [ROLE_WRITER] = &writer_part, [ROLE_READER] = &reader_part, [ROLE_RESOLVER] = &resolver_part,
+    [ROLE_GATE] = &gate_part,       [ROLE_DESK] = &desk_part,     [ROLE_AUTH] = &auth_part,
+    [ROLE_WRITER] = &writer_part,   [ROLE_READER] = &reader_part, [ROLE_RESOLVER] = &resolver_part,
+    [ROLE_COURIER] = &courier_part,
 };
 
 /* The contract that a server role speaks. */
 static const struct service *const services[ROLE_COUNT] = {
-    [ROLE_AUTH] = &auth_service,
-    [ROLE_WRITER] = &store_write_service,
-    [ROLE_READER] = &store_read_service,
-    [ROLE_RESOLVER] = &resolver_service,
+    [ROLE_AUTH] = &auth_service,         [ROLE_WRITER] = &store_write_service, [ROLE_READER] = &store_read_service,
+    [ROLE_RESOLVER] = &resolver_service, [ROLE_COURIER] = &courier_service,
 };
 
 /* ---- What frames bring ---- */
@@ -68,6 +70,38 @@ static int take_anchors(struct child *child, const struct control_frame *frame)
     buf_init(&child->trust_anchors, CONTROL_FRAME_MAX);
     buf_add_span(&child->trust_anchors, frame->trust_anchors);
     return buf_failed(&child->trust_anchors) ? -ENOMEM : 0;
+}
+
+static int read_whole(int fd, struct buf *out)
+{
+    for (;;) {
+        char *place = buf_reserve(out, AUTHORITIES_STEP);
+        ssize_t n = place ? pread(fd, place, AUTHORITIES_STEP, (off_t)out->size) : -1;
+        if (!place || n < 0)
+            return place ? -errno : -ENOMEM;
+        if (!n)
+            return 0;
+        out->size += (size_t)n;
+    }
+}
+
+/* What the courier needs towards a smart host. It comes with settings, and that there is none is a word, too. */
+static int take_password(struct child *child, struct control_frame *frame)
+{
+    int error = 0;
+    if (!child->row->has_password || !frame->settings.size)
+        return 0;
+    if (child->password.data)
+        explicit_bzero(child->password.data, child->password.size);
+    buf_release(&child->password);
+    buf_release(&child->authorities);
+    buf_init(&child->password, CONTROL_FRAME_MAX);
+    buf_init(&child->authorities, AUTHORITIES_MAX);
+    buf_add_span(&child->password, frame->password);
+    for (size_t i = 0; i < frame->descriptor_count && !error; i++)
+        if (frame->descriptors[i].use == CONTROL_FD_AUTHORITIES && frame->descriptors[i].fd >= 0)
+            error = read_whole(frame->descriptors[i].fd, &child->authorities);
+    return error ? error : buf_failed(&child->password) ? -ENOMEM : 0;
 }
 
 static bool is_client_of(const struct child *child, enum role peer)
@@ -136,6 +170,8 @@ static void handle_update(struct child *child, struct control_frame *frame)
         error = take_tls(child, frame, &problem);
     if (!error)
         error = take_anchors(child, frame);
+    if (!error)
+        error = take_password(child, frame);
     if (!error && frame->settings.size && child->does->update)
         child->does->update(child);
     int failure = take_descriptors(child, frame);
@@ -255,6 +291,8 @@ static int start(struct child *child, struct control_frame *frame, struct buf *p
         error = take_tls(child, frame, problem);
     if (!error)
         error = take_anchors(child, frame);
+    if (!error)
+        error = take_password(child, frame);
     if (!error)
         error = child->does->start(child, problem);
     if (!error)

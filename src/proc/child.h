@@ -41,17 +41,18 @@ struct child {
     struct tls_context *tls; /* NULL: none is offered */
     struct peers peers;
     unsigned char grant_key[GRANT_KEY_SIZE];
-    uint64_t seed;            /* of the table of connections */
-    struct buf trust_anchors; /* the resolver's */
-    uid_t owner;              /* who may manage the server beside root */
-    const char *inside;       /* the data directory as it is reached from the sandbox */
+    uint64_t seed;                    /* of the table of connections */
+    struct buf trust_anchors;         /* the resolver's */
+    uid_t owner;                      /* who may manage the server beside root */
+    struct buf password, authorities; /* the courier's: of the smart host; PEM */
+    const char *inside;               /* the data directory as it is reached from the sandbox */
     struct watch control;
     int log_fd; /* ours to close when another comes; 0 to 2 are not */
     struct buf packet;
     void *part;
 };
 
-extern const struct child_part gate_part, desk_part, auth_part, writer_part, reader_part, resolver_part;
+extern const struct child_part gate_part, desk_part, auth_part, writer_part, reader_part, resolver_part, courier_part;
 
 /* The program of a process: `ostiary process ROLE INSTANCE`, which only the supervisor can start, as its control
  * channel is descriptor 3. Returns the exit status (sysexits). */

@@ -65,6 +65,14 @@ static bool is_pair(enum role a, enum role b)
     return false;
 }
 
+static int add_password(const struct supervisor *s, const struct role_row *row, struct control_frame *frame)
+{
+    if (!row->has_password)
+        return 0;
+    frame->password = buf_span(&s->password);
+    return s->authorities < 0 ? 0 : control_add(frame, CONTROL_FD_AUTHORITIES, 0, 0, s->authorities);
+}
+
 static int add_peers(struct process *p, struct control_frame *frame)
 {
     struct supervisor *s = p->supervisor;
@@ -130,9 +138,11 @@ static int send_boot(struct process *p)
         }
         if (p->row->has_trust_anchors)
             frame->trust_anchors = buf_span(&s->trust_anchors);
+        error = add_password(s, p->row, frame);
         if (p->row->has_grant_key)
             frame->grant_key = span_from(s->grant_key, sizeof s->grant_key);
-        error = add_descriptors(p, frame);
+        if (!error)
+            error = add_descriptors(p, frame);
         if (!error)
             error = control_send(p->control, frame);
         for (size_t i = 0; i < frame->descriptor_count; i++)
@@ -397,6 +407,8 @@ void process_tell_all(struct supervisor *s, const struct control_frame *frame)
         if (!p->row->has_trust_anchors)
             own->trust_anchors = (struct span){0};
         int error = frame->replaces_listeners ? add_listeners(s, p->row, own) : 0;
+        if (!error && frame->settings.size)
+            error = add_password(s, p->row, own);
         if (!error)
             error = control_send(p->control, own);
         if (error) {

@@ -9,6 +9,7 @@
 #include <fcntl.h>
 #include <unistd.h>
 
+#define PASSWORD_FILE_MAX 4096
 #define SETTINGS_TEXT_MAX (96u << 10)
 
 static int read_file(const char *path, struct buf *out, struct buf *problem)
@@ -90,6 +91,53 @@ void trust_anchors_read(const struct settings *settings, struct buf *anchors)
     buf_release(&problem);
 }
 
+/* The first line of the file. */
+static int read_password(const char *path, struct buf *password, struct buf *problem)
+{
+    struct buf whole;
+    buf_init(&whole, PASSWORD_FILE_MAX);
+    int error = read_file(path, &whole, problem);
+    struct span rest = buf_span(&whole), line = span_cut(&rest, '\n');
+    if (line.size && line.data[line.size - 1] == '\r')
+        line.size--;
+    if (!error && (!line.size || line.size > password->limit)) {
+        buf_printf(problem, "the first line of %s is no password; courier.smart_host_password_file names it", path);
+        error = -EINVAL;
+    }
+    if (!error)
+        buf_add_span(password, line);
+    wipe(&whole);
+    return error;
+}
+
+int courier_files_read(const struct settings *settings, struct buf *password, int *authorities, struct buf *problem)
+{
+    struct buf new_password;
+    const char *ca_file = settings->courier.ca_file;
+    buf_init(&new_password, password->limit);
+    int error = 0, fd = -1;
+    if (settings->courier.smart_host_password_file[0])
+        error = read_password(settings->courier.smart_host_password_file, &new_password, problem);
+    /* Without it no certificate is believed; that matters only where one has to be right. */
+    bool needed = settings->courier.smart_host[0] && (settings->courier.smart_host_tls == SMART_HOST_TLS_STARTTLS ||
+                                                      settings->courier.smart_host_tls == SMART_HOST_TLS_IMPLICIT);
+    if (!error && ca_file[0])
+        fd = open(ca_file, O_RDONLY | O_CLOEXEC);
+    if (!error && ca_file[0] && fd < 0 && needed) {
+        error = -errno;
+        buf_printf(problem, "can't read %s, which courier.ca_file names: %s", ca_file, strerror(errno));
+    }
+    if (error) {
+        wipe(&new_password);
+        return error;
+    }
+    replace(password, &new_password);
+    if (*authorities >= 0)
+        close(*authorities);
+    *authorities = fd;
+    return 0;
+}
+
 static void keep_number(unsigned *new_value, unsigned old_value, const char *name)
 {
     if (*new_value != old_value)
@@ -146,6 +194,8 @@ void supervisor_reload(struct supervisor *s)
     if (!error) {
         keep_what_stays(s, settings);
         error = tls_files_read(settings, &s->certificate, &s->key, &problem);
+        if (!error)
+            error = courier_files_read(settings, &s->password, &s->authorities, &problem);
     }
     if (!error)
         error = listeners_update(&s->listeners, settings, &problem);

@@ -77,16 +77,22 @@ const struct role_row role_rows[] = {
      .stop_stage = 1,
      .has_trust_anchors = true,
      .descriptors = 2048},
+    /* Its transactions in hand have the grace that sessions have. */
+    {.role = ROLE_COURIER,
+     .count = count_one,
+     .may_connect = true,
+     .has_password = true,
+     .descriptors = 12000}, /* courier.connections, and what a change of it may bring */
     /* Places kept. */
-    {.role = ROLE_COURIER, .count = count_none, .may_connect = true, .stop_stage = 1, .descriptors = 4096},
     {.role = ROLE_SCRIPT, .count = count_none, .stop_stage = 1, .descriptors = 256},
 };
 const size_t role_row_count = sizeof role_rows / sizeof *role_rows;
 
 const struct role_pair role_pairs[] = {
-    {ROLE_GATE, ROLE_READER},   {ROLE_GATE, ROLE_WRITER},   {ROLE_GATE, ROLE_AUTH},        {ROLE_DESK, ROLE_READER},
-    {ROLE_DESK, ROLE_WRITER},   {ROLE_DESK, ROLE_AUTH},     {ROLE_AUTH, ROLE_READER},      {ROLE_AUTH, ROLE_WRITER},
-    {ROLE_GATE, ROLE_RESOLVER}, {ROLE_DESK, ROLE_RESOLVER}, {ROLE_COURIER, ROLE_RESOLVER},
+    {ROLE_GATE, ROLE_READER},    {ROLE_GATE, ROLE_WRITER},   {ROLE_GATE, ROLE_AUTH},        {ROLE_DESK, ROLE_READER},
+    {ROLE_DESK, ROLE_WRITER},    {ROLE_DESK, ROLE_AUTH},     {ROLE_AUTH, ROLE_READER},      {ROLE_AUTH, ROLE_WRITER},
+    {ROLE_GATE, ROLE_RESOLVER},  {ROLE_DESK, ROLE_RESOLVER}, {ROLE_COURIER, ROLE_RESOLVER}, {ROLE_COURIER, ROLE_READER},
+    {ROLE_COURIER, ROLE_WRITER}, {ROLE_GATE, ROLE_COURIER},  {ROLE_DESK, ROLE_COURIER},
 };
 const size_t role_pair_count = sizeof role_pairs / sizeof *role_pairs;
 

@@ -21,6 +21,7 @@ struct role_row {
     bool has_grant_key, has_tls, has_trust_anchors;
     const char *admin_socket; /* its control socket's name in the data directory; NULL: none */
     bool sees_boards;         /* the boards of sessions of all */
+    bool has_password;        /* the smart host's, and the certificates of authorities */
     unsigned descriptors;     /* beside those of its connections */
 };
 

@@ -17,6 +17,7 @@
 #include <linux/close_range.h>
 
 #define PEM_MAX (32u << 10)
+#define PASSWORD_MAX 1024
 #define HOUSEKEEPING NANOSECONDS
 /* What each stage may take to end, beside the grace that the first one has. */
 static const uint64_t stage_seconds[STOP_STAGES] = {15, 30, 120};
@@ -293,6 +294,8 @@ static int set_up(struct supervisor *s, struct buf *problem)
     if (tls_files_read(settings, &s->certificate, &s->key, problem))
         return EX_CONFIG;
     trust_anchors_read(settings, &s->trust_anchors);
+    if (courier_files_read(settings, &s->password, &s->authorities, problem))
+        return EX_CONFIG;
     if (data_directory_prepare(settings->data_directory, uid, gid, problem))
         return EX_CANTCREAT;
     s->owner = uid;
@@ -328,6 +331,11 @@ static void close_all(struct supervisor *s)
     if (s->key.data)
         explicit_bzero(s->key.data, s->key.size);
     buf_release(&s->key);
+    if (s->password.data)
+        explicit_bzero(s->password.data, s->password.size);
+    buf_release(&s->password);
+    if (s->authorities >= 0)
+        close(s->authorities);
     buf_release(&s->certificate);
     buf_release(&s->trust_anchors);
     settings_unref(s->settings);
@@ -345,7 +353,7 @@ static struct supervisor *supervisor_new(const char *config_path, struct setting
     s->first_settings = settings_ref(settings);
     if (options)
         s->options = *options;
-    s->signals = -1;
+    s->signals = s->authorities = -1;
     for (size_t i = 0; i < ROLE_COUNT; i++)
         s->admin[i] = s->counted[i].fd = s->counted[i].board_fd = -1;
     condition_init(&s->changed);
@@ -353,6 +361,7 @@ static struct supervisor *supervisor_new(const char *config_path, struct setting
     log_file_init(&s->log);
     buf_init(&s->certificate, PEM_MAX);
     buf_init(&s->key, PEM_MAX);
+    buf_init(&s->password, PASSWORD_MAX);
     buf_init(&s->trust_anchors, RESOLVER_ANCHORS_MAX);
     return s;
 }

@@ -56,6 +56,8 @@ struct supervisor {
     struct counted_role counted[ROLE_COUNT];
     unsigned char grant_key[GRANT_KEY_SIZE];
     struct buf certificate, key; /* PEM; empty: no TLS */
+    struct buf password;         /* of the smart host; empty: none */
+    int authorities;             /* courier.ca_file; -1: none */
     struct buf trust_anchors;    /* empty: DNSSEC is not checked */
     struct {
         uid_t uid;
@@ -85,6 +87,9 @@ MUST_USE int tls_files_read(const struct settings *settings, struct buf *certifi
                             struct buf *problem);
 /* Reads the file that dns.trust_anchor names; where it can't, the log says so and there are none. */
 void trust_anchors_read(const struct settings *settings, struct buf *anchors);
+/* The same for the smart host's password and the certificates of authorities. */
+MUST_USE int courier_files_read(const struct settings *settings, struct buf *password, int *authorities,
+                                struct buf *problem);
 /* SIGHUP. */
 void supervisor_reload(struct supervisor *s);
 

@@ -26,6 +26,7 @@ static struct control_frame sample(void)
         .certificate = SPAN("certificate"),
         .key = SPAN("key"),
         .grant_key = SPAN("01234567890123456789012345678901"),
+        .password = SPAN("password"),
         .trust_anchors = SPAN(". IN DNSKEY"),
     };
     assert_int_equal(control_add(&frame, CONTROL_FD_LISTENER, 2, 0, 1), 0);
@@ -49,6 +50,7 @@ static void check_equal(const struct control_frame *a, const struct control_fram
     assert_true(span_equal(a->certificate, b->certificate));
     assert_true(span_equal(a->key, b->key));
     assert_true(span_equal(a->grant_key, b->grant_key));
+    assert_true(span_equal(a->password, b->password));
     assert_true(span_equal(a->trust_anchors, b->trust_anchors));
     assert_int_equal(a->descriptor_count, b->descriptor_count);
     for (size_t i = 0; i < a->descriptor_count; i++) {

@@ -1,0 +1,72 @@
+#include "deliver/handover.h"
+
+#include "base/clock.h"
+#include "format/summary.h"
+#include "ipc/binary.h"
+#include "ipc/services.h"
+
+#include <errno.h>
+
+static int fill_results(const struct handover *h, StoreWrite__DeliverRequest *request)
+{
+    StoreWrite__QueueResult *rows = arena_array(h->memory, h->count, sizeof *rows);
+    request->results = arena_array(h->memory, h->count, sizeof(StoreWrite__QueueResult *));
+    if (!rows || !request->results)
+        return -ENOMEM;
+    list_each (node, h->entries) {
+        const struct entry *e = container_of(node, struct entry, node);
+        StoreWrite__QueueResult *row = &rows[request->n_results];
+        store_write__queue_result__init(row);
+        row->message_id = e->message_id;
+        row->number = e->number;
+        row->outcome = (StoreWrite__QueueOutcome)e->outcome;
+        row->next_at = e->retry_at;
+        row->reply = binary_from_span(span_text(e->reply));
+        request->results[request->n_results++] = row;
+    }
+    return 0;
+}
+
+static int fill_message(const struct handover *h, StoreWrite__DeliverRequest *request, struct buf *summary)
+{
+    struct arena scratch;
+    struct span whole;
+    int error = intake_body_map(h->body, &whole);
+    if (error)
+        return error;
+    arena_init(&scratch, SUMMARY_ARENA_MAX);
+    error = summary_make(whole, &scratch, summary);
+    arena_release(&scratch);
+    intake_body_unmap(h->body, whole);
+    if (!error)
+        error = intake_fill_request(h->envelope, h->memory, request);
+    request->received_at = clock_wall();
+    request->protocol = (char *)(uintptr_t) "LOCAL";
+    request->eight_bit = h->eight_bit;
+    request->summary = binary_from_span(buf_span(summary));
+    return error;
+}
+
+int handover_send(struct fiber *self, struct courier *c, const struct handover *h, struct intake_outcome *outcome)
+{
+    StoreWrite__DeliverRequest request = STORE_WRITE__DELIVER_REQUEST__INIT;
+    struct answer answer = {.fd = -1};
+    struct buf summary;
+    bool has_message = h->envelope->target_count != 0;
+    *outcome = (struct intake_outcome){.verdict = INTAKE_STORED};
+    buf_init(&summary, SUMMARY_SIZE_MAX);
+    int error = fill_results(h, &request);
+    if (!error && has_message)
+        error = fill_message(h, &request, &summary);
+    bool in_memory = has_message && h->body->spool < 0;
+    if (!error)
+        error = channel_call(self, peers_get(c->peers, ROLE_WRITER), STORE_WRITE_DELIVER, &request.base,
+                             in_memory ? buf_span(&h->body->memory) : (struct span){0},
+                             has_message ? h->body->spool : -1, clock_in_seconds(STORE_SECONDS), &answer);
+    if (!error && has_message)
+        error = intake_read_outcomes((const StoreWrite__DeliverReply *)answer.message, h->envelope->target_count,
+                                     outcome, NULL);
+    answer_release(&answer);
+    buf_release(&summary);
+    return error;
+}

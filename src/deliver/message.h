@@ -1,0 +1,30 @@
+/* A message out of the store: its envelope facts, and its body piece by piece. */
+#ifndef DELIVER_MESSAGE_H
+#define DELIVER_MESSAGE_H
+
+#include "deliver/internal.h"
+#include "format/smtp_command.h"
+#include "store_read.pb-c.h"
+
+struct message {
+    struct courier *courier;
+    uint64_t id;
+    const StoreRead__QueueFetchReply *facts;
+    uint64_t size; /* of what is sent: without the Return-Path line, which is for the last server to write (RFC 5321
+                      section 4.4) */
+    size_t skip;   /* that line's size */
+    struct answer first, piece;
+    uint64_t piece_at;
+};
+
+/* Fetches the facts and the body's beginning: all of a small message. 0; -ENOENT when it is gone; or another negative
+ * errno, all of them passing. Afterwards it is due to be released. */
+MUST_USE int message_open(struct fiber *self, struct message *m, struct courier *c, uint64_t id);
+void message_release(struct message *m);
+/* As struct smtp_client_message wants it; `message` is a struct message. */
+MUST_USE int message_read(struct fiber *self, void *message, uint64_t offset, struct span *piece);
+/* What message_open brought: the whole where message_is_small. */
+struct span message_head(const struct message *m);
+bool message_is_small(const struct message *m);
+
+#endif
