@@ -79,10 +79,10 @@ const struct role_row role_rows[] = {
      .descriptors = 2048},
     /* Its transactions in hand have the grace that sessions have. */
     {.role = ROLE_COURIER,
-     .count = count_one,
+     .count = count_none,
      .may_connect = true,
      .has_password = true,
-     .descriptors = 12000}, /* courier.connections, and what a change of it may bring */
+     .descriptors = 4096},
     /* Places kept. */
     {.role = ROLE_SCRIPT, .count = count_none, .stop_stage = 1, .descriptors = 256},
 };
