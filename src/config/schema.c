@@ -104,6 +104,12 @@ const struct setting schema[] = {
      "list that does not answer, or fails its self-test (RFC 5782), lists nobody.",
      .records = &dns_list_record},
 
+    {"blacklist.files", SETTING_WORDS, FIELD(blacklist.files), 0, 64, NULL, "",
+     "Files of the site's own black list, by their paths: an address, network, range, host name or pattern a line, "
+     "\"!\" in front of exceptions. They are read again on \"ostiary reload\". The list that \"ostiary blacklist\" "
+     "keeps (blacklist.txt in the data directory) is read in any case.",
+     .words = &word_path},
+
     {"dns.servers", SETTING_WORDS, FIELD(dns.servers), 0, 8, NULL, "",
      "DNS servers that all questions go to, with \"@port\" behind if it is not 53. Without any the server asks by "
      "itself, from the root servers on; that is best, as most DNS lists refuse the questions of public resolvers.",

@@ -83,6 +83,10 @@ struct settings {
     } dns;
 
     struct {
+        struct word_list files; /* of the own black list, beside DATA/blacklist.txt */
+    } blacklist;
+
+    struct {
         const char *certificate, *key; /* paths of PEM files; "" = no TLS is offered */
         unsigned oldest;               /* 12 or 13 */
     } tls;

@@ -7,7 +7,7 @@ static void write_list(struct ctl *ctl, const char *group)
         const struct ctl_command *c = &ctl_commands[i];
         if (size && (strncmp(c->name, group, size) != 0 || c->name[size] != ' '))
             continue;
-        buf_printf(&ctl->out, "  %-16s  %s\n", c->name, c->summary);
+        buf_printf(&ctl->out, "  %-18s  %s\n", c->name, c->summary);
     }
 }
 

@@ -3,19 +3,30 @@
 #include <stdlib.h>
 #include <sysexits.h>
 
-static size_t items_of(const StoreWrite__ListReply *reply, StoreWrite__ListKind kind, struct span *last)
+/* How many items the page has; `after` becomes what the next one begins behind. */
+static size_t items_of(const StoreWrite__ListReply *reply, StoreWrite__ListKind kind, struct buf *after)
 {
     size_t n = kind == STORE_WRITE__LIST_KIND__LIST_DOMAINS    ? reply->n_domains
                : kind == STORE_WRITE__LIST_KIND__LIST_ACCOUNTS ? reply->n_accounts
+               : kind == STORE_WRITE__LIST_KIND__LIST_LISTS    ? reply->n_lists
                                                                : reply->n_aliases;
+    buf_reset(after);
     if (n == 0)
         return 0;
-    if (kind == STORE_WRITE__LIST_KIND__LIST_DOMAINS)
-        *last = binary_span(reply->domains[n - 1]->name);
-    else if (kind == STORE_WRITE__LIST_KIND__LIST_ACCOUNTS)
-        *last = binary_span(reply->accounts[n - 1]->address);
-    else
-        *last = binary_span(reply->aliases[n - 1]->address);
+    if (kind == STORE_WRITE__LIST_KIND__LIST_DOMAINS) {
+        buf_add_span(after, binary_span(reply->domains[n - 1]->name));
+    } else if (kind == STORE_WRITE__LIST_KIND__LIST_ACCOUNTS) {
+        buf_add_span(after, binary_span(reply->accounts[n - 1]->address));
+    } else if (kind == STORE_WRITE__LIST_KIND__LIST_ALIASES) {
+        buf_add_span(after, binary_span(reply->aliases[n - 1]->address));
+    } else {
+        const StoreWrite__MailingList *list = reply->lists[n - 1];
+        buf_add_span(after, binary_span(list->address));
+        if (list->n_members) {
+            buf_add_char(after, ' ');
+            buf_add_span(after, binary_span(list->members[list->n_members - 1]->address));
+        }
+    }
     return n;
 }
 
@@ -34,12 +45,9 @@ int listing_run(struct fiber *self, struct store_client *client, struct listing 
         if (status)
             break;
         const StoreWrite__ListReply *reply = (const StoreWrite__ListReply *)answer.message;
-        struct span last = {NULL, 0};
-        size_t n = items_of(reply, listing->kind, &last);
+        size_t n = items_of(reply, listing->kind, &after);
         listing->page(listing, reply);
         listing->count += n;
-        buf_reset(&after);
-        buf_add_span(&after, last);
         more = reply->more && n > 0;
         answer_release(&answer);
     }

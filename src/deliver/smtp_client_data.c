@@ -178,7 +178,9 @@ static int send_chunks(struct fiber *self, struct smtp_client_transaction *t, st
     for (uint64_t offset = 0; !error && !last && !t->outcome->data.code;) {
         c->step = "the message";
         buf_reset(chunk);
-        error = take_piece(self, t, &content, &offset, chunk);
+        do
+            error = take_piece(self, t, &content, &offset, chunk);
+        while (!error && chunk->size < PIECE_MAX && offset < t->message->size);
         if (error)
             return error;
         last = offset == t->message->size;
@@ -205,7 +207,7 @@ static int send_by_chunks(struct fiber *self, struct smtp_client_transaction *t)
     int error = smtp_client_finish_envelope(self, t);
     if (error || t->accepted == 0)
         return error;
-    buf_init(&chunk, 2 * PIECE_MAX + 16);
+    buf_init(&chunk, 3 * PIECE_MAX + 16);
     error = send_chunks(self, t, &chunk);
     buf_release(&chunk);
     return error;

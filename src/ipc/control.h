@@ -31,6 +31,8 @@ enum control_use {
     CONTROL_FD_TABLE,    /* the shared table of connections; `instance`: its columns */
     CONTROL_FD_BOARD,    /* a role's board of sessions; `what`: the role, `instance`: its columns */
     CONTROL_FD_AUTHORITIES, /* for the courier, beside settings: a file of certificates (PEM), open for reading */
+    CONTROL_FD_BLACKLIST,   /* the own black list, compiled, in a sealed memfd (policy/blacklist.h): it replaces the one
+                               before */
     CONTROL_USE_END
 };
 

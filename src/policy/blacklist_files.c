@@ -141,10 +141,20 @@ static bool was_seen(struct blacklist_files *files, const struct stat *status)
     return false;
 }
 
+/* What stands behind the directory that we have open, or NULL. */
+static const char *inside_directory(const struct blacklist_files *files, const char *path)
+{
+    size_t size = files->directory ? strlen(files->directory) : 0;
+    return size && strncmp(path, files->directory, size) == 0 && path[size] == '/' && path[size + 1] ? path + size + 1
+                                                                                                     : NULL;
+}
+
 static int open_file(struct blacklist_files *files, const char *path, bool may_be_missing, struct buf *problem)
 {
     struct stat status;
-    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+    const int how = O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY;
+    const char *inside = inside_directory(files, path);
+    int fd = inside ? openat(files->directory_fd, inside, how) : open(path, how);
     if (fd < 0) {
         int error = errno;
         if (error != ENOENT || !may_be_missing)

@@ -18,6 +18,10 @@ struct blacklist_files {
     void *context;
     size_t problem_count;
     size_t bytes;
+    /* Paths below `directory` (NULL: none) are opened by `directory_fd` (borrowed), for who may not come there by
+     * name. Set after init. */
+    const char *directory;
+    int directory_fd;
     struct buf seen; /* of each file read: device and inode */
 };
 

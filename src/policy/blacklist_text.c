@@ -150,6 +150,8 @@ static const char *check_name(struct span name)
         return "begins with a dot and has a star; write '*' in front of the dot, or leave the dot away";
     if (stars > BLACKLIST_STARS_MAX)
         return "has too many stars (8 are the most)";
+    if (!stars && span_find(name, '.') == name.size)
+        return "is no IP address, and no host name: it has no dot";
     return NULL;
 }
 
@@ -326,6 +328,4 @@ void blacklist_entry_write(enum blacklist_line kind, const struct blacklist_entr
     buf_add_text(out, prefixes[entry->name_kind]);
     for (size_t i = 0; i < entry->name.size; i++)
         buf_add_char(out, ascii_lower(entry->name.data[i]));
-    if (!entry->is_exception && entry->name_kind == BLACKLIST_NAME_EXACT && span_is_nocase(entry->name, "include"))
-        buf_add_char(out, '.'); /* a host of that name, not the word */
 }

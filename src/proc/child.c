@@ -140,6 +140,20 @@ static void take_log(struct child *child, struct control_descriptor *d)
     d->fd = -1;
 }
 
+/* Whoever looks into the list does so between two waits, so the old one can go at once. */
+static int take_blacklist(struct child *child, const struct control_descriptor *d)
+{
+    struct blacklist *list = child->row->has_blacklist ? blacklist_map(d->fd) : NULL;
+    if (!list)
+        return -EINVAL; /* the one before stays */
+    struct blacklist *before = child->blacklist;
+    child->blacklist = list;
+    if (child->does->update)
+        child->does->update(child);
+    blacklist_close(before);
+    return 0;
+}
+
 static int take_descriptors(struct child *child, struct control_frame *frame)
 {
     int error = 0;
@@ -150,6 +164,9 @@ static int take_descriptors(struct child *child, struct control_frame *frame)
             error = failure ? failure : error;
         } else if (d->use == CONTROL_FD_LOG && d->fd >= 0) { /* the boot frame's is taken already */
             take_log(child, d);
+        } else if (d->use == CONTROL_FD_BLACKLIST) {
+            int failure = take_blacklist(child, d);
+            error = failure ? failure : error;
         }
     }
     if (child->does->adopt) {

@@ -8,6 +8,7 @@
 #include "ipc/control.h"
 #include "ipc/grant.h"
 #include "ipc/peers.h"
+#include "policy/blacklist.h"
 #include "proc/roles.h"
 #include "run/loop.h"
 #include "run/tls.h"
@@ -26,7 +27,7 @@ struct child_part {
     int (*attach)(struct child *child, int fd, enum role peer);
     /* The listeners and tables of this frame; takes the descriptors it wants. NULL for roles without. */
     int (*adopt)(struct child *child, struct control_frame *frame);
-    /* child->settings or child->tls are others now. NULL when the role reads them anew each time. */
+    /* child->settings, child->tls or child->blacklist are others now. NULL when the role reads them anew each time. */
     void (*update)(struct child *child);
     /* Ends what is in hand, until the deadline at most. Afterwards the process exits. */
     void (*stop)(struct fiber *self, struct child *child, uint64_t deadline);
@@ -38,7 +39,8 @@ struct child {
     unsigned instance;
     struct loop *loop;
     struct settings *settings;
-    struct tls_context *tls; /* NULL: none is offered */
+    struct tls_context *tls;     /* NULL: none is offered */
+    struct blacklist *blacklist; /* NULL: an empty one, or the role has none */
     struct peers peers;
     unsigned char grant_key[GRANT_KEY_SIZE];
     uint64_t seed;                    /* of the table of connections */

@@ -1,8 +1,8 @@
 /* The desk: members' connections, submission, POP3 and PWD. As the gate, and acts for whom auth gave it a grant. */
+#include "intake/route.h"
 #include "pop3/session.h"
 #include "proc/acceptor.h"
 #include "pwd/session.h"
-#include "intake/route.h"
 #include "smtp/session.h"
 
 #include <errno.h>

@@ -1,7 +1,7 @@
 /* The gate: strangers' SMTP on port 25. Holds their connections, asks the reader where mail leads, hands it to the
  * writer; opens nothing. */
-#include "proc/acceptor.h"
 #include "intake/route.h"
+#include "proc/acceptor.h"
 #include "smtp/session.h"
 
 #include <errno.h>
@@ -24,6 +24,7 @@ static void update(struct child *child)
 {
     context.settings = child->settings;
     context.tls = child->tls;
+    context.blacklist = child->blacklist;
 }
 
 static int start(struct child *child, struct buf *problem)

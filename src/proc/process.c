@@ -102,6 +102,8 @@ static int add_descriptors(struct process *p, struct control_frame *frame)
     struct supervisor *s = p->supervisor;
     const struct counted_role *counted = &s->counted[p->row->role];
     int error = control_add(frame, CONTROL_FD_LOG, s->log.target, 0, s->log.fd);
+    if (!error && p->row->has_blacklist && s->blacklist.fd >= 0)
+        error = control_add(frame, CONTROL_FD_BLACKLIST, 0, 0, s->blacklist.fd);
     if (!error && p->row->admin_socket)
         error = control_add(frame, CONTROL_FD_ADMIN, 0, 0, s->admin[p->row->role]);
     if (!error && counted->table) {
@@ -178,14 +180,20 @@ static void make_environment(char *environment[ENVIRONMENT_MAX])
     environment[count] = NULL;
 }
 
-static int spawn(struct process *p, int child_end)
+static int add_actions(posix_spawn_file_actions_t *actions, const int *fds, size_t fd_count)
+{
+    int error = posix_spawn_file_actions_addopen(actions, STDIN_FILENO, "/dev/null", O_RDONLY, 0);
+    for (size_t i = 0; !error && i < fd_count; i++)
+        error = posix_spawn_file_actions_adddup2(actions, fds[i], CHILD_CONTROL_FD + (int)i);
+    return error;
+}
+
+int process_spawn(char *const arguments[], const int *fds, size_t fd_count, pid_t *pid)
 {
     posix_spawn_file_actions_t actions;
     posix_spawnattr_t attributes;
     sigset_t none;
-    char instance[16], *environment[ENVIRONMENT_MAX];
-    char *const arguments[] = {(char *)"ostiary", (char *)CHILD_WORD, (char *)role_name(p->row->role), instance, NULL};
-    snprintf(instance, sizeof instance, "%u", p->instance);
+    char *environment[ENVIRONMENT_MAX];
     sigemptyset(&none);
     if (posix_spawn_file_actions_init(&actions))
         return -ENOMEM;
@@ -194,21 +202,27 @@ static int spawn(struct process *p, int child_end)
         return -ENOMEM;
     }
     make_environment(environment);
-    int error = posix_spawn_file_actions_adddup2(&actions, child_end, CHILD_CONTROL_FD);
-    if (!error)
-        error = posix_spawn_file_actions_addopen(&actions, STDIN_FILENO, "/dev/null", O_RDONLY, 0);
+    int error = add_actions(&actions, fds, fd_count);
     if (!error)
         error = posix_spawnattr_setsigmask(&attributes, &none);
     if (!error)
         error = posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGMASK);
     /* The program that we are, also when its file was replaced meanwhile. */
     if (!error)
-        error = posix_spawn(&p->pid, "/proc/self/exe", &actions, &attributes, arguments, environment);
+        error = posix_spawn(pid, "/proc/self/exe", &actions, &attributes, arguments, environment);
     for (size_t i = 0; environment[i]; i++)
         free(environment[i]);
     posix_spawnattr_destroy(&attributes);
     posix_spawn_file_actions_destroy(&actions);
     return -error;
+}
+
+static int spawn(struct process *p, int child_end)
+{
+    char instance[16];
+    char *const arguments[] = {(char *)"ostiary", (char *)CHILD_WORD, (char *)role_name(p->row->role), instance, NULL};
+    snprintf(instance, sizeof instance, "%u", p->instance);
+    return process_spawn(arguments, &child_end, 1, &p->pid);
 }
 
 static int start(struct process *p)
@@ -296,24 +310,44 @@ static void follow(struct fiber *self, struct process *p)
     watch_stop(&watch);
 }
 
-/* Waits until the process is gone, without blocking the others. Its wait status. */
-static int wait_for_end(struct fiber *self, struct process *p)
+/* Until it is gone or the deadline has come. */
+static int wait_for_exit(struct fiber *self, pid_t pid, uint64_t deadline)
 {
-    int status = 0;
-    /* It closed its channel: it is at its end already, or has no business living. */
-    process_kill(p, SIGKILL);
-    int handle = (int)syscall(SYS_pidfd_open, p->pid, 0);
+    int handle = (int)syscall(SYS_pidfd_open, pid, 0);
     struct watch watch = {.loop = NULL};
-    if (handle >= 0 && watch_start(&watch, fiber_loop(self), handle, 0) == 0) {
-        if (watch_wait_readable(self, &watch, clock_in_seconds(END_SECONDS)))
-            log_write(LOG_PROBLEM, "supervisor", NULL, "a process takes long to end pid=%d", (int)p->pid);
+    int error = handle < 0 ? -errno : watch_start(&watch, fiber_loop(self), handle, 0);
+    if (!error) {
+        error = watch_wait_readable(self, &watch, deadline);
         watch_stop(&watch);
     }
     if (handle >= 0)
         close(handle);
-    while (waitpid(p->pid, &status, 0) < 0 && errno == EINTR)
+    return error;
+}
+
+static int collect(pid_t pid)
+{
+    int status = 0;
+    while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
         ;
     return status;
+}
+
+int process_wait(struct fiber *self, pid_t pid, uint64_t deadline)
+{
+    if (wait_for_exit(self, pid, deadline))
+        kill(pid, SIGKILL);
+    return collect(pid);
+}
+
+/* Waits until the process is gone, without blocking the others. Its wait status. */
+static int wait_for_end(struct fiber *self, struct process *p)
+{
+    /* It closed its channel: it is at its end already, or has no business living. */
+    process_kill(p, SIGKILL);
+    if (wait_for_exit(self, p->pid, clock_in_seconds(END_SECONDS)) == -ETIMEDOUT)
+        log_write(LOG_PROBLEM, "supervisor", NULL, "a process takes long to end pid=%d", (int)p->pid);
+    return collect(p->pid);
 }
 
 static void record_end(const struct process *p, int status)

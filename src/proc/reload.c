@@ -211,6 +211,7 @@ void supervisor_reload(struct supervisor *s)
                       log_quote(buf_span(&problem)));
         trust_anchors_read(settings, &s->trust_anchors);
         tell_new_settings(s);
+        supervisor_want_blacklist(s);
         log_write(LOG_LOW, "supervisor", NULL, "configuration read again file=%s",
                   log_quote(span_text(s->config_path)));
         buf_reset(&problem);

@@ -69,6 +69,7 @@ const struct role_row role_rows[] = {
      .may_accept = true,
      .services = SERVICE_BIT(SERVICE_SMTP),
      .has_tls = true,
+     .has_blacklist = true,
      .descriptors = 512},
     {.role = ROLE_RESOLVER,
      .count = count_one,

@@ -18,7 +18,7 @@ struct role_row {
     const char *also_writes; /* see run/sandbox.h */
     bool may_accept, may_connect, may_ask;
     uint32_t services; /* mask of 1 << enum service_kind: the listeners it gets */
-    bool has_grant_key, has_tls, has_trust_anchors;
+    bool has_grant_key, has_tls, has_blacklist, has_trust_anchors;
     const char *admin_socket; /* its control socket's name in the data directory; NULL: none */
     bool sees_boards;         /* the boards of sessions of all */
     bool has_password;        /* the smart host's, and the certificates of authorities */

@@ -103,6 +103,8 @@ static void handle_signal(struct supervisor *s, uint32_t number)
 {
     if (number == SIGHUP && !s->stopping)
         supervisor_reload(s);
+    else if (number == SIGUSR1)
+        supervisor_want_blacklist(s);
     else if (number == SIGINT && s->is_ending)
         kill_all(s);
     else if (number == SIGINT || number == SIGTERM)
@@ -148,13 +150,16 @@ static int start_process(struct process *p)
     return p->fiber ? 0 : -ENOMEM;
 }
 
-/* The writer first: it makes or mends the database that the readers open. Then all the others. */
+/* The writer first: it makes or mends the database that the readers open. Then, as nobody is let in without it, the
+ * black list; then all the others. */
 static void run_start(struct fiber *self, void *argument)
 {
     struct supervisor *s = argument;
     int error = start_process(&s->processes[0]);
     while (!error && !s->processes[0].ready && !s->stopping)
         error = condition_wait(self, &s->changed, CLOCK_NEVER);
+    if (!error && !s->stopping)
+        blacklist_wait_first(self, s);
     for (size_t i = 1; !error && !s->stopping && i < s->process_count; i++)
         error = start_process(&s->processes[i]);
     if (error && error != -ECANCELED) {
@@ -205,7 +210,7 @@ static int make_tables(struct supervisor *s)
 
 static int take_signals(struct supervisor *s)
 {
-    static const int numbers[] = {SIGTERM, SIGINT, SIGHUP};
+    static const int numbers[] = {SIGTERM, SIGINT, SIGHUP, SIGUSR1};
     sigset_t set;
     sigemptyset(&set);
     for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++) {
@@ -326,6 +331,8 @@ static void close_all(struct supervisor *s)
     }
     if (s->signals >= 0)
         close(s->signals);
+    if (s->blacklist.fd >= 0)
+        close(s->blacklist.fd);
     log_file_close(&s->log);
     explicit_bzero(s->grant_key, sizeof s->grant_key);
     if (s->key.data)
@@ -353,7 +360,8 @@ static struct supervisor *supervisor_new(const char *config_path, struct setting
     s->first_settings = settings_ref(settings);
     if (options)
         s->options = *options;
-    s->signals = s->authorities = -1;
+    s->signals = s->authorities = s->blacklist.fd = -1;
+    condition_init(&s->blacklist.changed);
     for (size_t i = 0; i < ROLE_COUNT; i++)
         s->admin[i] = s->counted[i].fd = s->counted[i].board_fd = -1;
     condition_init(&s->changed);
@@ -369,7 +377,7 @@ static struct supervisor *supervisor_new(const char *config_path, struct setting
 static int serve(struct supervisor *s)
 {
     if (!fiber_start(s->loop, "signals", run_signals, s) || !fiber_start(s->loop, "house", run_housekeeping, s) ||
-        !fiber_start(s->loop, "start", run_start, s))
+        !fiber_start(s->loop, "black list", blacklist_live, s) || !fiber_start(s->loop, "start", run_start, s))
         return EX_OSERR;
     int error = loop_run(s->loop);
     if (error) {

@@ -64,6 +64,12 @@ struct supervisor {
         gid_t gid;
     } users[ROLE_COUNT]; /* whom its processes become; zeros when we are not root */
     uid_t owner;         /* of the data directory; 0 when we are not root */
+    struct {
+        int fd;                   /* the compiled list in a sealed memfd; -1: none yet */
+        bool wanted;              /* its files are to be read (again) */
+        struct condition changed; /* wanted is set, or a try to read them has ended */
+        unsigned tries;           /* how many have ended */
+    } blacklist;
     int signals;
     bool stopping;  /* nothing is started any more */
     bool is_ending; /* the end is under way */
@@ -79,6 +85,22 @@ void process_live(struct fiber *self, void *process);
  * replaces them. */
 void process_tell_all(struct supervisor *s, const struct control_frame *frame);
 void process_kill(struct process *p, int signal_number);
+
+/* Gives a child descriptors and starts this program anew with `arguments` and none of our environment: descriptor
+ * 3 + i is fds[i]. 0 with *pid, or a negative errno. */
+MUST_USE int process_spawn(char *const arguments[], const int *fds, size_t fd_count, pid_t *pid);
+/* Waits until `pid` is gone, without blocking the others; kills it at the deadline or when this fiber is canceled. Its
+ * wait status. */
+int process_wait(struct fiber *self, pid_t pid, uint64_t deadline);
+
+/* ---- blacklist.c ---- */
+
+/* The fiber that has the own black list read and compiled, by a short-lived process of its own, whenever
+ * supervisor_want_blacklist asks for it, and gives it to those who look into it. */
+void blacklist_live(struct fiber *self, void *supervisor);
+void supervisor_want_blacklist(struct supervisor *s);
+/* Waits until the first try has ended, whatever came of it. */
+void blacklist_wait_first(struct fiber *self, struct supervisor *s);
 
 /* ---- reload.c ---- */
 

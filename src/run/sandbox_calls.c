@@ -286,6 +286,7 @@ static const struct {
     {SCMP_SYS(fcntl), ALWAYS, SCMP_ACT_ALLOW, 1, {IS_INT(1, F_DUPFD_CLOEXEC)}},
     {SCMP_SYS(fcntl), ALWAYS, SCMP_ACT_ALLOW, 1, {IS_INT(1, F_GETFL)}},
     {SCMP_SYS(fcntl), ALWAYS, SCMP_ACT_ALLOW, 1, {IS_INT(1, F_GETFD)}},
+    {SCMP_SYS(fcntl), ALWAYS, SCMP_ACT_ALLOW, 1, {IS_INT(1, F_GET_SEALS)}},
     {SCMP_SYS(fcntl), ALWAYS, REFUSE, 1, {IS_INT(1, F_SETFL)}},
     {SCMP_SYS(fcntl), ALWAYS, REFUSE, 1, {IS_INT(1, F_SETOWN)}},
     {SCMP_SYS(fcntl), READING, SCMP_ACT_ALLOW, 1, {IS_INT(1, F_SETFD)}},

@@ -98,7 +98,7 @@ static int find_itself(struct edit *e)
 int edit_domain_set(struct edit *e)
 {
     struct span next_hop;
-    uint64_t real = 0;
+    uint64_t real = 0, kind = 0;
     int rc = find_itself(e);
     rc = rc ? rc : check_next_hop(e, &next_hop);
     if (rc)
@@ -106,6 +106,14 @@ int edit_domain_set(struct edit *e)
     rc = database_find(e->s->db, &real, "SELECT alias_of FROM domain WHERE id = $1", "u", e->domain_id);
     if (rc > 0 && real != 0) {
         buf_printf(e->problem, "The domain %.*s is another name of one: set that one's next hop.", SPAN_ARG(e->domain));
+        return SAID;
+    }
+    rc = rc < 0 ? rc : database_find(e->s->db, &kind, "SELECT kind FROM domain WHERE id = $1", "u", e->domain_id);
+    if (rc > 0 && kind != (e->change->is_backup ? 1 : 0)) {
+        buf_printf(e->problem,
+                   kind ? "%.*s is a backup domain: it has a next hop, and no unknown names."
+                        : "%.*s is a domain of ours and no backup: say where its unknown names go.",
+                   SPAN_ARG(e->domain));
         return SAID;
     }
     e->id = e->domain_id;

@@ -210,10 +210,20 @@ static const struct {
     {"Mailbox %" PRIu64 ": its next uid is %" PRIu64 " and it has uid %" PRIu64 ".\n",
      "SELECT m.id, m.uidnext, MAX(e.uid) FROM mailbox m JOIN entry e ON e.mailbox_id = m.id GROUP BY m.id, m.uidnext"
      " HAVING MAX(e.uid) >= m.uidnext"},
-    {"Message %" PRIu64 ": it counts %" PRIu64 " mailboxes and is in %" PRIu64 ".\n",
-     "SELECT m.id, m.living, (SELECT COUNT(*) FROM entry e WHERE e.message_id = m.id) FROM message m"
-     " LEFT JOIN (SELECT message_id, COUNT(*) AS n FROM entry GROUP BY message_id) t ON t.message_id = m.id"
-     " WHERE m.living <> COALESCE(t.n, 0)"},
+    {"Message %" PRIu64 ": it counts %" PRIu64 " mailboxes and queue entries and has %" PRIu64 ".\n",
+     "SELECT m.id, m.living, COALESCE(t.n, 0) FROM message m LEFT JOIN (SELECT b.message_id, COUNT(*) AS n FROM"
+     " (SELECT message_id FROM entry UNION ALL SELECT message_id FROM queue) b GROUP BY b.message_id) t"
+     " ON t.message_id = m.id WHERE m.living <> COALESCE(t.n, 0)"},
+    {"Queue entry %" PRIx64 ".%" PRIu64 ": there is no message %" PRIu64 ".\n",
+     "SELECT q.message_id, q.number, q.message_id FROM queue q LEFT JOIN message m ON m.id = q.message_id WHERE m.id "
+     "IS "
+     "NULL"},
+    {"Queue entry %" PRIx64 ".%" PRIu64 ": the size of message %" PRIu64 " is wrong.\n",
+     "SELECT q.message_id, q.number, q.message_id FROM queue q JOIN message m ON m.id = q.message_id WHERE m.size <> "
+     "q.size"},
+    {"Queue entry %" PRIx64 ".%" PRIu64 ": there is no kind or state %" PRIu64 " of one.\n",
+     "SELECT message_id, number, CASE WHEN kind BETWEEN 1 AND 3 THEN state ELSE kind END FROM queue"
+     " WHERE kind NOT BETWEEN 1 AND 3 OR state NOT BETWEEN 0 AND 1"},
     {"Mailbox %" PRIu64 ", uid %" PRIu64 ": there is no message %" PRIu64 ".\n",
      "SELECT e.mailbox_id, e.uid, e.message_id FROM entry e LEFT JOIN message m ON m.id = e.message_id WHERE m.id IS "
      "NULL"},

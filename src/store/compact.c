@@ -3,6 +3,7 @@
 #include "base/log.h"
 #include "store/change.h"
 #include "store/mailbox.h"
+#include "store/queue.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -10,14 +11,14 @@
 
 #define SLICE_RECORDS 256
 #define SLICE_BYTES (2u << 20)
-#define SLICE_EXPUNGED 2000 /* of an expunge that takes several slices */
+#define SLICE_EXPUNGED 2000 /* of a record of many small things, which takes several slices */
 #define DONE_MAX 100000     /* notes; past it they are forgotten, and some things are carried over twice */
 
 struct compaction {
     uint32_t volume;
     int fd;
     uint64_t position, end;
-    uint32_t item;   /* of the expunge at `position`: those before it are carried over */
+    uint32_t item;   /* of the expunge or the queue's record at `position`: those before it are carried over */
     bool is_lowest;  /* no older volume is left */
     struct map done; /* kind and id of what was carried over in this compaction */
     struct buf memory;
@@ -152,6 +153,25 @@ static int present_entries(struct store *s, struct message_facts *f)
     return 0;
 }
 
+/* The queue entries that are still there, held or due as they are now. */
+static int present_queued(struct store *s, struct message_facts *f)
+{
+    uint32_t kept = 0;
+    for (uint32_t i = 0; i < f->queued_count; i++) {
+        uint64_t state;
+        int rc = database_find(s->db, &state, "SELECT state FROM queue WHERE message_id = $1 AND number = $2", "uu",
+                               f->message_id, (uint64_t)f->queued[i].number);
+        if (rc < 0)
+            return rc;
+        if (rc == 0)
+            continue;
+        f->queued[i].state = (uint32_t)state;
+        f->queued[kept++] = f->queued[i];
+    }
+    f->queued_count = kept;
+    return 0;
+}
+
 static int message_row(struct store *s, uint64_t id, uint64_t *volume, uint64_t *position, uint64_t *living)
 {
     struct statement *st = database_query(s->db, "SELECT volume, position, living FROM message WHERE id = $1", "u", id);
@@ -181,6 +201,9 @@ static int carry_message(struct store *s, const struct record *record)
     bool is_here = rc > 0 && volume == c->volume;
     rc = present_entries(s, &f);
     if (rc != 0 || !is_here)
+        return rc;
+    rc = present_queued(s, &f);
+    if (rc != 0)
         return rc;
     if (living == 0)
         return database_run(s->db, "DELETE FROM message WHERE id = $1", "u", f.message_id);
@@ -247,6 +270,34 @@ static int carry_expunge(struct store *s, const struct record *record)
     return store_append(s, RECORD_EXPUNGE, NULL, &place);
 }
 
+/* What is done is needed for as long as a record of the message still names it, as an expunge is. What is held or
+ * released is told as it is now, and the message's own record says it, too, once it is carried over. */
+static int carry_queue(struct store *s, const struct record *record)
+{
+    struct compaction *c = s->compaction;
+    struct queue_facts f;
+    if (!queue_facts_parse(record->facts, &c->arena, &f))
+        return -EBADMSG;
+    int rc = 0;
+    uint32_t kept = 0, until = f.count - c->item > SLICE_EXPUNGED ? c->item + SLICE_EXPUNGED : f.count;
+    for (uint32_t i = c->item; rc == 0 && i < until; i++) {
+        uint64_t volume, position, living, state;
+        rc = message_row(s, f.items[i].message_id, &volume, &position, &living);
+        bool is_needed = rc > 0 && (living > 0 || volume != c->volume);
+        if (rc > 0 && f.change != QUEUE_CHANGE_DONE) {
+            rc = database_find(s->db, &state, "SELECT state FROM queue WHERE message_id = $1 AND number = $2", "uu",
+                               f.items[i].message_id, (uint64_t)f.items[i].number);
+            is_needed = rc > 0 && (state == QUEUE_STATE_HELD) == (f.change == QUEUE_CHANGE_HELD);
+        }
+        if (is_needed)
+            f.items[kept++] = f.items[i];
+        rc = rc < 0 ? rc : 0;
+    }
+    c->item = until < f.count ? until : 0;
+    f.count = kept;
+    return rc ? rc : queue_log(s, &f);
+}
+
 static int carry_removal(struct store *s, const struct record *record)
 {
     uint64_t id;
@@ -290,6 +341,8 @@ static int carry(struct store *s, const struct record *record)
         return carry_entry(s, record);
     case RECORD_EXPUNGE:
         return carry_expunge(s, record);
+    case RECORD_QUEUE:
+        return carry_queue(s, record);
     case RECORD_MAILBOX_REMOVED:
     case RECORD_DOMAIN_REMOVED:
     case RECORD_ACCOUNT_REMOVED:

@@ -15,9 +15,11 @@
 #include "base/map.h"
 #include "config/settings.h"
 #include "store/database.h"
+#include "store/queue_news.h"
 #include "store/volume.h"
 
 #define STORE_RECIPIENTS_MAX 10000
+#define STORE_RESULTS_MAX 10000
 
 enum volume_state {
     VOLUME_OPEN, /* the newest: appended to */
@@ -34,6 +36,9 @@ struct store {
     int data_directory, lock;
     uint64_t volume_size, message_max; /* bytes */
     unsigned compact_dead_percent;
+    unsigned daily_recipients; /* at other sites, of an account in a UTC day; 0 = no limit */
+    unsigned list_bounces;     /* after so many a list's member is suspended; 0 = never */
+    uint64_t sent_day;         /* the day whose counts of sent mail were last rid of old ones */
     char *detail_separator;
     bool in_batch, broken;
     int batch_error;
@@ -44,6 +49,7 @@ struct store {
     struct buf facts;              /* of the record being built */
     struct arena arena;            /* of one operation */
     struct compaction *compaction; /* running, or NULL */
+    struct queue_news news;
     struct {
         uint64_t batches, delivered, volumes_removed, bytes_freed, tail_bytes_cut;
     } counts;
@@ -71,29 +77,77 @@ MUST_USE int store_append(struct store *s, enum record_type type, const struct b
 
 /* ---- Mail ---- */
 
-enum delivery_outcome { DELIVERY_STORED, DELIVERY_OVER_QUOTA, DELIVERY_GONE };
+enum delivery_kind {
+    DELIVERY_MAILBOX,
+    DELIVERY_REMOTE,      /* becomes a queue entry */
+    DELIVERY_LIST,        /* becomes a queue entry */
+    DELIVERY_LIST_BOUNCE, /* is counted and stored nowhere */
+};
+
+enum delivery_outcome {
+    DELIVERY_STORED,
+    DELIVERY_OVER_QUOTA,
+    DELIVERY_GONE,               /* the mailbox or list is */
+    DELIVERY_OVER_SENDING_QUOTA, /* of all recipients then, and nothing was stored */
+};
 
 struct delivery_recipient {
+    enum delivery_kind kind;
     uint64_t account_id, mailbox_id;
-    struct span address, orcpt;
-    uint32_t notify;
-    enum delivery_outcome outcome; /* set by store_deliver */
+    uint64_t list_id, list_member;
+    struct span address, orcpt;              /* as the sender gave them */
+    struct span target, next_hop, forwarder; /* DELIVERY_REMOTE: ipc/store_write.proto */
+    uint32_t notify;                         /* RFC 3461: enum below */
+    enum delivery_outcome outcome;           /* set by store_deliver */
+};
+
+enum { NOTIFY_NEVER = 1, NOTIFY_SUCCESS = 2, NOTIFY_FAILURE = 4, NOTIFY_DELAY = 8 };
+
+enum delivery_result_kind {
+    DELIVERY_DONE = 1, /* the entry goes */
+    DELIVERY_DEFERRED, /* until next_at */
+    DELIVERY_WARNED,   /* the same, and its sender was told that it takes long */
+};
+
+/* What became of a queue entry that the courier had in hand. */
+struct delivery_result {
+    uint64_t message_id;
+    uint32_t number;
+    enum delivery_result_kind kind;
+    uint64_t next_at;  /* nanoseconds since 1970 */
+    struct span reply; /* what the other side said last; kept in one printable line of QUEUE_REPLY_MAX bytes */
 };
 
 struct delivery {
-    struct message_facts facts; /* envelope facts; id and entries are store_deliver's */
+    struct message_facts facts; /* envelope facts; id, entries and queue entries are store_deliver's */
     struct delivery_recipient *recipients;
     size_t recipient_count;
+    const struct delivery_result *results;
+    size_t result_count;
     struct span body; /* borrowed until the commit */
     int body_fd;      /* -1, or a regular file (spool) that is the body, whole */
 };
 
-/* One record, however many recipients. 0 with the outcomes; -EINVAL (not a regular file, too many recipients),
- * -EMSGSIZE. */
+/* One record, however many recipients, and what the results say, or nothing of it all. A result of an entry that is
+ * gone meanwhile is passed over. With results the mailboxes' quotas are not asked: what the courier has in hand was
+ * accepted. *message_id is 0 where nothing had to be stored. 0 with the outcomes; -EINVAL (not a regular file, too many
+ * recipients or results, an address that is none), -EMSGSIZE. */
 MUST_USE int store_deliver(struct store *s, struct delivery *d, uint64_t *message_id);
 /* 0; -ENOENT: no such mailbox of that account. Unknown uids are passed over. */
 MUST_USE int store_expunge(struct store *s, uint64_t account_id, uint64_t mailbox_id, const uint32_t *uids,
                            size_t count, uint32_t *expunged);
+/* What was accepted elsewhere, by another program, comes into a mailbox of an account, which is made where it is
+ * missing. `facts` are the envelope's. 0 with the message and its uid; 0 with a sentence where a person can mend it:
+ * nothing was stored then; as store_deliver(). */
+struct import {
+    struct message_facts facts;
+    struct span account, mailbox; /* local@domain; "INBOX", "Archive/2019" */
+    uint64_t flags;               /* system flags only: a keyword needs a name */
+    struct span body;
+    int body_fd;
+};
+MUST_USE int store_import(struct store *s, struct import *import, uint64_t *message_id, uint32_t *uid,
+                          struct buf *problem);
 /* Replaces a message's flags. -ENOENT. */
 MUST_USE int store_set_flags(struct store *s, uint64_t mailbox_id, uint32_t uid, uint64_t flags);
 /* An unnamed file in the spool directory, O_RDWR. A descriptor or -errno. */

@@ -1,62 +1,162 @@
-#include "store/core.h"
+#include "store/deliver.h"
 
-#include "store/mailbox.h"
+#include "base/clock.h"
+#include "store/list_bounce.h"
+#include "store/queue.h"
+#include "store/sent.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-/* Every living mailbox is full. */
-static void refuse_all(struct delivery *d, struct mailbox_state **mailboxes)
+/* What is decided about one delivery, before anything is changed. */
+struct plan {
+    struct store *s;
+    struct delivery *d;
+    uint64_t size, remote; /* bytes of the body; recipients at other sites */
+    struct mailbox_state **mailboxes;
+    struct map seen; /* what goes to the same place twice is stored once */
+    char *key;       /* memory for a name in it */
+    bool has_room;
+};
+
+/* Nothing is stored, and all are told the same. */
+static void refuse_all(struct plan *p, enum delivery_outcome outcome)
 {
+    struct delivery *d = p->d;
     for (uint32_t i = 0; i < d->facts.entry_count; i++)
-        mailboxes[i]->last_message = 0;
-    d->facts.entry_count = 0;
+        p->mailboxes[i]->last_message = 0;
+    d->facts.entry_count = d->facts.queued_count = 0;
     for (size_t i = 0; i < d->recipient_count; i++)
         if (d->recipients[i].outcome == DELIVERY_STORED)
-            d->recipients[i].outcome = DELIVERY_OVER_QUOTA;
+            d->recipients[i].outcome = outcome;
+}
+
+static int plan_queued(struct plan *p, const struct delivery_recipient *r)
+{
+    struct message_facts *f = &p->d->facts;
+    struct message_queued *q = &f->queued[f->queued_count];
+    if (!queue_entry_fill(q, r))
+        return -EINVAL;
+    q->number = ++f->queued_count;
+    return 0;
+}
+
+static int plan_mailbox(struct plan *p, struct delivery_recipient *r)
+{
+    struct message_facts *f = &p->d->facts;
+    struct mailbox_state *m;
+    int rc = mailbox_get(p->s, r->mailbox_id, &m);
+    if (rc < 0)
+        return store_fail(p->s, rc);
+    r->outcome = DELIVERY_GONE;
+    if (rc == 0 || m->account->id != r->account_id || m->uidnext == UINT32_MAX)
+        return 0;
+    r->outcome = DELIVERY_STORED;
+    if (m->last_message == f->message_id)
+        return 0;
+    p->has_room |= !m->account->quota ||
+                   (m->account->used <= m->account->quota && p->size <= m->account->quota - m->account->used);
+    m->last_message = f->message_id;
+    p->mailboxes[f->entry_count] = m;
+    f->entries[f->entry_count++] = (struct message_entry){.account_id = m->account->id,
+                                                          .mailbox_id = m->id,
+                                                          .uid = m->uidnext,
+                                                          .uidvalidity = m->uidvalidity,
+                                                          .modseq = m->highest_modseq + 1,
+                                                          .account = m->account->address,
+                                                          .mailbox = m->name,
+                                                          .recipient = r->address,
+                                                          .orcpt = r->orcpt,
+                                                          .notify = r->notify};
+    /* RFC 3461 section 5.2.3: a report of success, which nobody gets about mail from nobody. */
+    return (r->notify & NOTIFY_SUCCESS) && f->reverse_path.size ? plan_queued(p, r) : 0;
+}
+
+/* 1 the first time. */
+static int plan_is_first(struct plan *p, const struct message_queued *q)
+{
+    struct span parts[] = {q->address, q->destination, q->forwarder, span_from(&q->list_id, sizeof(q->list_id))};
+    size_t size = 0;
+    if (!p->key && !(p->key = arena_alloc(&p->s->arena, 4ul * (QUEUE_ADDRESS_MAX + 1))))
+        return -ENOMEM;
+    for (size_t i = 0; i < sizeof(parts) / sizeof(parts[0]); i++) {
+        if (parts[i].size)
+            memcpy(p->key + size, parts[i].data, parts[i].size);
+        size += parts[i].size;
+        p->key[size++] = '\0';
+    }
+    struct span name = span_from(p->key, size);
+    if (map_get(&p->seen, name))
+        return 0;
+    int rc = map_put(&p->seen, name, p);
+    return rc ? rc : 1;
+}
+
+static int plan_elsewhere(struct plan *p, struct delivery_recipient *r)
+{
+    uint64_t id;
+    int rc = 1;
+    if (r->kind == DELIVERY_LIST) {
+        if (r->list_id > INT64_MAX)
+            return -EINVAL;
+        rc = database_find(p->s->db, &id, "SELECT id FROM list WHERE id = $1", "u", r->list_id);
+    }
+    r->outcome = rc > 0 ? DELIVERY_STORED : DELIVERY_GONE;
+    if (rc <= 0)
+        return rc < 0 ? store_fail(p->s, rc) : 0;
+    struct message_queued q;
+    if (!queue_entry_fill(&q, r))
+        return -EINVAL;
+    p->has_room = true;
+    if (p->d->recipient_count > 1 && (rc = plan_is_first(p, &q)) <= 0)
+        return rc;
+    p->remote += r->kind == DELIVERY_REMOTE;
+    return plan_queued(p, r);
+}
+
+static int plan_sending_quota(struct plan *p)
+{
+    uint32_t left;
+    uint64_t account = p->d->facts.sender_account_id;
+    if (p->remote == 0 || account == 0)
+        return 0;
+    int rc = sent_left(p->s->db, account, p->s->daily_recipients, &left);
+    if (rc != 0)
+        return store_fail(p->s, rc);
+    if (p->remote > left)
+        refuse_all(p, DELIVERY_OVER_SENDING_QUOTA);
+    return 0;
 }
 
 /* Decides each recipient's outcome and fills the entries of those that get it. Changes no counter yet: the body may
  * still turn out unreadable. One answer has to be true for all recipients, and each was told at RCPT that there is
  * room: a message is refused for its size only when no mailbox has room for it, and is otherwise stored for all of
- * them. */
-static int choose_entries(struct store *s, struct delivery *d, uint64_t size, struct mailbox_state **mailboxes)
+ * them. What the courier brings was accepted long ago. */
+static int plan_make(struct plan *p)
 {
-    struct message_facts *f = &d->facts;
-    bool has_room = false;
-    f->entry_count = 0;
-    for (size_t i = 0; i < d->recipient_count; i++) {
+    struct delivery *d = p->d;
+    int rc = 0;
+    d->facts.entry_count = d->facts.queued_count = 0;
+    p->has_room = d->result_count > 0;
+    for (size_t i = 0; rc == 0 && i < d->recipient_count; i++) {
         struct delivery_recipient *r = &d->recipients[i];
-        struct mailbox_state *m;
-        int rc = mailbox_get(s, r->mailbox_id, &m);
-        if (rc < 0)
-            return store_fail(s, rc);
-        r->outcome = DELIVERY_GONE;
-        if (rc == 0 || m->account->id != r->account_id || m->uidnext == UINT32_MAX)
-            continue;
         r->outcome = DELIVERY_STORED;
-        if (m->last_message == f->message_id)
-            continue;
-        has_room |= !m->account->quota ||
-                    (m->account->used <= m->account->quota && size <= m->account->quota - m->account->used);
-        m->last_message = f->message_id;
-        mailboxes[f->entry_count] = m;
-        f->entries[f->entry_count++] = (struct message_entry){.account_id = m->account->id,
-                                                              .mailbox_id = m->id,
-                                                              .uid = m->uidnext,
-                                                              .uidvalidity = m->uidvalidity,
-                                                              .modseq = m->highest_modseq + 1,
-                                                              .account = m->account->address,
-                                                              .mailbox = m->name,
-                                                              .recipient = r->address,
-                                                              .orcpt = r->orcpt,
-                                                              .notify = r->notify};
+        if (r->kind == DELIVERY_MAILBOX)
+            rc = plan_mailbox(p, r);
+        else if (r->kind != DELIVERY_LIST_BOUNCE)
+            rc = plan_elsewhere(p, r);
     }
-    if (!has_room)
-        refuse_all(d, mailboxes);
-    return 0;
+    if (rc == 0 && !p->has_room)
+        refuse_all(p, DELIVERY_OVER_QUOTA);
+    return rc ? rc : plan_sending_quota(p);
+}
+
+static void plan_forget(struct plan *p)
+{
+    for (uint32_t i = 0; i < p->d->facts.entry_count; i++)
+        p->mailboxes[i]->last_message = 0;
 }
 
 static int insert_rows(struct store *s, const struct message_facts *f, const struct record_place *place, uint64_t size,
@@ -66,13 +166,14 @@ static int insert_rows(struct store *s, const struct message_facts *f, const str
                           "INSERT INTO message (id, volume, position, stored, size, living, received_at)"
                           " VALUES ($1, $2, $3, $4, $5, $6, $7)",
                           "uuuuuuu", f->message_id, (uint64_t)place->volume, place->position, place->size, size,
-                          (uint64_t)f->entry_count, f->received_at);
+                          (uint64_t)f->entry_count + f->queued_count, f->received_at);
     for (uint32_t i = 0; rc == 0 && i < f->entry_count; i++) {
         struct mailbox_state *m = mailboxes[i];
         rc = database_run(s->db,
                           "INSERT INTO entry (mailbox_id, uid, size, flags, modseq, message_id)"
-                          " VALUES ($1, $2, $3, 0, $4, $5)",
-                          "uuuuu", m->id, (uint64_t)m->uidnext, size, f->entries[i].modseq, f->message_id);
+                          " VALUES ($1, $2, $3, $4, $5, $6)",
+                          "uuuuuu", m->id, (uint64_t)m->uidnext, size, f->entries[i].flags, f->entries[i].modseq,
+                          f->message_id);
         m->uidnext++;
         m->highest_modseq++;
         m->messages++;
@@ -80,54 +181,106 @@ static int insert_rows(struct store *s, const struct message_facts *f, const str
         m->account->used += size;
         mailbox_touch(s, m);
     }
+    if (rc == 0)
+        rc = queue_insert(s, f, size);
     return rc == 0 ? 0 : store_fail(s, rc);
 }
 
-static int body_of(const struct store *s, const struct delivery *d, struct body *body)
+int delivery_append(struct store *s, struct message_facts *f, struct body *body, struct mailbox_state **mailboxes)
 {
-    if (d->body_fd < 0) {
-        *body = (struct body){.kind = BODY_MEMORY, .bytes = d->body, .size = d->body.size};
+    struct record_place place;
+    message_facts_write(&s->facts, f);
+    int rc = store_append(s, RECORD_MESSAGE, body, &place);
+    if (rc != 0)
+        return rc;
+    s->counts.delivered++;
+    return insert_rows(s, f, &place, body->size, mailboxes);
+}
+
+int delivery_body(const struct store *s, struct span bytes, int fd, struct body *body)
+{
+    if (fd < 0) {
+        *body = (struct body){.kind = BODY_MEMORY, .bytes = bytes, .size = bytes.size};
     } else {
         struct stat st;
-        if (fstat(d->body_fd, &st) != 0)
+        if (fstat(fd, &st) != 0)
             return -errno;
         if (!S_ISREG(st.st_mode) || st.st_size < 0)
             return -EINVAL;
-        *body = (struct body){.kind = BODY_FILE, .fd = d->body_fd, .size = (uint64_t)st.st_size};
+        *body = (struct body){.kind = BODY_FILE, .fd = fd, .size = (uint64_t)st.st_size};
     }
     return body->size > s->message_max ? -EMSGSIZE : 0;
+}
+
+/* Stores what there is to store. */
+static int store_message(struct plan *p, struct body *body, uint64_t *message_id)
+{
+    struct store *s = p->s;
+    struct message_facts *f = &p->d->facts;
+    /* The message is named by the lsn its record is about to get. */
+    f->message_id = body->message_id = s->volumes.lsn;
+    f->queued_at = clock_wall();
+    int rc = plan_make(p);
+    if (rc != 0) {
+        plan_forget(p);
+        return rc;
+    }
+    if (f->entry_count + f->queued_count == 0)
+        return 0;
+    rc = delivery_append(s, f, body, p->mailboxes);
+    if (rc != 0) {
+        plan_forget(p);
+        return rc;
+    }
+    *message_id = f->message_id;
+    rc = p->remote && f->sender_account_id ? sent_add(s, f->sender_account_id, p->remote) : 0;
+    return rc ? store_fail(s, rc) : 0;
+}
+
+static int count_bounces(struct store *s, struct delivery *d)
+{
+    int rc = 1;
+    for (size_t i = 0; rc >= 0 && i < d->recipient_count; i++) {
+        struct delivery_recipient *r = &d->recipients[i];
+        if (r->kind != DELIVERY_LIST_BOUNCE)
+            continue;
+        rc = list_bounce_count(s, r->list_id, r->list_member);
+        r->outcome = rc > 0 ? DELIVERY_STORED : DELIVERY_GONE;
+    }
+    return rc < 0 ? store_fail(s, rc) : 0;
+}
+
+static bool is_possible(const struct delivery *d)
+{
+    for (size_t i = 0; i < d->result_count && i < STORE_RESULTS_MAX; i++)
+        if (!queue_result_is_possible(&d->results[i]))
+            return false;
+    return d->recipient_count <= STORE_RECIPIENTS_MAX && d->result_count <= STORE_RESULTS_MAX &&
+           d->facts.received_at <= INT64_MAX && d->facts.sender_account_id <= INT64_MAX;
 }
 
 int store_deliver(struct store *s, struct delivery *d, uint64_t *message_id)
 {
     struct body body = {.kind = BODY_NONE};
     *message_id = 0;
-    if (d->recipient_count > STORE_RECIPIENTS_MAX || d->facts.received_at > INT64_MAX)
+    if (!is_possible(d))
         return -EINVAL;
-    int rc = body_of(s, d, &body);
+    int rc = delivery_body(s, d->body, d->body_fd, &body);
     if (rc != 0)
         return rc;
     arena_reset(&s->arena);
-    struct mailbox_state **mailboxes = arena_array(&s->arena, d->recipient_count + 1, sizeof(struct mailbox_state *));
+    struct plan plan = {.s = s, .d = d, .size = body.size};
+    map_init(&plan.seen);
+    plan.mailboxes = arena_array(&s->arena, d->recipient_count + 1, sizeof(*plan.mailboxes));
     d->facts.entries = arena_array(&s->arena, d->recipient_count + 1, sizeof(*d->facts.entries));
-    if (!mailboxes || !d->facts.entries)
+    d->facts.queued = arena_array(&s->arena, d->recipient_count + 1, sizeof(*d->facts.queued));
+    if (!plan.mailboxes || !d->facts.entries || !d->facts.queued)
         return -ENOMEM;
-    /* The message is named by the lsn its record is about to get. */
-    d->facts.message_id = body.message_id = s->volumes.lsn;
-    rc = choose_entries(s, d, body.size, mailboxes);
-    if (rc != 0 || d->facts.entry_count == 0)
-        return rc;
-    message_facts_write(&s->facts, &d->facts);
-    struct record_place place;
-    rc = store_append(s, RECORD_MESSAGE, &body, &place);
-    if (rc != 0) {
-        for (uint32_t i = 0; i < d->facts.entry_count; i++)
-            mailboxes[i]->last_message = 0;
-        return rc;
-    }
-    *message_id = place.lsn;
-    s->counts.delivered++;
-    return insert_rows(s, &d->facts, &place, body.size, mailboxes);
+    rc = d->recipient_count ? store_message(&plan, &body, message_id) : 0;
+    map_release(&plan.seen);
+    if (rc == 0)
+        rc = count_bounces(s, d);
+    return rc ? rc : queue_results(s, d->results, d->result_count);
 }
 
 int store_spool(struct store *s)

@@ -259,7 +259,7 @@ static int try_bounce(struct resolver *r, const struct place *p, struct span loc
     struct list_row list;
     if (plus == local_part.size || plus < mark.size ||
         !span_equal(span_from(local_part.data + plus + 1 - mark.size, mark.size), mark) ||
-        !span_parse_u64(span_skip(local_part, plus + 1), INT64_MAX, &target.list_member))
+        !span_parse_u64(span_skip(local_part, plus + 1), INT64_MAX, &target.list_member) || target.list_member == 0)
         return 0;
     int rc = find_list(r, p, span_head(local_part, plus + 1 - mark.size), &list);
     if (rc <= 0)

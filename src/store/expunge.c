@@ -4,8 +4,7 @@
 
 #include <errno.h>
 
-/* One mailbox less holds it; the last one leaves its record dead. */
-static int message_release(struct store *s, uint64_t message_id)
+int message_release(struct store *s, uint64_t message_id)
 {
     struct statement *st = database_query(
         s->db, "UPDATE message SET living = living - 1 WHERE id = $1 AND living > 0 RETURNING living, volume, stored",

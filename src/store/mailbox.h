@@ -33,6 +33,8 @@ void mailboxes_trim(struct store *s);
 MUST_USE int mailbox_create(struct store *s, uint64_t account_id, struct span name, uint32_t special_use, uint64_t *id);
 /* Logs its present state once more: 0 also when it is gone. */
 MUST_USE int mailbox_log(struct store *s, uint64_t id);
+/* A mailbox or a queue entry less holds the message; the last one leaves its record dead. */
+MUST_USE int message_release(struct store *s, uint64_t message_id);
 /* Takes all mail out of all the account's mailboxes, rows only: the record of its removal says the rest. */
 MUST_USE int account_entries_release(struct store *s, uint64_t account_id);
 

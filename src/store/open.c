@@ -99,6 +99,8 @@ int store_set_settings(struct store *s, const struct settings *settings)
     if (s->message_max > RECORD_BODY_MAX)
         s->message_max = RECORD_BODY_MAX;
     s->compact_dead_percent = settings->store.compact_dead_percent;
+    s->daily_recipients = settings->submission.daily_recipients;
+    s->list_bounces = settings->courier.list_bounces;
     return 0;
 }
 
@@ -114,6 +116,7 @@ struct store *store_open(const struct settings *settings, struct buf *problem)
     map_init(&s->mailboxes);
     map_init(&s->accounts);
     list_init(&s->dirty);
+    queue_news_init(&s->news);
     buf_init(&s->facts, FACTS_LIMIT);
     arena_init(&s->arena, OPERATION_LIMIT);
     int rc = store_set_settings(s, settings);
@@ -146,6 +149,7 @@ void store_close(struct store *s)
     mailboxes_clear(s);
     map_release(&s->mailboxes);
     map_release(&s->accounts);
+    queue_news_release(&s->news);
     buf_release(&s->facts);
     arena_release(&s->arena);
     free(s->detail_separator);

@@ -1,12 +1,10 @@
-#include "store/reader.h"
+#include "store/reader_internal.h"
 
 #include "base/clock.h"
 #include "ipc/binary.h"
 #include "ipc/services.h"
-#include "store/attachments.h"
-#include "store/directory.h"
-#include "store/srs_key.h"
-#include "store/view.h"
+#include "store/queue.h"
+#include "store/sent.h"
 
 #include "store_read.pb-c.h"
 
@@ -15,17 +13,6 @@
 
 #define CALL_MEMORY (16u << 20)
 #define FETCH_UIDS_MAX 1024
-
-struct store_reader {
-    struct settings *settings;
-    struct attachments attachments;
-    struct view view;
-    struct directory directory;
-    struct arena arena; /* of one call */
-    struct buf out;     /* attachment of one reply */
-    unsigned char grant_key[GRANT_KEY_SIZE], srs_key[SRS_KEY_SIZE];
-    bool stopped;
-};
 
 /* The account of the grant, if the mailbox is its own. */
 static int mailbox_of_grant(struct store_reader *r, const ProtobufCBinaryData *grant, uint64_t mailbox_id)
@@ -69,6 +56,10 @@ static int serve_resolve(struct store_reader *r, struct call *call)
     reply.targets = arena_array(&r->arena, routing.count + 1, sizeof(StoreRead__Target *));
     if (!targets || !reply.targets)
         return -ENOMEM;
+    rc = queue_is_paused(r->view.db, QUEUE_IN);
+    if (rc < 0)
+        return rc;
+    reply.intake_paused = rc > 0;
     reply.route = routes[routing.route];
     reply.n_targets = routing.count;
     for (size_t i = 0; i < routing.count; i++) {
@@ -131,6 +122,9 @@ static int serve_may_send(struct store_reader *r, struct call *call)
     if (rc < 0)
         return rc;
     reply.allowed = rc > 0;
+    rc = sent_left(r->view.db, account, r->settings->submission.daily_recipients, &reply.recipients_left);
+    if (rc < 0)
+        return rc;
     call_reply(call, &reply.base, (struct span){NULL, 0}, -1);
     return 0;
 }
@@ -201,9 +195,16 @@ static int serve_fetch(struct store_reader *r, struct call *call)
 static void called(void *context, struct call *call)
 {
     static int (*const methods[])(struct store_reader *, struct call *) = {
-        [STORE_READ_RESOLVE] = serve_resolve,   [STORE_READ_CREDENTIALS] = serve_credentials,
-        [STORE_READ_MAY_SEND] = serve_may_send, [STORE_READ_MAILDROP] = serve_maildrop,
+        [STORE_READ_RESOLVE] = serve_resolve,
+        [STORE_READ_CREDENTIALS] = serve_credentials,
+        [STORE_READ_MAY_SEND] = serve_may_send,
+        [STORE_READ_MAILDROP] = serve_maildrop,
         [STORE_READ_FETCH] = serve_fetch,
+        [STORE_READ_QUEUE_DUE] = reader_serve_queue_due,
+        [STORE_READ_QUEUE_ENTRIES] = reader_serve_queue_entries,
+        [STORE_READ_QUEUE_FETCH] = reader_serve_queue_fetch,
+        [STORE_READ_LIST] = reader_serve_list,
+        [STORE_READ_SECRETS] = reader_serve_secrets,
     };
     struct store_reader *r = context;
     arena_reset(&r->arena);

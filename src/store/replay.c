@@ -266,6 +266,25 @@ static int put_entry(struct replay *r, const struct entry_facts *f, uint64_t siz
         "uuuuuu", f->mailbox_id, (uint64_t)f->uid, size, f->flags, f->modseq, f->message_id);
 }
 
+static int put_queued(struct replay *r, const struct message_facts *f, uint64_t size)
+{
+    int rc = 0;
+    /* Attempts and times were in the lost database: what is not held is due at once. */
+    for (uint32_t i = 0; rc == 0 && i < f->queued_count; i++) {
+        const struct message_queued *q = &f->queued[i];
+        rc = database_run(r->db,
+                          "INSERT INTO queue (message_id, number, kind, state, next_at, attempts, created_at, warned,"
+                          " give_up, notify, list_id, account_id, size, destination, address, original, orcpt,"
+                          " forwarder, reverse_path, reply)"
+                          " VALUES ($1, $2, $3, $4, $5, 0, $5, 0, 0, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, '')"
+                          " ON CONFLICT (message_id, number) DO UPDATE SET state = excluded.state",
+                          "uuuuuuuuutttttt", f->message_id, (uint64_t)q->number, (uint64_t)q->kind, (uint64_t)q->state,
+                          f->queued_at, (uint64_t)q->notify, q->list_id, f->sender_account_id, size, q->destination,
+                          q->address, q->original, q->orcpt, q->forwarder, f->reverse_path);
+    }
+    return rc;
+}
+
 static int replay_message(struct replay *r, const struct record *record)
 {
     struct message_facts f;
@@ -278,6 +297,8 @@ static int replay_message(struct replay *r, const struct record *record)
                           " position = excluded.position, stored = excluded.stored",
                           "uuuuuu", f.message_id, (uint64_t)record->header.volume, record->position,
                           record_size(&record->header), size, f.received_at);
+    if (rc == 0)
+        rc = put_queued(r, &f, size);
     for (uint32_t i = 0; rc == 0 && i < f.entry_count; i++) {
         const struct message_entry *e = &f.entries[i];
         rc = reach_mailbox(r, e->mailbox_id, e->uid, e->modseq);
@@ -324,6 +345,23 @@ static int replay_expunge(struct replay *r, const struct record *record)
     return rc < 0 ? rc : 0;
 }
 
+static int replay_queue(struct replay *r, const struct record *record)
+{
+    struct queue_facts f;
+    if (!queue_facts_parse(record->facts, &r->arena, &f))
+        return -EBADMSG;
+    int rc = 0;
+    for (uint32_t i = 0; rc == 0 && i < f.count; i++) {
+        uint64_t id = f.items[i].message_id, number = f.items[i].number;
+        if (f.change == QUEUE_CHANGE_DONE)
+            rc = database_run(r->db, "DELETE FROM queue WHERE message_id = $1 AND number = $2", "uu", id, number);
+        else
+            rc = database_run(r->db, "UPDATE queue SET state = $3 WHERE message_id = $1 AND number = $2", "uuu", id,
+                              number, (uint64_t)(f.change == QUEUE_CHANGE_HELD ? QUEUE_STATE_HELD : QUEUE_STATE_DUE));
+    }
+    return rc;
+}
+
 int replay_mail(struct replay *r, const struct record *record)
 {
     arena_reset(&r->arena);
@@ -334,6 +372,8 @@ int replay_mail(struct replay *r, const struct record *record)
         return replay_entry(r, record);
     case RECORD_EXPUNGE:
         return replay_expunge(r, record);
+    case RECORD_QUEUE:
+        return replay_queue(r, record);
     default:
         return 0;
     }
@@ -344,7 +384,8 @@ int replay_finish(struct replay *r)
     static const char *const statements[] = {
         "DELETE FROM entry WHERE NOT EXISTS (SELECT 1 FROM message m WHERE m.id = entry.message_id)",
         "UPDATE entry SET size = (SELECT m.size FROM message m WHERE m.id = entry.message_id)",
-        "CREATE TABLE rebuilt AS SELECT message_id, COUNT(*) AS living FROM entry GROUP BY message_id",
+        "CREATE TABLE rebuilt AS SELECT t.message_id AS message_id, COUNT(*) AS living FROM"
+        " (SELECT message_id FROM entry UNION ALL SELECT message_id FROM queue) t GROUP BY t.message_id",
         "CREATE UNIQUE INDEX rebuilt_key ON rebuilt (message_id)",
         "UPDATE message SET living = COALESCE((SELECT b.living FROM rebuilt b WHERE b.message_id = message.id), 0)",
         "DROP TABLE rebuilt",

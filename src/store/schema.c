@@ -34,10 +34,10 @@ static const char version_1[] =
 
 /* The queue, what members sent today, domains that are more than our own, mailing lists.
  *
- * queue: one row a recipient that is still to be served; state is enum queue_state. Both indexes hold only what is due:
+ * queue: one row a recipient that is still to be served; state is enum queue_state. Two indexes hold only what is due:
  * by destination, so that the courier finds a destination's next entries in one seek however many there are; and by
- * time, so that it knows which destinations fell due. domain.kind: 0 our own, 1 backup. list.posting: 0 everybody, 1
- * members, 2 the owner. sent.day: since 1970, UTC. */
+ * time, so that it knows which destinations fell due. The third is for counting what is held. domain.kind: 0 our own, 1
+ * backup. list.posting: 0 everybody, 1 members, 2 the owner. sent.day: since 1970, UTC. */
 static const char version_2[] =
     "CREATE TABLE queue (message_id BIGINT NOT NULL, number BIGINT NOT NULL, kind BIGINT NOT NULL,"
     "  state BIGINT NOT NULL, next_at BIGINT NOT NULL, attempts BIGINT NOT NULL, created_at BIGINT NOT NULL,"
@@ -47,6 +47,7 @@ static const char version_2[] =
     "  reply TEXT NOT NULL, PRIMARY KEY (message_id, number)) {clustered};"
     "CREATE INDEX queue_due ON queue (destination, next_at, message_id, number) WHERE state = 0;"
     "CREATE INDEX queue_next ON queue (next_at, destination) WHERE state = 0;"
+    "CREATE INDEX queue_held ON queue (message_id, number) WHERE state = 1;"
     "CREATE TABLE sent (account_id BIGINT NOT NULL, day BIGINT NOT NULL, recipients BIGINT NOT NULL,"
     "  PRIMARY KEY (account_id, day)) {clustered};"
     "ALTER TABLE domain ADD COLUMN kind BIGINT NOT NULL DEFAULT 0;"

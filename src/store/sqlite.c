@@ -12,7 +12,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define PARAMETERS_MAX 12
+#define PARAMETERS_MAX 24
 
 struct sqlite {
     struct database base;

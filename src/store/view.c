@@ -248,14 +248,20 @@ static int look_up(struct view *v, uint64_t mailbox_id, const uint32_t *uids, si
     return rc < 0 ? rc : ended;
 }
 
-static int damaged(const struct wanted *w, int error)
+int view_message_damaged(const struct view_message *m, int error)
 {
     log_write(LOG_CRASH, "store", NULL,
               "a message cannot be read; its bytes are not handed out: run `ostiary store check` message=%ju volume=%u "
               "position=%ju error=%s",
-              (uintmax_t)w->message_id, w->volume, (uintmax_t)w->position,
+              (uintmax_t)m->message_id, m->volume, (uintmax_t)m->position,
               error == -EBADMSG ? "damaged" : strerror(-error));
     return -EIO;
+}
+
+static int damaged(const struct wanted *w, int error)
+{
+    struct view_message m = {w->volume, w->message_id, w->position, w->stored, w->size};
+    return view_message_damaged(&m, error);
 }
 
 /* How many of the rows fit: the first always, as a piece where it is larger. */
@@ -325,4 +331,44 @@ int view_fetch(struct view *v, uint64_t mailbox_id, const uint32_t *uids, size_t
             rc = read_pieces(v, wanted, count, offset, max_bytes, pieces, piece_count, out);
     }
     return rc == -EAGAIN ? damaged(&wanted[0], -ENOENT) : rc;
+}
+
+/* ---- One message, by its id ---- */
+
+int view_message_find(struct view *v, uint64_t message_id, struct view_message *m)
+{
+    struct statement *st = database_query(
+        v->db, "SELECT volume, position, stored, size FROM message WHERE id = $1 AND living > 0", "u", message_id);
+    int rc = database_step(st);
+    if (rc > 0)
+        *m = (struct view_message){(uint32_t)database_u64(st, 0), message_id, database_u64(st, 1), database_u64(st, 2),
+                                   database_u64(st, 3)};
+    database_end(st);
+    return rc;
+}
+
+int view_message_read(struct view *v, const struct view_message *m, uint64_t offset, uint32_t max_bytes,
+                      struct span *facts, struct buf *out)
+{
+    int fd = file_of(v, m->volume);
+    if (fd == -ENOENT)
+        return -EAGAIN;
+    struct wanted w = {.volume = m->volume,
+                       .message_id = m->message_id,
+                       .position = m->position,
+                       .stored = m->stored,
+                       .size = m->size};
+    struct window window = {0, 0};
+    struct record_header h;
+    int rc;
+    if (fd >= 0 && offset == 0 && m->size <= max_bytes && m->stored <= FETCH_MAX) {
+        rc = whole_message(v, &w, 1, &window, out);
+        if (rc == 0 && record_header_parse(buf_span(&v->window), &h))
+            *facts = span_head(span_skip(buf_span(&v->window), RECORD_HEADER_SIZE), h.facts_size);
+    } else {
+        uint64_t rest = m->size - offset;
+        rc = fd < 0 ? fd : part_of_message(v, &w, offset, rest < max_bytes ? rest : max_bytes, out);
+        *facts = buf_span(&v->window);
+    }
+    return rc == 0 || rc == -ENOMEM ? rc : view_message_damaged(m, rc);
 }

@@ -49,4 +49,20 @@ struct piece {
 MUST_USE int view_fetch(struct view *v, uint64_t mailbox_id, const uint32_t *uids, size_t uid_count, uint64_t offset,
                         uint32_t max_bytes, struct piece *pieces, size_t *piece_count, struct buf *out);
 
+/* ---- One message, by its id ---- */
+
+struct view_message {
+    uint32_t volume;
+    uint64_t message_id, position, stored, size;
+};
+
+/* 1 and where it lies; 0 when nobody has it any more; -errno. */
+MUST_USE int view_message_find(struct view *v, uint64_t message_id, struct view_message *m);
+/* Its facts' bytes, in the view until its next use, and its body from `offset` on, at most max_bytes, appended to
+ * `out`. 0; -EAGAIN: its volume is gone, look it up again; -EIO: damaged (logged); -errno. */
+MUST_USE int view_message_read(struct view *v, const struct view_message *m, uint64_t offset, uint32_t max_bytes,
+                               struct span *facts, struct buf *out);
+/* Logs that it cannot be read; returns -EIO. */
+int view_message_damaged(const struct view_message *m, int error);
+
 #endif

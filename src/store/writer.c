@@ -49,6 +49,8 @@ static void called(void *context, struct call *call)
     case STORE_WRITE_EXPUNGE:
     case STORE_WRITE_CHANGE:
     case STORE_WRITE_CREDENTIALS:
+    case STORE_WRITE_QUEUE_CHANGE:
+    case STORE_WRITE_IMPORT:
         w->queue_bytes += call->size;
         list_append(&w->queue, &call->node);
         w->queued++;
@@ -67,6 +69,9 @@ static void called(void *context, struct call *call)
         wake(w);
         break;
     }
+    case STORE_WRITE_QUEUE_WAIT:
+        writer_queue_wait(w, call);
+        break;
     default:
         writer_answer(w, call);
     }
@@ -111,6 +116,7 @@ static void run_batch(struct store_writer *w)
     w->expected = count > w->expected ? count : w->expected;
     w->queued -= count;
     answer_all(batch, count, rc);
+    writer_tell_news(w);
     pause_if_full(w);
 }
 
@@ -226,6 +232,7 @@ void store_writer_stop(struct store_writer *w)
      * same. */
     compaction_free(w->store);
     answer_compactions(w, -ESHUTDOWN);
+    writer_stop_waiting(w);
     timer_stop(w->loop, &w->timer);
     if (!w->store->broken && database_checkpoint(w->store->db) != 0)
         log_write(LOG_PROBLEM, "store", NULL,

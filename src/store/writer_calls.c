@@ -5,6 +5,7 @@
 #include "ipc/services.h"
 #include "store/change.h"
 #include "store/list.h"
+#include "store/queue.h"
 #include "store/schema.h"
 
 #include "store_write.pb-c.h"
@@ -13,69 +14,6 @@
 #include <unistd.h>
 
 #define EXPUNGE_UIDS_MAX 1000000
-
-/* ---- Deliver ---- */
-
-static void take_envelope(const StoreWrite__DeliverRequest *q, struct message_facts *f)
-{
-    *f = (struct message_facts){.received_at = q->received_at,
-                                .sender_account_id = q->sender_account_id,
-                                .ret = q->ret,
-                                .smtputf8 = q->smtputf8,
-                                .eight_bit = q->eight_bit,
-                                .reverse_path = binary_span(q->reverse_path),
-                                .peer_address = binary_span(q->peer_address),
-                                .helo = binary_span(q->helo),
-                                .protocol = span_text(q->protocol),
-                                .session = binary_span(q->session),
-                                .envid = binary_span(q->envid),
-                                .summary = binary_span(q->summary)};
-}
-
-static int reply_delivered(struct store_writer *w, struct pending *p, const struct delivery *d, uint64_t message_id)
-{
-    static const StoreWrite__Outcome outcomes[] = {
-        [DELIVERY_STORED] = STORE_WRITE__OUTCOME__OUTCOME_STORED,
-        [DELIVERY_OVER_QUOTA] = STORE_WRITE__OUTCOME__OUTCOME_OVER_QUOTA,
-        [DELIVERY_GONE] = STORE_WRITE__OUTCOME__OUTCOME_GONE,
-    };
-    StoreWrite__DeliverReply *reply = arena_alloc(&w->arena, sizeof(*reply));
-    StoreWrite__Outcome *list = arena_array(&w->arena, d->recipient_count + 1, sizeof(*list));
-    /* Without memory for the answer the message must not stand, since its sender will be told that it does not. */
-    if (!reply || !list)
-        return store_fail(w->store, -ENOMEM);
-    store_write__deliver_reply__init(reply);
-    reply->message_id = message_id;
-    reply->n_outcomes = d->recipient_count;
-    reply->outcomes = list;
-    for (size_t i = 0; i < d->recipient_count; i++)
-        list[i] = outcomes[d->recipients[i].outcome];
-    p->reply = &reply->base;
-    return 0;
-}
-
-static int perform_deliver(struct store_writer *w, struct pending *p)
-{
-    const StoreWrite__DeliverRequest *q = (const StoreWrite__DeliverRequest *)p->call->request;
-    struct delivery d = {.recipient_count = q->n_recipients, .body = p->call->attachment, .body_fd = p->call->fd};
-    if (q->n_recipients == 0 || q->n_recipients > STORE_RECIPIENTS_MAX)
-        return -EINVAL;
-    d.recipients = arena_array(&w->arena, q->n_recipients, sizeof(*d.recipients));
-    if (!d.recipients)
-        return -ENOMEM;
-    take_envelope(q, &d.facts);
-    for (size_t i = 0; i < q->n_recipients; i++) {
-        const StoreWrite__Recipient *r = q->recipients[i];
-        d.recipients[i] = (struct delivery_recipient){.account_id = r->account_id,
-                                                      .mailbox_id = r->mailbox_id,
-                                                      .address = binary_span(r->address),
-                                                      .orcpt = binary_span(r->orcpt),
-                                                      .notify = r->notify};
-    }
-    uint64_t message_id;
-    int rc = store_deliver(w->store, &d, &message_id);
-    return rc ? rc : reply_delivered(w, p, &d, message_id);
-}
 
 /* ---- Expunge ---- */
 
@@ -207,13 +145,19 @@ void writer_perform(struct store_writer *w, struct pending *p)
 {
     switch (p->call->method) {
     case STORE_WRITE_DELIVER:
-        p->error = perform_deliver(w, p);
+        p->error = writer_deliver(w, p);
         break;
     case STORE_WRITE_EXPUNGE:
         p->error = perform_expunge(w, p);
         break;
     case STORE_WRITE_CREDENTIALS:
         p->error = perform_credentials(w, p);
+        break;
+    case STORE_WRITE_IMPORT:
+        p->error = writer_import(w, p);
+        break;
+    case STORE_WRITE_QUEUE_CHANGE:
+        p->error = writer_queue_change(w, p);
         break;
     default:
         p->error = perform_change(w, p);
@@ -376,6 +320,7 @@ static int answer_list(struct store_writer *w, struct call *call)
 static int answer_status(struct store_writer *w, struct call *call)
 {
     StoreWrite__StatusReply reply = STORE_WRITE__STATUS_REPLY__INIT;
+    uint64_t queued, held;
     struct statement *st =
         database_query(w->store->db,
                        "SELECT (SELECT COALESCE(SUM(messages), 0) FROM mailbox), (SELECT COUNT(*) FROM account),"
@@ -392,10 +337,15 @@ static int answer_status(struct store_writer *w, struct call *call)
     database_end(st);
     if (rc <= 0)
         return rc ? rc : -EIO;
+    rc = queue_count(w->store->db, &queued, &held);
+    if (rc != 0)
+        return rc;
     reply.syncs = w->store->volumes.syncs;
     reply.batches = w->store->counts.batches;
     reply.delivered = w->store->counts.delivered;
     reply.schema_version = SCHEMA_VERSION;
+    reply.queued = queued;
+    reply.held = held;
     call_reply(call, &reply.base, (struct span){NULL, 0}, -1);
     return 0;
 }
@@ -409,6 +359,8 @@ void writer_answer(struct store_writer *w, struct call *call)
         rc = answer_list(w, call);
     else if (call->method == STORE_WRITE_STATUS)
         rc = answer_status(w, call);
+    else if (call->method == STORE_WRITE_QUEUE_LIST)
+        rc = writer_queue_list(w, call);
     if (rc != 0)
         call_fail(call, rc);
 }

@@ -22,7 +22,10 @@ struct store_writer {
     uint64_t compact_removed, compact_freed; /* the counts when the first of them came */
     bool compact_wanted, paused, stopped;
     unsigned char grant_key[GRANT_KEY_SIZE];
-    struct arena arena; /* of a batch: the replies that wait for its commit */
+    struct arena arena;        /* of a batch: the replies that wait for its commit */
+    struct call *waiting;      /* the courier's QueueWait, or NULL */
+    struct timer waiting_ends; /* its time */
+    uint64_t courier_channel;  /* that it asked on last */
 };
 
 /* A call in a batch: done, but for the commit. */
@@ -33,6 +36,18 @@ struct pending {
     struct buf problem;
 };
 
+/* The steps of a batch: each does what its call asks. 0 with the reply, or the call's own error. */
+MUST_USE int writer_deliver(struct store_writer *w, struct pending *pending);
+MUST_USE int writer_import(struct store_writer *w, struct pending *pending);
+MUST_USE int writer_queue_change(struct store_writer *w, struct pending *pending);
+/* QueueWait: kept until there is news or its time is over. A second one sends the first away empty-handed: there is one
+ * courier. */
+void writer_queue_wait(struct store_writer *w, struct call *call);
+/* After a commit: answers the one who waits. */
+void writer_tell_news(struct store_writer *w);
+/* Sends away who waits. */
+void writer_stop_waiting(struct store_writer *w);
+MUST_USE int writer_queue_list(struct store_writer *w, struct call *call);
 /* Does what the call asks, in the running batch. */
 void writer_perform(struct store_writer *w, struct pending *pending);
 /* Spool, list, status: answered at once. */

@@ -188,6 +188,10 @@ void fixture_list(struct fixture *f, struct buf *out)
          9);
     list(db, out, "SELECT mailbox_id, uid, size, flags, modseq, message_id FROM entry ORDER BY mailbox_id, uid", 6);
     list(db, out, "SELECT id, size, living, received_at FROM message WHERE living > 0 ORDER BY id", 4);
+    list(db, out,
+         "SELECT message_id, number, kind, state, created_at, notify, list_id, account_id, size, destination, address,"
+         " original, orcpt, forwarder, reverse_path FROM queue ORDER BY message_id, number",
+         15);
     buf_add_char(out, '\0');
     assert_false(buf_failed(out));
 }

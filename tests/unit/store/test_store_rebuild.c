@@ -269,7 +269,7 @@ static void check_finds_damage(void **state)
          "messages and has"},
         {"UPDATE message SET position = position + 1 WHERE living > 0",
          "UPDATE message SET position = position - 1 WHERE living > 0", "its record is not in"},
-        {"UPDATE message SET living = living + 1", "UPDATE message SET living = living - 1", "mailboxes and is in"},
+        {"UPDATE message SET living = living + 1", "UPDATE message SET living = living - 1", "mailboxes and queue entries and has"},
         {"UPDATE entry SET message_id = message_id + 1000", "UPDATE entry SET message_id = message_id - 1000",
          "there is no message"},
         {"UPDATE mailbox SET uidnext = uidnext - 1", "UPDATE mailbox SET uidnext = uidnext + 1", "its next uid"},

@@ -1,0 +1,78 @@
+/* The queue's rows: put there with the message, changed by what the courier reports and by the administrator. What must
+ * not happen twice (a delivery) and what a person decided (held, released) is a record in the volume as well; attempts
+ * and times are in the database only. All of it in a batch; the functions wait for the disk only. */
+#ifndef STORE_QUEUE_H
+#define STORE_QUEUE_H
+
+#include "store/core.h"
+
+#define QUEUE_REPLY_MAX 500
+#define QUEUE_ADDRESS_MAX 1024 /* bytes of anything that names a recipient or a host */
+
+/* Fills f->queued[*] from a recipient: DELIVERY_REMOTE, DELIVERY_LIST, or a mailbox whose sender wants a report. False
+ * when what it says cannot be queued (too long, control characters, no domain). */
+MUST_USE bool queue_entry_fill(struct message_queued *q, const struct delivery_recipient *r);
+/* Inserts the rows of f->queued. */
+MUST_USE int queue_insert(struct store *s, const struct message_facts *f, uint64_t size);
+/* Its kind and numbers are within their bounds. */
+MUST_USE bool queue_result_is_possible(const struct delivery_result *r);
+/* Does what the results say, each of them possible. 0, or a negative errno: the batch is lost. */
+MUST_USE int queue_results(struct store *s, const struct delivery_result *results, size_t count);
+/* Replaces everything that is not printable, and cuts it between characters. */
+struct span queue_reply_clean(struct arena *arena, struct span reply);
+/* Appends the record of what became of entries. Nothing where there are none. */
+MUST_USE int queue_log(struct store *s, const struct queue_facts *f);
+
+/* ---- The administrator's ---- */
+
+#define QUEUE_PAGE 500
+#define QUEUE_LOOKED_AT 20000 /* rows of one call: the writer has mail to take, too */
+
+struct queue_place {
+    uint64_t message_id;
+    uint32_t number;
+};
+
+struct queue_choice {
+    uint64_t message_id; /* of this message only, 0 = of any */
+    uint32_t number;     /* this entry only, 0 = any */
+    struct span match;   /* destination, recipient or reverse path: exact, or its end where it begins with '@'; empty =
+                            any */
+};
+
+struct queue_row {
+    uint64_t message_id;
+    uint32_t number;
+    uint32_t kind, state;
+    struct span reverse_path, address, original, destination, reply;
+    uint64_t attempts, next_at, created_at, size;
+    bool warned, give_up;
+};
+
+struct queue_page {
+    struct queue_row *rows; /* in the arena */
+    size_t count;
+    bool more; /* go on behind `last` */
+    struct queue_place last;
+};
+
+/* Up to `limit` (at most QUEUE_PAGE) rows of the choice behind `after`. Only reads. 0 or a negative errno. */
+MUST_USE int queue_list(struct database *db, const struct queue_choice *choice, struct queue_place after, size_t limit,
+                        struct arena *arena, struct queue_page *page);
+
+/* How many entries there are, and how many of them are held. 0 or a negative errno. */
+MUST_USE int queue_count(struct database *db, uint64_t *entries, uint64_t *held);
+
+enum queue_action { QUEUE_DO_RETRY = 1, QUEUE_DO_HOLD, QUEUE_DO_RELEASE, QUEUE_DO_DROP, QUEUE_DO_BOUNCE };
+
+/* Does it to up to QUEUE_PAGE entries of the choice behind page->last, which moves on. *changed counts those that it
+ * made a difference to. 0 or a negative errno: the batch is lost. */
+MUST_USE int queue_change(struct store *s, const struct queue_choice *choice, enum queue_action action,
+                          struct queue_page *page, uint64_t *changed);
+
+enum queue_direction { QUEUE_IN, QUEUE_OUT };
+MUST_USE int queue_pause(struct store *s, enum queue_direction direction, bool paused);
+/* 1 paused, 0 not, or a negative errno. */
+MUST_USE int queue_is_paused(struct database *db, enum queue_direction direction);
+
+#endif

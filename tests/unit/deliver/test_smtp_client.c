@@ -1,0 +1,248 @@
+/* The SMTP client against scripted servers: smtp_rows.c holds the conversations. */
+#include "deliver/smtp_client.h"
+#include "peer.h"
+#include "run/fiber.h"
+#include "run/tls.h"
+#include "smtp_rows.h"
+
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+
+#include <cmocka.h>
+
+static struct buf certificate, key;
+static struct tls_context *server_tls, *client_tls;
+
+struct job {
+    struct loop *loop;
+    struct stream *stream;
+    const char *calls;
+    struct buf told;
+};
+
+/* ---- Messages ---- */
+
+#define LARGE 100000
+static char large[LARGE];
+
+struct text {
+    struct span bytes;
+    size_t step; /* at most so many octets at a time */
+};
+
+static int read_text(struct fiber *self, void *argument, uint64_t offset, struct span *piece)
+{
+    const struct text *text = argument;
+    if (text->step == 0)
+        return -EIO;
+    /* As a store in another process would. */
+    int error = fiber_yield(self);
+    *piece = span_head(span_skip(text->bytes, offset), text->step);
+    return error;
+}
+
+static const struct {
+    char letter;
+    struct span text;
+    size_t step;
+    bool may_have_8bit, smtputf8;
+    const char *reverse_path;
+    const char *recipients[4];
+} messages[] = {
+    {'1', SPAN("Subject: t\r\n\r\n.dot\r\n"), 7, false, false, "s@y", {"a@x"}},
+    {'3', SPAN("Subject: t\r\n\r\n.dot\r\n"), 100, false, false, "s@y", {"a@x", "b@x", "c@x"}},
+    {'0', SPAN(""), 1, false, false, "", {"a@x"}},
+    {'m', SPAN("a\n.\nb"), 2, false, false, "s@y", {"a@x"}},
+    {'8', SPAN("\xc3\xa4\r\n"), 100, true, false, "s@y", {"a@x"}},
+    {'s', SPAN("plain\r\n"), 2, true, false, "s@y", {"a@x"}},
+    {'L', {large, LARGE}, 30000, false, false, "s@y", {"a@x"}},
+    {'u', SPAN("x\r\n"), 100, true, true, "s\xc3\xa4@y", {"\xc3\xa4@x", "b@x"}},
+    {'d', SPAN("x\r\n"), 100, false, false, "s@y", {"a@x", "b@x"}},
+    {'h', SPAN("x\r\n"), 100, false, false, "s@y", {"a> NOTIFY=NEVER\r\nDATA@x", "\xc3\xa4@x", "\"a>b\"@x", "a b@x"}},
+    {'f', SPAN("x\r\n"), 0, false, false, "s@y", {"a@x"}},
+};
+
+static void tell_reply(struct job *job, const struct smtp_reply *reply)
+{
+    smtp_reply_write(reply, &job->told);
+    if (!reply->code)
+        buf_add_text(&job->told, "unknown");
+    if (reply->is_ours)
+        buf_add_text(&job->told, " (ours)");
+}
+
+static void tell_result(struct job *job, const struct smtp_client *c, char call, int error)
+{
+    buf_printf(&job->told, "%c=%s", call, error ? strerrorname_np(-error) : "0");
+    if (error && c->reply.code) {
+        buf_add_text(&job->told, " for ");
+        tell_reply(job, &c->reply);
+    }
+}
+
+static int send_message(struct fiber *self, struct smtp_client *c, struct job *job, size_t which)
+{
+    struct text text = {messages[which].text, messages[which].step};
+    struct smtp_client_message message = {.reverse_path = span_text(messages[which].reverse_path),
+                                          .size = text.bytes.size,
+                                          .may_have_8bit = messages[which].may_have_8bit,
+                                          .smtputf8 = messages[which].smtputf8,
+                                          .read = read_text,
+                                          .argument = &text};
+    struct smtp_client_recipient recipients[4] = {0};
+    struct smtp_client_outcome outcome;
+    size_t count = 0;
+    for (; count < 4 && messages[which].recipients[count]; count++)
+        recipients[count].address = span_text(messages[which].recipients[count]);
+    if (messages[which].letter == 'd') {
+        message.ret = SMTP_RET_HDRS;
+        message.envid = span_text("id+2B7");
+        recipients[0].notify = SMTP_NOTIFY_SUCCESS | SMTP_NOTIFY_DELAY;
+        recipients[0].orcpt = span_text("rfc822;o+2Ba@x");
+        recipients[1].notify = SMTP_NOTIFY_NEVER;
+        recipients[1].orcpt = span_text("rfc822;a b");
+    }
+    int error = smtp_client_send(self, c, &message, recipients, count, &outcome);
+    tell_result(job, c, messages[which].letter, error);
+    for (size_t i = 0; i < count; i++) {
+        buf_add_text(&job->told, " [");
+        tell_reply(job, &recipients[i].final);
+        buf_add_char(&job->told, ']');
+    }
+    if (outcome.body_sent)
+        buf_add_text(&job->told, " sent");
+    return error;
+}
+
+static int do_call(struct fiber *self, struct smtp_client *c, struct job *job, char call)
+{
+    struct smtp_client_recipient recipient = {.address = SPAN("a@x")};
+    int error = 0;
+    for (size_t i = 0; i < sizeof messages / sizeof *messages; i++)
+        if (messages[i].letter == call)
+            return send_message(self, c, job, i);
+    switch (call) {
+    case 'o':
+        error = smtp_client_open(self, c);
+        break;
+    case 't':
+    case 'v':
+    case 'w':
+        error = smtp_client_start_tls(self, c, client_tls, call == 'w' ? "other.test" : "mail.example", call != 't');
+        break;
+    case 'a':
+        error = smtp_client_authenticate(self, c, span_text("user"), span_text("pencil"));
+        break;
+    case 'p':
+        error = smtp_client_probe(self, c, span_text("s@y"), &recipient);
+        break;
+    default:
+        smtp_client_close(self, c);
+    }
+    tell_result(job, c, call, error);
+    if (call == 'p') {
+        buf_add_text(&job->told, " [");
+        tell_reply(job, &recipient.final);
+        buf_add_char(&job->told, ']');
+    }
+    return error;
+}
+
+static void client_main(struct fiber *self, void *argument)
+{
+    struct job *job = argument;
+    struct smtp_client client;
+    smtp_client_init(&client, job->stream, "us.test");
+    int error = 0;
+    for (const char *call = job->calls; *call; call++) {
+        if (call > job->calls)
+            buf_add_text(&job->told, "; ");
+        error = do_call(self, &client, job, *call);
+        if (client.over)
+            break;
+    }
+    if (client.over && error) {
+        struct smtp_client_recipient recipient = {.address = SPAN("a@x")};
+        /* Over is over. */
+        assert_int_equal(smtp_client_probe(self, &client, span_text(""), &recipient), client.error);
+        assert_int_equal(smtp_client_open(self, &client), client.error);
+        assert_int_not_equal(strlen(smtp_client_problem(&client)), 0);
+        assert_false(smtp_client_has_room(&client));
+    }
+    smtp_client_release(&client);
+    smtp_client_release(&client);
+}
+
+static void stop_when_alone(struct fiber *self, void *argument)
+{
+    struct loop *loop = argument;
+    while (loop_fiber_count(loop) > 1 && fiber_sleep(self, clock_monotonic() + 100000) == 0)
+        ;
+    loop_stop(loop);
+}
+
+static bool run_row(const struct smtp_row *row, bool slow)
+{
+    int fds[2];
+    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds), 0);
+    struct loop *loop = loop_new();
+    struct job job = {.loop = loop, .stream = stream_new(loop, fds[0]), .calls = row->calls};
+    struct peer peer = {.stream = stream_new(loop, fds[1]), .script = row->script, .tls = server_tls, .slow = slow};
+    buf_init(&job.told, 20000);
+    assert_non_null(fiber_start(loop, "peer", peer_main, &peer));
+    assert_non_null(fiber_start(loop, "client", client_main, &job));
+    assert_non_null(fiber_start(loop, "stop", stop_when_alone, loop));
+    assert_int_equal(loop_run(loop), 0);
+    bool good = !peer.problem[0] && span_is(buf_span(&job.told), row->expected);
+    if (!good)
+        print_error("%s%s:\n  got  %.*s\n  want %s\n  peer %s", row->name, slow ? " (slow)" : "",
+                    SPAN_ARG(buf_span(&job.told)), row->expected, peer.problem);
+    buf_release(&job.told);
+    loop_free(loop);
+    return good;
+}
+
+static void conversations(void **state)
+{
+    unsigned wrong = 0;
+    for (size_t i = 0; i < smtp_row_count; i++)
+        wrong += !run_row(&smtp_rows[i], false) + !run_row(&smtp_rows[i], true);
+    assert_int_equal(wrong, 0);
+}
+
+static int set_up(void **state)
+{
+    struct buf problem;
+    buf_init(&problem, 1000);
+    buf_init(&certificate, 65536);
+    buf_init(&key, 65536);
+    for (size_t i = 0; i < LARGE; i++)
+        large[i] = i % 50 == 48 ? '\r' : i % 50 == 49 ? '\n' : 'x';
+    if (tls_make_self_signed("mail.example", &certificate, &key) != 0)
+        return -1;
+    server_tls = tls_context_new(buf_span(&certificate), buf_span(&key), 12, &problem);
+    client_tls = tls_client_context_new(buf_span(&certificate), 12, &problem);
+    buf_release(&problem);
+    return server_tls && client_tls ? 0 : -1;
+}
+
+static int tear_down(void **state)
+{
+    tls_context_unref(server_tls);
+    tls_context_unref(client_tls);
+    buf_release(&certificate);
+    buf_release(&key);
+    return 0;
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(conversations),
+    };
+    return cmocka_run_group_tests(tests, set_up, tear_down);
+}
