@@ -4,7 +4,7 @@
 
 #include <errno.h>
 
-int message_release(struct store *s, uint64_t message_id)
+int store_message_release(struct store *s, uint64_t message_id)
 {
     struct statement *st = database_query(
         s->db, "UPDATE message SET living = living - 1 WHERE id = $1 AND living > 0 RETURNING living, volume, stored",
@@ -44,7 +44,7 @@ static int entry_remove(struct store *s, struct mailbox_state *m, uint32_t uid, 
     m->messages -= m->messages > 0;
     m->bytes -= size < m->bytes ? size : m->bytes;
     m->account->used -= size < m->account->used ? size : m->account->used;
-    rc = message_release(s, item->message_id);
+    rc = store_message_release(s, item->message_id);
     return rc == 0 ? 1 : rc;
 }
 
@@ -88,7 +88,7 @@ int account_entries_release(struct store *s, uint64_t account_id)
         account_id);
     int rc = 0, released = 0;
     while (released == 0 && (rc = database_step(st)) > 0)
-        released = message_release(s, database_u64(st, 0));
+        released = store_message_release(s, database_u64(st, 0));
     database_end(st);
     if (released != 0 || rc < 0)
         return released ? released : rc;

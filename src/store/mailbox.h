@@ -34,7 +34,7 @@ MUST_USE int mailbox_create(struct store *s, uint64_t account_id, struct span na
 /* Logs its present state once more: 0 also when it is gone. */
 MUST_USE int mailbox_log(struct store *s, uint64_t id);
 /* A mailbox or a queue entry less holds the message; the last one leaves its record dead. */
-MUST_USE int message_release(struct store *s, uint64_t message_id);
+MUST_USE int store_message_release(struct store *s, uint64_t message_id);
 /* Takes all mail out of all the account's mailboxes, rows only: the record of its removal says the rest. */
 MUST_USE int account_entries_release(struct store *s, uint64_t account_id);
 

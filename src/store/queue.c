@@ -97,7 +97,7 @@ static int entry_done(struct store *s, const struct delivery_result *r, struct q
     if (rc <= 0)
         return rc;
     done->items[done->count++] = (struct queue_item){r->message_id, r->number};
-    return message_release(s, r->message_id);
+    return store_message_release(s, r->message_id);
 }
 
 /* An entry that is to be given up does not wait again. */

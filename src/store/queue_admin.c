@@ -139,7 +139,7 @@ static int do_drop(struct store *s, const struct queue_row *row)
 {
     int rc = database_run(s->db, "DELETE FROM queue WHERE message_id = $1 AND number = $2", "uu", row->message_id,
                           (uint64_t)row->number);
-    rc = rc ? rc : message_release(s, row->message_id);
+    rc = rc ? rc : store_message_release(s, row->message_id);
     return rc ? rc : 1;
 }
 
