@@ -7,6 +7,13 @@
 
 int ctl_serve(struct ctl *ctl);
 int ctl_sandbox(struct ctl *ctl);
+int ctl_reload(struct ctl *ctl);
+int ctl_blacklist_list(struct ctl *ctl);
+int ctl_blacklist_add(struct ctl *ctl);
+int ctl_blacklist_remove(struct ctl *ctl);
+int ctl_blacklist_check(struct ctl *ctl);
+int ctl_blacklist_import(struct ctl *ctl);
+int ctl_blacklist_export(struct ctl *ctl);
 int ctl_config_check(struct ctl *ctl);
 int ctl_config_explain(struct ctl *ctl);
 int ctl_config_print(struct ctl *ctl);
