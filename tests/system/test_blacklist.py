@@ -142,3 +142,83 @@ def test_reload_command(fresh):
     server.stop()
     result = server.run("reload", check=False)
     assert result.returncode == 69 and "no server runs" in result.stderr
+
+
+# ---- The zone ----
+
+ZONE = "bl.example.test"
+LIST = """10.0.0.0/8 ten
+!10.1.2.3
+2.0.0.0/8 two
+3.4.0.0/16
+5.6.7.0/24 with "quotes" and \\ more
+192.0.2.1-192.0.2.9
+127.0.0.0/8
+2001:db8::/32 six
+!2001:db8:1::1
+2001:db9::7-2001:db9::19
+2000:5::/32
+.example.org
+"""
+
+
+def ask(port, name, kind):
+    """The answers' raw data of one question to the name server at `port`."""
+    import socket
+    import struct
+    labels = b"".join(bytes([len(label)]) + label.encode() for label in name.split("."))
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as s:
+        s.settimeout(20)
+        s.sendto(b"\x12\x34\0\0\0\1\0\0\0\0\0\0" + labels + b"\0" + struct.pack("!HH", kind, 1), ("127.0.0.1", port))
+        reply = s.recv(4096)
+    count = struct.unpack("!H", reply[6:8])[0]
+    at, out = 12 + len(labels) + 5, []
+    for _ in range(count):
+        at += 2 if reply[at] >= 0xc0 else reply.index(b"\0", at) - at + 1
+        size = struct.unpack("!H", reply[at + 8:at + 10])[0]
+        out.append(reply[at + 10:at + 10 + size])
+        at += 10 + size
+    return out
+
+
+def zone_name(address):
+    import ipaddress
+    return ipaddress.ip_address(address).reverse_pointer.removesuffix(".in-addr.arpa").removesuffix(".ip6.arpa") + "." + ZONE
+
+
+def samples():
+    import ipaddress
+    import random
+    dice = random.Random(5)
+    edges = ["10.1.2.2", "10.1.2.3", "10.1.2.4", "9.255.255.255", "11.0.0.0", "2.0.0.0", "2.0.0.1", "2.0.0.10", "2.0.77.1", "2.9.9.9",
+             "2.10.0.1", "3.4.0.0", "3.4.255.255", "3.5.0.0", "3.3.9.9", "5.6.7.8", "5.6.8.7", "192.0.2.0", "192.0.2.1", "192.0.2.9",
+             "192.0.2.10", "127.0.0.1", "127.0.0.3", "2001:db8::", "2001:db8:1::1", "2001:db8:1::2", "2001:db8:ffff:ffff:ffff:ffff:ffff:ffff",
+             "2001:db9::6", "2001:db9::7", "2001:db9::19", "2001:db9::1a", "2001:dba::", "2000:5::1", "2000:6::1", "2000::1", "2fff::1",
+             "3400::1", "5670::1", "::ffff:7f00:1"]
+    for _ in range(100):
+        edges.append(str(ipaddress.ip_address(dice.choice((2, 3, 5, 10)) << 24 | dice.randrange(1 << 24))))
+        edges.append(str(ipaddress.ip_address(2 << 124 | dice.randrange(1 << 124))))
+    return edges
+
+
+def test_the_zone_says_of_each_address_what_the_list_says(fresh, zones):
+    server = fresh()
+    (server.directory / "data" / "blacklist.txt").write_text(LIST)
+    dns = zones({ZONE: ""})
+    result = server.run("blacklist", "export", str(dns.directory / f"{ZONE}.zone"), "--zone", ZONE)
+    assert "1 host names and patterns are not in the zone" in result.stderr
+    dns.start()
+    for address in samples():
+        if address == "::ffff:7f00:1":
+            name = "1.0.0.0.0.0.f.7.f.f.f.f" + ".0" * 20 + "." + ZONE
+            listed = False
+        else:
+            name = zone_name(address)
+            listed = check(server, address)["verdict"] == "listed" and not address.startswith("127.")
+        assert ask(dns.port, name, 1) == ([b"\x7f\0\0\2"] if listed else []), address
+    # RFC 5782 section 5.
+    assert ask(dns.port, zone_name("127.0.0.2"), 1) == [b"\x7f\0\0\2"]
+    assert ask(dns.port, "2.0.0.0.0.0.f.7.f.f.f.f" + ".0" * 20 + "." + ZONE, 1) == [b"\x7f\0\0\2"]
+    assert ask(dns.port, zone_name("10.5.5.5"), 16) == [b"\3ten"]
+    assert ask(dns.port, zone_name("5.6.7.200"), 16) == [b'\x1awith "quotes" and \\ more'.replace(b"\x1a", bytes([24]))]
+    assert len((dns.directory / f"{ZONE}.zone").read_text().splitlines()) < 10000
