@@ -27,6 +27,7 @@ int ctl_account_list(struct ctl *ctl);
 int ctl_account_show(struct ctl *ctl);
 int ctl_account_passwd(struct ctl *ctl);
 int ctl_account_set(struct ctl *ctl);
+int ctl_account_import(struct ctl *ctl);
 int ctl_account_forward(struct ctl *ctl);
 int ctl_alias_add(struct ctl *ctl);
 int ctl_alias_remove(struct ctl *ctl);
