@@ -118,6 +118,28 @@ static int send_message(struct fiber *self, struct smtp_client *c, struct job *j
     return error;
 }
 
+static int send_to_a_hundred(struct fiber *self, struct smtp_client *c, struct job *job)
+{
+    static struct smtp_client_recipient recipients[100];
+    static char addresses[100][16];
+    struct text text = {SPAN("x\r\n"), 100};
+    struct smtp_client_message message = {.reverse_path = SPAN("s@y"), .size = 3, .read = read_text, .argument = &text};
+    struct smtp_client_outcome outcome;
+    for (unsigned i = 0; i < 100; i++) {
+        snprintf(addresses[i], sizeof addresses[i], "r%u@x", i);
+        recipients[i].address = span_text(addresses[i]);
+    }
+    int error = smtp_client_send(self, c, &message, recipients, smtp_client_recipients_max(c), &outcome);
+    buf_printf(&job->told, "%%=%s", error ? strerrorname_np(-error) : "0");
+    for (unsigned i = 0; i < 100; i++) {
+        buf_add_text(&job->told, " [");
+        tell_reply(job, &recipients[i].final);
+        buf_add_char(&job->told, ']');
+    }
+    buf_add_text(&job->told, outcome.body_sent ? " sent" : "");
+    return error;
+}
+
 static int do_call(struct fiber *self, struct smtp_client *c, struct job *job, char call)
 {
     struct smtp_client_recipient recipient = {.address = SPAN("a@x")};
@@ -126,6 +148,8 @@ static int do_call(struct fiber *self, struct smtp_client *c, struct job *job, c
         if (messages[i].letter == call)
             return send_message(self, c, job, i);
     switch (call) {
+    case '%':
+        return send_to_a_hundred(self, c, job);
     case 'o':
         error = smtp_client_open(self, c);
         break;
@@ -216,6 +240,39 @@ static void conversations(void **state)
     for (size_t i = 0; i < smtp_row_count; i++)
         wrong += !run_row(&smtp_rows[i], false) + !run_row(&smtp_rows[i], true);
     assert_int_equal(wrong, 0);
+}
+
+/* More recipients than replies may be under way: the server reads no further before it has answered. */
+static void a_hundred_recipients(void **state)
+{
+    struct buf script, expected;
+    buf_init(&script, 100000);
+    buf_init(&expected, 100000);
+    buf_add_text(&script, "S: 220 mx\nC: EHLO us.test\nS: 250-mx\nS: 250 PIPELINING\nC: MAIL FROM:<s@y>\n");
+    for (unsigned i = 0; i < 64; i++)
+        buf_printf(&script, "C: RCPT TO:<r%u@x>\n", i);
+    buf_add_text(&script, "S: 250 ok\n");
+    for (unsigned i = 0; i < 64; i++)
+        buf_printf(&script, "S: %u r%u\n", i % 10 ? 250 : 550, i);
+    for (unsigned i = 64; i < 100; i++)
+        buf_printf(&script, "C: RCPT TO:<r%u@x>\n", i);
+    buf_add_text(&script, "C: DATA\n");
+    for (unsigned i = 64; i < 100; i++)
+        buf_printf(&script, "S: %u r%u\n", i % 10 ? 250 : 550, i);
+    buf_add_text(&script, "S: 354 go\nC: x\nC: .\nS: 250 kept\n");
+    buf_add_text(&expected, "o=0; %=0");
+    for (unsigned i = 0; i < 100; i++)
+        if (i % 10)
+            buf_add_text(&expected, " [250 kept]");
+        else
+            buf_printf(&expected, " [550 r%u]", i);
+    buf_add(&expected, " sent", 6);
+    buf_add_char(&script, '\0');
+    struct smtp_row row = {"a hundred", script.data, "o%", expected.data};
+    assert_true(run_row(&row, false));
+    assert_true(run_row(&row, true));
+    buf_release(&script);
+    buf_release(&expected);
 }
 
 /* ---- Waits that end ---- */
@@ -352,6 +409,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(conversations),
+        cmocka_unit_test(a_hundred_recipients),
         cmocka_unit_test(waits_end), /* from here on the clock is ours */
         cmocka_unit_test(a_canceled_fiber_ends_it),
     };
