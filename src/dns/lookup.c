@@ -299,8 +299,9 @@ void dns_ptr(struct fiber *self, struct peers *peers, const struct ip_address *i
              struct arena *memory, struct dns_ptr *ptr)
 {
     struct buf name;
-    buf_init(&name, DNS_NAME_MAX);
-    rdata_write_reverse(ip, &name);
+    buf_init(&name, 2 * DNS_NAME_MAX);
+    ip_address_write_reversed(ip, &name);
+    buf_add_text(&name, ip_address_is_ipv4(ip) ? ".in-addr.arpa" : ".ip6.arpa");
     struct dns_question question = {.name = buf_span(&name), .type = DNS_PTR};
     dns_query(self, peers, &question, 1, deadline, memory);
     const struct dns_answer *answer = &question.answer;

@@ -52,25 +52,3 @@ bool rdata_text(struct span rdata, struct arena *memory, struct span *text)
     *text = span_from(out, size);
     return true;
 }
-
-void rdata_write_reversed(const struct ip_address *ip, struct buf *out)
-{
-    static const char digits[] = "0123456789abcdef";
-    if (ip_address_is_ipv4(ip)) {
-        buf_printf(out, "%u.%u.%u.%u", ip->bytes[15], ip->bytes[14], ip->bytes[13], ip->bytes[12]);
-        return;
-    }
-    for (size_t i = sizeof ip->bytes; i-- > 0;) {
-        buf_add_char(out, digits[ip->bytes[i] & 15]);
-        buf_add_char(out, '.');
-        buf_add_char(out, digits[ip->bytes[i] >> 4]);
-        if (i)
-            buf_add_char(out, '.');
-    }
-}
-
-void rdata_write_reverse(const struct ip_address *ip, struct buf *out)
-{
-    rdata_write_reversed(ip, out);
-    buf_add_text(out, ip_address_is_ipv4(ip) ? ".in-addr.arpa" : ".ip6.arpa");
-}

@@ -20,10 +20,4 @@ MUST_USE bool rdata_name(struct span rdata, struct arena *memory, struct span *n
 /* RFC 1035 section 3.3.14: its strings run together, in memory. */
 MUST_USE bool rdata_text(struct span rdata, struct arena *memory, struct span *text);
 
-/* The name that is asked for the names of an address: "1.2.0.192.in-addr.arpa" (RFC 1035 section 3.5), or 32 nibbles
- * under ip6.arpa (RFC 3596 section 2.5). */
-void rdata_write_reverse(const struct ip_address *ip, struct buf *out);
-/* The same without the suffix: what DNS lists put before their zone (RFC 5782 section 2). */
-void rdata_write_reversed(const struct ip_address *ip, struct buf *out);
-
 #endif

@@ -145,3 +145,21 @@ struct ip_address ip_address_counting_key(const struct ip_address *address)
         memset(key.bytes + 8, 0, 8);
     return key;
 }
+
+void ip_address_write_nibbles(const struct ip_address *address, struct buf *out)
+{
+    static const char digits[] = "0123456789abcdef";
+    for (size_t i = sizeof address->bytes; i-- > 0;) {
+        char nibbles[4] = {digits[address->bytes[i] & 15], '.', digits[address->bytes[i] >> 4], '.'};
+        buf_add(out, nibbles, i ? 4 : 3);
+    }
+}
+
+void ip_address_write_reversed(const struct ip_address *address, struct buf *out)
+{
+    const unsigned char *b = address->bytes;
+    if (ip_address_is_ipv4(address))
+        buf_printf(out, "%u.%u.%u.%u", b[15], b[14], b[13], b[12]);
+    else
+        ip_address_write_nibbles(address, out);
+}

@@ -27,6 +27,12 @@ void ip_address_write_literal(const struct ip_address *address, struct buf *out)
 /* The inside of such brackets, brackets included in `text`. */
 MUST_USE bool ip_address_parse_literal(struct span text, struct ip_address *address);
 
+/* Backwards, as the DNS wants it: "1.2.0.192" (RFC 1035 section 3.5), or 32 nibbles with dots between (RFC 3596 section
+ * 2.5), to which the zone's name is added behind a dot. */
+void ip_address_write_reversed(const struct ip_address *address, struct buf *out);
+/* The nibbles also of an IPv4 address in its mapped form. */
+void ip_address_write_nibbles(const struct ip_address *address, struct buf *out);
+
 bool ip_address_is_ipv4(const struct ip_address *address);
 /* 127.0.0.0/8 and ::1. */
 bool ip_address_is_loopback(const struct ip_address *address);

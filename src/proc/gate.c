@@ -1,7 +1,9 @@
 /* The gate: strangers' SMTP on port 25. Holds their connections, asks the reader where mail leads, hands it to the
  * writer; opens nothing. */
+#include "base/log.h"
 #include "intake/route.h"
 #include "proc/acceptor.h"
+#include "smtp/dns_lists.h"
 #include "smtp/session.h"
 
 #include <errno.h>
@@ -24,6 +26,8 @@ static void update(struct child *child)
 {
     context.settings = child->settings;
     context.tls = child->tls;
+    if (dns_lists_set_settings(context.dns_lists, child->settings))
+        log_write(LOG_PROBLEM, "gate", NULL, "no memory for the DNS lists; those of before stay");
     context.blacklist = child->blacklist;
 }
 
@@ -32,7 +36,8 @@ static int start(struct child *child, struct buf *problem)
     static const struct acceptor_events events = {run, refuse};
     struct acceptor *acceptor = acceptor_new(child, &events, NULL);
     context.routes = intake_route_cache_new();
-    if (!acceptor || !context.routes)
+    context.dns_lists = dns_lists_new(child->loop, &child->peers);
+    if (!acceptor || !context.routes || !context.dns_lists)
         return -ENOMEM;
     child->part = acceptor;
     context.peers = &child->peers;

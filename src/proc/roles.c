@@ -32,7 +32,7 @@ static unsigned count_none(const struct settings *settings)
 
 #define SERVICE_BIT(service) (1u << (service))
 
-/* The writer comes first: it makes the database that readers open. */
+/* The writer comes first: it makes the database that readers open. Who is asked comes before those who ask. */
 const struct role_row role_rows[] = {
     {.role = ROLE_WRITER,
      .count = count_one,
@@ -49,6 +49,13 @@ const struct role_row role_rows[] = {
      .also_writes = "store.db-shm", /* the index of the database's log, where readers note what they still need */
      .has_grant_key = true,
      .descriptors = 4096},
+    {.role = ROLE_RESOLVER,
+     .count = count_one,
+     .may_connect = true,
+     .may_ask = true,
+     .stop_stage = 1,
+     .has_trust_anchors = true,
+     .descriptors = 2048},
     {.role = ROLE_AUTH,
      .count = count_one,
      .stop_stage = 1,
@@ -71,19 +78,8 @@ const struct role_row role_rows[] = {
      .has_tls = true,
      .has_blacklist = true,
      .descriptors = 512},
-    {.role = ROLE_RESOLVER,
-     .count = count_one,
-     .may_connect = true,
-     .may_ask = true,
-     .stop_stage = 1,
-     .has_trust_anchors = true,
-     .descriptors = 2048},
     /* Its transactions in hand have the grace that sessions have. */
-    {.role = ROLE_COURIER,
-     .count = count_none,
-     .may_connect = true,
-     .has_password = true,
-     .descriptors = 4096},
+    {.role = ROLE_COURIER, .count = count_none, .may_connect = true, .has_password = true, .descriptors = 4096},
     /* Places kept. */
     {.role = ROLE_SCRIPT, .count = count_none, .stop_stage = 1, .descriptors = 256},
 };

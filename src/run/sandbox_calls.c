@@ -287,7 +287,15 @@ static const struct {
     {SCMP_SYS(fcntl), ALWAYS, SCMP_ACT_ALLOW, 1, {IS_INT(1, F_GETFL)}},
     {SCMP_SYS(fcntl), ALWAYS, SCMP_ACT_ALLOW, 1, {IS_INT(1, F_GETFD)}},
     {SCMP_SYS(fcntl), ALWAYS, SCMP_ACT_ALLOW, 1, {IS_INT(1, F_GET_SEALS)}},
-    {SCMP_SYS(fcntl), ALWAYS, REFUSE, 1, {IS_INT(1, F_SETFL)}},
+    {SCMP_SYS(fcntl), NOT_ASKING, REFUSE, 1, {IS_INT(1, F_SETFL)}},
+    /* libunbound makes its sockets non-blocking by it. Which descriptor it is can't be told here: a resolver that was
+     * taken over could write over the log file it has. */
+    {SCMP_SYS(fcntl), ASKING, SCMP_ACT_ALLOW, 2, {IS_INT(1, F_SETFL), IS_INT(2, O_RDWR | O_NONBLOCK)}},
+    {SCMP_SYS(fcntl), ASKING, REFUSE, 2, {IS_INT(1, F_SETFL), MASKED(2, O_NONBLOCK, 0)}},
+    {SCMP_SYS(setsockopt), ASKING, SCMP_ACT_ALLOW, 1, {IS_INT(1, IPPROTO_IP)}},
+    {SCMP_SYS(setsockopt), ASKING, SCMP_ACT_ALLOW, 1, {IS_INT(1, IPPROTO_IPV6)}},
+    {SCMP_SYS(setsockopt), ASKING, SCMP_ACT_ALLOW, 2, {IS_INT(1, IPPROTO_TCP), IS_INT(2, TCP_MAXSEG)}},
+    {SCMP_SYS(setsockopt), ASKING, SCMP_ACT_ALLOW, 2, {IS_INT(1, SOL_SOCKET), IS_INT(2, SO_REUSEADDR)}},
     {SCMP_SYS(fcntl), ALWAYS, REFUSE, 1, {IS_INT(1, F_SETOWN)}},
     {SCMP_SYS(fcntl), READING, SCMP_ACT_ALLOW, 1, {IS_INT(1, F_SETFD)}},
     {SCMP_SYS(fcntl), READING, SCMP_ACT_ALLOW, 1, {IS_INT(1, F_GETLK)}},
