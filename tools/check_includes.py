@@ -26,7 +26,7 @@ EDGES = {
     "pop3": ["base", "format", "run", "ipc", "config", "policy", "intake"],
     "pwd": ["base", "run", "ipc", "config", "policy"],
     "deliver": ["base", "format", "run", "ipc", "config", "policy", "dns", "queue", "intake"],
-    "ctl": ["base", "format", "run", "ipc", "config"],
+    "ctl": ["base", "format", "run", "ipc", "config", "policy"],
     "proc": ["base", "format", "run", "ipc", "config", "policy", "dns", "intake", "auth", "store", "smtp", "pop3", "pwd",
              "deliver"],
     ".": ["ctl", "proc", "base"],
@@ -42,6 +42,7 @@ DOORS = {
     ("ctl", "store/writer.h"): "without a running server the command line starts a writer of its own",
     ("ctl", "store/check.h"): "store check reads a store that no server has open",
     ("ctl", "store/rebuild.h"): "store rebuild writes a new database while no server runs",
+    ("ctl", "proc/blacklist_helper.h"): "the name of the file that the helper reads and the command line keeps",
     ("ctl", "proc/supervisor.h"): "serve and sandbox start the server",
     ("ctl", "proc/data_directory.h"): "without a server the command line makes the data directory as the server would",
 }

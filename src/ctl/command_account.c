@@ -1,20 +1,18 @@
 /* account add, remove, list, show, passwd, set */
 #include "auth/credentials.h"
 #include "base/list.h"
-#include "config/schema.h"
 #include "ctl/address.h"
 #include "ctl/commands.h"
+#include "ctl/fields.h"
 #include "ctl/json.h"
 #include "ctl/listing.h"
 #include "ctl/password_input.h"
-#include "format/utf8.h"
 
 #include <stdio.h>
 #include <sysexits.h>
 #include <time.h>
 
 #define ARENA_MAX (1u << 16)
-#define NAME_MAX_BYTES 200
 
 struct account_work {
     struct store_work work;
@@ -69,12 +67,9 @@ static int take_name(struct account_work *w)
     if (!name)
         return EX_OK;
     struct span text = span_text(name);
-    bool good = text.size <= NAME_MAX_BYTES && utf8_is_valid(text);
-    for (size_t i = 0; i < text.size; i++)
-        good &= (unsigned char)text.data[i] >= ' ' && text.data[i] != 127;
-    if (!good)
-        return ctl_fail(w->work.ctl, EX_DATAERR, "--name takes at most %d bytes of UTF-8 without control characters",
-                        NAME_MAX_BYTES);
+    int status = ctl_check_name(w->work.ctl, text);
+    if (status)
+        return status;
     w->account.name = binary_from_span(text);
     w->request.set_name = true;
     return EX_OK;
@@ -85,13 +80,9 @@ static int take_quota(struct account_work *w)
     const char *quota = ctl_option(w->work.ctl, "quota");
     if (!quota)
         return EX_OK;
-    /* The default's own row knows the bounds and the way of writing. */
-    struct settings scratch = {0};
-    const struct setting *row = schema_find(span_text("store.default_quota"));
-    if (!setting_parse(row, span_text(quota), &scratch, &w->arena))
-        return ctl_fail(w->work.ctl, EX_DATAERR, "--quota takes a size like 500M or 1G, or 0 for no limit, not '%.40s'",
-                        quota);
-    w->account.quota = scratch.store.default_quota;
+    int status = ctl_parse_quota(w->work.ctl, "--quota", span_text(quota), &w->arena, &w->account.quota);
+    if (status)
+        return status;
     w->request.set_quota = true;
     return EX_OK;
 }

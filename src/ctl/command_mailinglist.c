@@ -3,11 +3,9 @@
 #include "ctl/address.h"
 #include "ctl/commands.h"
 #include "ctl/directory_change.h"
-#include "format/utf8.h"
+#include "ctl/fields.h"
 
 #include <sysexits.h>
-
-#define NAME_MAX_BYTES 200
 
 static const char *const postings[] = {"everybody", "members", "owner"};
 
@@ -34,15 +32,8 @@ static int take_address(struct ctl *ctl, struct arena *arena, const char *text, 
 
 static int take_name(struct ctl *ctl, const char *name, StoreWrite__MailingList *list)
 {
-    struct span text = span_text(name);
-    bool good = text.size <= NAME_MAX_BYTES && utf8_is_valid(text);
-    for (size_t i = 0; i < text.size; i++)
-        good &= (unsigned char)text.data[i] >= ' ' && text.data[i] != 127;
-    if (!good)
-        return ctl_fail(ctl, EX_DATAERR, "--name takes at most %d bytes of UTF-8 without control characters",
-                        NAME_MAX_BYTES);
-    list->name = binary_from_span(text);
-    return EX_OK;
+    list->name = binary_from_span(span_text(name));
+    return ctl_check_name(ctl, span_text(name));
 }
 
 static int take_posting(struct ctl *ctl, const char *text, StoreWrite__MailingList *list)

@@ -7,6 +7,13 @@
 
 int ctl_serve(struct ctl *ctl);
 int ctl_sandbox(struct ctl *ctl);
+int ctl_reload(struct ctl *ctl);
+int ctl_blacklist_list(struct ctl *ctl);
+int ctl_blacklist_add(struct ctl *ctl);
+int ctl_blacklist_remove(struct ctl *ctl);
+int ctl_blacklist_check(struct ctl *ctl);
+int ctl_blacklist_import(struct ctl *ctl);
+int ctl_blacklist_export(struct ctl *ctl);
 int ctl_config_check(struct ctl *ctl);
 int ctl_config_explain(struct ctl *ctl);
 int ctl_config_print(struct ctl *ctl);
@@ -20,6 +27,7 @@ int ctl_account_list(struct ctl *ctl);
 int ctl_account_show(struct ctl *ctl);
 int ctl_account_passwd(struct ctl *ctl);
 int ctl_account_set(struct ctl *ctl);
+int ctl_account_import(struct ctl *ctl);
 int ctl_account_forward(struct ctl *ctl);
 int ctl_alias_add(struct ctl *ctl);
 int ctl_alias_remove(struct ctl *ctl);

@@ -401,7 +401,7 @@ void expand_list(struct fiber *self, struct courier *c, struct entry *e, bool *d
         entry_settle_trouble(e, TROUBLE_OURS, span_text(x->after ? words : strerror(-error)));
     else
         *done = e->verdict.kind == VERDICT_DELIVERED;
-    message_release(&x->message);
+    message_close(&x->message);
     answer_release(&x->list);
     intake_body_release(&x->body);
     buf_release(&x->local_part);

@@ -39,7 +39,7 @@ int message_open(struct fiber *self, struct message *m, struct courier *c, uint6
     return 0;
 }
 
-void message_release(struct message *m)
+void message_close(struct message *m)
 {
     answer_release(&m->first);
     answer_release(&m->piece);

@@ -18,9 +18,9 @@ struct message {
 };
 
 /* Fetches the facts and the body's beginning: all of a small message. 0; -ENOENT when it is gone; or another negative
- * errno, all of them passing. Afterwards it is due to be released. */
+ * errno, all of them passing. Afterwards it is due to be closed. */
 MUST_USE int message_open(struct fiber *self, struct message *m, struct courier *c, uint64_t id);
-void message_release(struct message *m);
+void message_close(struct message *m);
 /* As struct smtp_client_message wants it; `message` is a struct message. */
 MUST_USE int message_read(struct fiber *self, void *message, uint64_t offset, struct span *piece);
 /* What message_open brought: the whole where message_is_small. */

@@ -200,7 +200,7 @@ static int write_report(struct fiber *self, struct courier *c, struct report *re
         error = compose(w);
     if (!error)
         error = hand_over(self, w);
-    message_release(&w->message);
+    message_close(&w->message);
     intake_body_release(&w->body);
     arena_release(&w->memory);
     settings_unref(w->settings);

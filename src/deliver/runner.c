@@ -204,7 +204,7 @@ static int transact(struct fiber *self, struct site *site, struct connection *co
         error = send(self, &t, conn);
         settle(&t, conn, site, error);
     }
-    message_release(&t.message);
+    message_close(&t.message);
     buf_release(&t.reverse_path);
     arena_release(&t.memory);
     return error;

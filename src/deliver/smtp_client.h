@@ -75,11 +75,10 @@ MUST_USE int smtp_client_open(struct fiber *self, struct smtp_client *c);
 MUST_USE int smtp_client_start_tls(struct fiber *self, struct smtp_client *c, struct tls_context *tls, const char *host,
                                    bool verify);
 
-/* AUTH, for a smart host: SCRAM-SHA-256 (RFC 7677), PLAIN (RFC 4616) or LOGIN, the first of them that is offered.
+/* AUTH, for a smart host: PLAIN (RFC 4616) or LOGIN, the first of them that is offered.
  *   -EPERM       there is no TLS: a password is never sent in the clear. The conversation stands
  *   -EOPNOTSUPP  none of these is offered. The conversation stands
- *   -EACCES      refused: see `reply`; or the server could not prove in SCRAM that it knows the password (then reply's
- *                code is 0). The conversation stands in the first case */
+ *   -EACCES      refused: see `reply`. The conversation stands */
 MUST_USE int smtp_client_authenticate(struct fiber *self, struct smtp_client *c, struct span user,
                                       struct span password);
 

@@ -307,3 +307,26 @@ size_t blacklist_name_count(const struct blacklist *list)
 {
     return list ? list->counts[BLOB_NAMES] : 0;
 }
+
+static void put_ipv4(uint32_t number, unsigned char address[16])
+{
+    memset(address, 0, 10);
+    address[10] = address[11] = 0xff;
+    for (int i = 0; i < 4; i++)
+        address[12 + i] = (unsigned char)(number >> (24 - 8 * i));
+}
+
+void blacklist_range_get(const struct blacklist *list, size_t number, unsigned char first[16], unsigned char last[16],
+                         struct blacklist_hit *hit)
+{
+    if (number < list->counts[BLOB_RANGE4]) {
+        put_ipv4(list->first4[number], first);
+        put_ipv4(list->range4[number].last, last);
+        found(list, list->range4[number].entry, hit);
+        return;
+    }
+    const struct blob_range6 *range = &list->range6[number - list->counts[BLOB_RANGE4]];
+    memcpy(first, range->first, 16);
+    memcpy(last, range->last, 16);
+    found(list, range->entry, hit);
+}

@@ -53,5 +53,9 @@ const struct blacklist_hit *blacklist_decide(const struct blacklist_hit *address
 /* How many ranges of addresses, and how many names and patterns, it has. `list` NULL: none. */
 size_t blacklist_range_count(const struct blacklist *list);
 size_t blacklist_name_count(const struct blacklist *list);
+/* The range number `number` (below the count; those of IPv4 first, each family rising): its ends, and what decides
+ * about all addresses in it. Neighbours may have the same verdict. */
+void blacklist_range_get(const struct blacklist *list, size_t number, unsigned char first[16], unsigned char last[16],
+                         struct blacklist_hit *hit);
 
 #endif

@@ -73,6 +73,14 @@ static int include(struct reading *r, struct span name, struct buf *problem)
     return error;
 }
 
+static int take_entry(struct reading *r, enum blacklist_line kind, const struct blacklist_entry *entry)
+{
+    struct blacklist_files *files = r->files;
+    if (files->entry)
+        files->entry(files->context, span_text(r->path), r->line, kind, entry);
+    return blacklist_add(&files->builder, kind, entry, r->number, r->line);
+}
+
 static void take_line(struct reading *r, struct span line, struct buf *problem)
 {
     struct blacklist_entry entry;
@@ -84,7 +92,7 @@ static void take_line(struct reading *r, struct span line, struct buf *problem)
     if (kind == BLACKLIST_LINE_INCLUDE)
         r->error = include(r, entry.name, problem);
     else if (kind == BLACKLIST_LINE_ADDRESSES || kind == BLACKLIST_LINE_NAME)
-        r->error = blacklist_add(&r->files->builder, kind, &entry, r->number, r->line);
+        r->error = take_entry(r, kind, &entry);
     if (problem->size)
         tell(r->files, r->path, r->line, buf_span(problem));
 }

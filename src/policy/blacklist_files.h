@@ -15,6 +15,9 @@ struct blacklist_files {
     /* Is told each problem: the file and line (0: the file as a whole) and a sentence. What is bad is left out, the
      * rest is used. */
     void (*problem)(void *context, struct span file, uint32_t line, struct span sentence);
+    /* Is told each entry; NULL: nobody. */
+    void (*entry)(void *context, struct span file, uint32_t line, enum blacklist_line kind,
+                  const struct blacklist_entry *entry);
     void *context;
     size_t problem_count;
     size_t bytes;

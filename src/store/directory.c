@@ -142,7 +142,9 @@ int directory_may_send(const struct directory *d, uint64_t account_id, struct sp
         rc = is_own(d, account_id, query.local_part, home.id);
     if (rc != 0)
         return rc;
-    rc = directory_resolve(d, &query, arena, &routing);
+    struct directory past = *d;
+    past.past_forwarding = true;
+    rc = directory_resolve(&past, &query, arena, &routing);
     for (size_t i = 0; rc == 0 && i < routing.count; i++)
         if (routing.targets[i].kind == TARGET_MAILBOX && routing.targets[i].account_id == account_id)
             return 1;

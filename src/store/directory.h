@@ -38,6 +38,7 @@ struct directory {
     struct span srs_key;                   /* empty: no SRS address is known */
     uint64_t wall_seconds;                 /* for them */
     const struct directory_alias *pending; /* or NULL */
+    bool past_forwarding;                  /* an account is found also where its mail is forwarded without a copy */
 };
 
 enum route {

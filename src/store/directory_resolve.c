@@ -181,7 +181,7 @@ static int follow(struct resolver *r, const struct place *p, struct span local_p
     *step = (struct step){.domain_id = p->domain.id, .local_part = local_part, .is_open = true};
     for (size_t i = 0; i < count; i++)
         step->keeps_copy |= is_of(targets[i], p, local_part);
-    int rc = 1;
+    int rc = r->directory->past_forwarding ? try_account(r, p, local_part) : 1;
     for (size_t i = 0; rc >= 0 && i < count; i++)
         rc = is_of(targets[i], p, local_part) ? try_account(r, p, local_part)
                                               : lookup(r, targets[i], p->domain.name, p->depth + 1);

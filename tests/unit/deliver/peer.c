@@ -6,7 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#define PATIENCE clock_in_seconds(30)
+#define PATIENCE clock_in_seconds(peer->patience_seconds)
 
 static int fault(struct peer *peer, struct span step, const char *what, struct span got)
 {
@@ -64,6 +64,18 @@ static int hear_octets(struct fiber *self, struct peer *peer, uint64_t count)
     return 0;
 }
 
+static int repeat(struct fiber *self, struct peer *peer, struct span text)
+{
+    int error = 0;
+    while (!error) {
+        error = fiber_sleep(self, clock_in_seconds(50));
+        buf_printf(stream_output(peer->stream), "%.*s\r\n", SPAN_ARG(text));
+        if (!error)
+            error = stream_flush(self, peer->stream, PATIENCE);
+    }
+    return error == -EPIPE || error == -ECONNRESET ? 0 : error;
+}
+
 static int wait_for_end(struct fiber *self, struct peer *peer, struct span step)
 {
     struct span line = {0};
@@ -92,6 +104,8 @@ static int take_step(struct fiber *self, struct peer *peer, struct span step)
         return stream_accept_tls(self, peer->stream, peer->tls, PATIENCE);
     case 'F':
         return stream_accept_tls(self, peer->stream, peer->tls, PATIENCE) ? 0 : -EPROTO;
+    case 'E':
+        return repeat(self, peer, rest);
     case 'W':
         return wait_for_end(self, peer, step);
     default:
@@ -110,7 +124,7 @@ void peer_main(struct fiber *self, void *argument)
             break;
         error = take_step(self, peer, step);
     }
-    if (!error && step.data[0] != 'W' && step.data[0] != 'F')
+    if (!error && !strchr("EFW", step.data[0]))
         error = stream_flush(self, peer->stream, PATIENCE);
     if (error && !peer->problem[0])
         (void)fault(peer, step, strerrorname_np(-error), (struct span){0});

@@ -9,6 +9,7 @@
  *   T:         does the server's side of a TLS handshake
  *   F:         the same; it must fail
  *   X:         closes
+ *   E: text    sends the line again and again, one in 50 seconds, until the client is gone
  *   W:         waits for the client's end
  * What the server sends leaves when it waits for the client next. A server that is `slow` lets each octet leave alone.
  */
@@ -22,6 +23,7 @@ struct peer {
     const char *script;
     struct tls_context *tls;
     bool slow;
+    unsigned patience_seconds;
     char problem[400]; /* "" when all went by the script */
 };
 

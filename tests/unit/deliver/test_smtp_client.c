@@ -118,6 +118,28 @@ static int send_message(struct fiber *self, struct smtp_client *c, struct job *j
     return error;
 }
 
+static int send_to_a_hundred(struct fiber *self, struct smtp_client *c, struct job *job)
+{
+    static struct smtp_client_recipient recipients[100];
+    static char addresses[100][16];
+    struct text text = {SPAN("x\r\n"), 100};
+    struct smtp_client_message message = {.reverse_path = SPAN("s@y"), .size = 3, .read = read_text, .argument = &text};
+    struct smtp_client_outcome outcome;
+    for (unsigned i = 0; i < 100; i++) {
+        snprintf(addresses[i], sizeof addresses[i], "r%u@x", i);
+        recipients[i].address = span_text(addresses[i]);
+    }
+    int error = smtp_client_send(self, c, &message, recipients, smtp_client_recipients_max(c), &outcome);
+    buf_printf(&job->told, "%%=%s", error ? strerrorname_np(-error) : "0");
+    for (unsigned i = 0; i < 100; i++) {
+        buf_add_text(&job->told, " [");
+        tell_reply(job, &recipients[i].final);
+        buf_add_char(&job->told, ']');
+    }
+    buf_add_text(&job->told, outcome.body_sent ? " sent" : "");
+    return error;
+}
+
 static int do_call(struct fiber *self, struct smtp_client *c, struct job *job, char call)
 {
     struct smtp_client_recipient recipient = {.address = SPAN("a@x")};
@@ -126,6 +148,8 @@ static int do_call(struct fiber *self, struct smtp_client *c, struct job *job, c
         if (messages[i].letter == call)
             return send_message(self, c, job, i);
     switch (call) {
+    case '%':
+        return send_to_a_hundred(self, c, job);
     case 'o':
         error = smtp_client_open(self, c);
         break;
@@ -191,7 +215,11 @@ static bool run_row(const struct smtp_row *row, bool slow)
     assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds), 0);
     struct loop *loop = loop_new();
     struct job job = {.loop = loop, .stream = stream_new(loop, fds[0]), .calls = row->calls};
-    struct peer peer = {.stream = stream_new(loop, fds[1]), .script = row->script, .tls = server_tls, .slow = slow};
+    struct peer peer = {.stream = stream_new(loop, fds[1]),
+                        .script = row->script,
+                        .tls = server_tls,
+                        .slow = slow,
+                        .patience_seconds = 30};
     buf_init(&job.told, 20000);
     assert_non_null(fiber_start(loop, "peer", peer_main, &peer));
     assert_non_null(fiber_start(loop, "client", client_main, &job));
@@ -212,6 +240,144 @@ static void conversations(void **state)
     for (size_t i = 0; i < smtp_row_count; i++)
         wrong += !run_row(&smtp_rows[i], false) + !run_row(&smtp_rows[i], true);
     assert_int_equal(wrong, 0);
+}
+
+/* More recipients than replies may be under way: the server reads no further before it has answered. */
+static void a_hundred_recipients(void **state)
+{
+    struct buf script, expected;
+    buf_init(&script, 100000);
+    buf_init(&expected, 100000);
+    buf_add_text(&script, "S: 220 mx\nC: EHLO us.test\nS: 250-mx\nS: 250 PIPELINING\nC: MAIL FROM:<s@y>\n");
+    for (unsigned i = 0; i < 64; i++)
+        buf_printf(&script, "C: RCPT TO:<r%u@x>\n", i);
+    buf_add_text(&script, "S: 250 ok\n");
+    for (unsigned i = 0; i < 64; i++)
+        buf_printf(&script, "S: %u r%u\n", i % 10 ? 250 : 550, i);
+    for (unsigned i = 64; i < 100; i++)
+        buf_printf(&script, "C: RCPT TO:<r%u@x>\n", i);
+    buf_add_text(&script, "C: DATA\n");
+    for (unsigned i = 64; i < 100; i++)
+        buf_printf(&script, "S: %u r%u\n", i % 10 ? 250 : 550, i);
+    buf_add_text(&script, "S: 354 go\nC: x\nC: .\nS: 250 kept\n");
+    buf_add_text(&expected, "o=0; %=0");
+    for (unsigned i = 0; i < 100; i++)
+        if (i % 10)
+            buf_add_text(&expected, " [250 kept]");
+        else
+            buf_printf(&expected, " [550 r%u]", i);
+    buf_add(&expected, " sent", 6);
+    buf_add_char(&script, '\0');
+    struct smtp_row row = {"a hundred", script.data, "o%", expected.data};
+    assert_true(run_row(&row, false));
+    assert_true(run_row(&row, true));
+    buf_release(&script);
+    buf_release(&expected);
+}
+
+/* ---- Waits that end ---- */
+
+struct waiting {
+    struct loop *loop;
+    struct stream *stream;
+    const char *calls;
+    uint64_t deadline; /* of the whole, seconds; 0 = none */
+    int error;
+    uint64_t seconds; /* that the last call took */
+    bool done;
+};
+
+static void wait_main(struct fiber *self, void *argument)
+{
+    struct waiting *w = argument;
+    struct job job = {0};
+    struct smtp_client client;
+    buf_init(&job.told, 20000);
+    smtp_client_init(&client, w->stream, "us.test");
+    for (const char *call = w->calls; *call && !client.over; call++) {
+        uint64_t begin = clock_monotonic();
+        if (w->deadline && !call[1])
+            client.deadline = begin + w->deadline * NANOSECONDS;
+        w->error = do_call(self, &client, &job, *call);
+        w->seconds = (clock_monotonic() - begin) / NANOSECONDS;
+    }
+    smtp_client_release(&client);
+    buf_release(&job.told);
+    w->done = true;
+}
+
+/* Time passes, a little each turn of the loop. */
+static void tick(struct fiber *self, void *argument)
+{
+    struct waiting *w = argument;
+    while (!w->done && fiber_yield(self) == 0)
+        clock_fake_advance(NANOSECONDS / 4);
+    while (loop_fiber_count(w->loop) > 1 && fiber_yield(self) == 0)
+        clock_fake_advance(NANOSECONDS);
+    loop_stop(w->loop);
+}
+
+#define GREET "S: 220 mx\nC: EHLO us.test\n"
+#define READY GREET "S: 250 mx\n"
+#define RCPT READY "C: MAIL FROM:<s@y>\nS: 250 ok\nC: RCPT TO:<a@x>\n"
+#define DATA RCPT "S: 250 ok\nC: DATA\n"
+#define TEXT "S: 354 go\nC: Subject: t\nC: \nC: ..dot\nC: .\n"
+
+static const struct {
+    const char *script, *calls;
+    uint64_t deadline, seconds;
+    int error;
+} waits[] = {
+    {"W:\n", "o", 0, 300, -ETIMEDOUT},
+    {GREET "W:\n", "o", 0, 300, -ETIMEDOUT},
+    {"E: 220-mx\n", "o", 0, 300, -ETIMEDOUT},
+    {READY "C: MAIL FROM:<s@y>\nW:\n", "o1", 0, 300, -ETIMEDOUT},
+    {READY "C: MAIL FROM:<s@y>\nE: 250-ok\n", "o1", 0, 300, -ETIMEDOUT},
+    {RCPT "W:\n", "o1", 0, 300, -ETIMEDOUT},
+    {DATA "W:\n", "o1", 0, 120, -ETIMEDOUT},
+    {DATA TEXT "W:\n", "o1", 0, 600, -ETIMEDOUT},
+    {DATA TEXT "W:\n", "o1", 77, 77, -ETIMEDOUT},
+    {READY "C: QUIT\nW:\n", "oq", 0, 10, 0},
+    {GREET "S: 250-mx\nS: 250 STARTTLS\nC: STARTTLS\nW:\n", "ot", 0, 300, -ETIMEDOUT},
+    {GREET "S: 250-mx\nS: 250 STARTTLS\nC: STARTTLS\nS: 220 go\nN: 100000\n", "ot", 50, 50, -EKEYREJECTED},
+};
+
+static void run_wait(const char *script, bool cancel, struct waiting *w)
+{
+    int fds[2];
+    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds), 0);
+    w->loop = loop_new();
+    w->stream = stream_new(w->loop, fds[0]);
+    struct peer peer = {
+        .stream = stream_new(w->loop, fds[1]), .script = script, .tls = server_tls, .patience_seconds = 100000};
+    assert_non_null(fiber_start(w->loop, "peer", peer_main, &peer));
+    struct fiber *fiber = fiber_start(w->loop, "client", wait_main, w);
+    assert_non_null(fiber);
+    if (cancel)
+        fiber_cancel(fiber);
+    assert_non_null(fiber_start(w->loop, "tick", tick, w));
+    assert_int_equal(loop_run(w->loop), 0);
+    loop_free(w->loop);
+}
+
+static void waits_end(void **state)
+{
+    clock_fake_start(0);
+    for (size_t i = 0; i < sizeof waits / sizeof *waits; i++) {
+        struct waiting w = {.calls = waits[i].calls, .deadline = waits[i].deadline};
+        run_wait(waits[i].script, false, &w);
+        /* What else is done takes some turns, too. */
+        if (w.error != waits[i].error || w.seconds < waits[i].seconds || w.seconds > waits[i].seconds + 9)
+            fail_msg("wait %zu: %s after %llu s", i, w.error ? strerrorname_np(-w.error) : "0",
+                     (unsigned long long)w.seconds);
+    }
+}
+
+static void a_canceled_fiber_ends_it(void **state)
+{
+    struct waiting w = {.calls = "o1"};
+    run_wait("W:\n", true, &w);
+    assert_int_equal(w.error, -ECANCELED);
 }
 
 static int set_up(void **state)
@@ -243,6 +409,9 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(conversations),
+        cmocka_unit_test(a_hundred_recipients),
+        cmocka_unit_test(waits_end), /* from here on the clock is ours */
+        cmocka_unit_test(a_canceled_fiber_ends_it),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }

@@ -39,6 +39,36 @@ static void set_flags(struct fixture *f, const char *address, uint32_t uid, uint
 }
 
 /* A store in which everything has happened once. */
+/* Domains of every kind, aliases that lead elsewhere, mailing lists. */
+static void live_directory(struct fixture *f)
+{
+    const struct span two[] = {span_text("bob@example.test"), span_text("Zoe@else.test")};
+    const struct change changes[] = {
+        {.kind = CHANGE_DOMAIN_ADD, .subject = span_text("also.test"), .alias_of = span_text("example.test")},
+        {.kind = CHANGE_DOMAIN_ADD, .subject = span_text("spare.test"), .is_backup = true},
+        {.kind = CHANGE_DOMAIN_SET,
+         .subject = span_text("spare.test"),
+         .is_backup = true,
+         .next_hop = span_text("main.test:25")},
+        {.kind = CHANGE_DOMAIN_SET, .subject = span_text("example.test"), .next_hop = span_text("old.test:25")},
+        {.kind = CHANGE_ALIAS_PUT, .subject = span_text("@example.test"), .targets = two, .target_count = 2},
+        {.kind = CHANGE_ALIAS_PUT, .subject = span_text("bob@example.test"), .targets = two, .target_count = 2},
+        {.kind = CHANGE_LIST_PUT, .subject = span_text("gone@example.test")},
+        {.kind = CHANGE_LIST_JOIN, .subject = span_text("gone@example.test"), .targets = two, .target_count = 2},
+        {.kind = CHANGE_LIST_REMOVE, .subject = span_text("gone@example.test")},
+        {.kind = CHANGE_LIST_PUT,
+         .subject = span_text("list@example.test"),
+         .name = span_text("A list"),
+         .owner = two[0],
+         .posting = 2},
+        {.kind = CHANGE_LIST_JOIN, .subject = span_text("list@example.test"), .targets = two, .target_count = 2},
+        {.kind = CHANGE_LIST_LEAVE, .subject = span_text("list@example.test"), .targets = two, .target_count = 1},
+        {.kind = CHANGE_LIST_PUT, .subject = span_text("list@example.test"), .posting = 1, .set_posting = true},
+    };
+    for (size_t i = 0; i < sizeof(changes) / sizeof(changes[0]); i++)
+        fixture_change(f, &changes[i], NULL);
+}
+
 static void live(struct fixture *f)
 {
     static const char *const both[] = {"alice@example.test", "bob@example.test"};
@@ -65,6 +95,7 @@ static void live(struct fixture *f)
     fixture_change(f, &gone, NULL);
     fixture_account(f, "dave@example.test", 7000);
     fixture_mail(f, "dave@example.test", "for the new dave");
+    live_directory(f);
 }
 
 static void rebuild_compare(struct fixture *f)
@@ -269,7 +300,8 @@ static void check_finds_damage(void **state)
          "messages and has"},
         {"UPDATE message SET position = position + 1 WHERE living > 0",
          "UPDATE message SET position = position - 1 WHERE living > 0", "its record is not in"},
-        {"UPDATE message SET living = living + 1", "UPDATE message SET living = living - 1", "mailboxes and queue entries and has"},
+        {"UPDATE message SET living = living + 1", "UPDATE message SET living = living - 1",
+         "mailboxes and queue entries and has"},
         {"UPDATE entry SET message_id = message_id + 1000", "UPDATE entry SET message_id = message_id - 1000",
          "there is no message"},
         {"UPDATE mailbox SET uidnext = uidnext - 1", "UPDATE mailbox SET uidnext = uidnext + 1", "its next uid"},
