@@ -9,7 +9,7 @@
  */
 #define TARGETS_MAX 10000
 #define REQUEST_BYTES_MAX (CHANNEL_MESSAGE_MAX - SUMMARY_SIZE_MAX - (16u << 10))
-#define RECIPIENT_OVERHEAD 64 /* numbers and tags */
+#define RECIPIENT_OVERHEAD 40 /* numbers and tags */
 #define ADDRESS_TEXT_MAX 1024
 
 void envelope_init(struct envelope *envelope)

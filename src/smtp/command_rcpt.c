@@ -127,15 +127,16 @@ static int probe(struct fiber *self, struct smtp_session *s, struct span address
     const Courier__ProbeReply *reply = (const Courier__ProbeReply *)answer.message;
     int result = 1;
     if (reply->verdict == COURIER__VERDICT__VERDICT_REFUSES) {
-        struct span said = span_head(binary_span(reply->reply), PROBE_TEXT_MAX);
+        char said[PROBE_TEXT_MAX];
+        smtp_printable(binary_span(reply->reply), said, sizeof said);
         const struct smtp_refusal refusal = {.what = SMTP_REFUSED_UNKNOWN_USER,
                                              .code = 550,
                                              .enhanced = "5.1.1",
                                              .reason = "the next server refuses it",
-                                             .evidence = said,
+                                             .evidence = span_text(said),
                                              .recipient = address};
         result = smtp_refuse_reported(self, s, &refusal, "<%.*s>: the server of this person says %s", SPAN_ARG(address),
-                                      log_quote(said));
+                                      said);
     }
     answer_release(&answer);
     return result;

@@ -26,6 +26,7 @@ struct intake_source smtp_source(const struct smtp_session *s)
         .ip = s->peer->ip,
         .ip_text = s->ip,
         .helo = s->helo,
+        .ptr = s->client.ptr,
         .protocol = protocol_name(s),
         .tls_version = stream_tls_version(s->stream),
         .tls_cipher = stream_tls_cipher(s->stream),
@@ -58,9 +59,11 @@ static int reply_outcome(struct fiber *self, struct smtp_session *s, const struc
     const struct envelope *e = &s->transaction.envelope;
     if (outcome->verdict != INTAKE_STORED)
         return refuse_outcome(self, s, outcome->verdict);
-    log_write(LOG_LOW, "smtp", s->peer->session, "message accepted message=%llx ip=%s from=%s rcpt=%s rcpts=%u",
-              (unsigned long long)outcome->message_id, s->ip, log_quote(e->reverse_path),
-              log_quote(e->recipients->address), e->accepted);
+    log_write(LOG_LOW, "smtp", s->peer->session,
+              "message accepted message=%llx ip=%s%s%s from=%s rcpt=%s rcpts=%u remote=%u",
+              (unsigned long long)outcome->message_id, s->ip, smtp_account_id(s) ? " account=" : "",
+              smtp_account_id(s) ? log_quote(smtp_account_address(s)) : "", log_quote(e->reverse_path),
+              log_quote(e->recipients->address), e->accepted, e->remote_count);
     session_note_accepted(s->peer->board);
     return smtp_reply(s, 250, "2.0.0", "Stored, %llx", (unsigned long long)outcome->message_id);
 }

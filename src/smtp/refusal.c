@@ -36,7 +36,7 @@ static struct span recipient_of(const struct smtp_session *s, const struct smtp_
 
 static void log_refusal(const struct smtp_session *s, const struct smtp_refusal *refusal)
 {
-    const char *account = s->account_id ? log_quote(s->account_address) : "";
+    const char *account = smtp_account_id(s) ? log_quote(smtp_account_address(s)) : "";
     const char *from = log_quote(sender_of(s, refusal));
     struct span recipient = recipient_of(s, refusal);
     bool has_recipient = refusal->what != SMTP_REFUSED_RETURN_PATH;

@@ -26,6 +26,14 @@ __attribute__((format(printf, 4, 0))) static void write_reply(struct smtp_sessio
     buf_add_text(out, "\r\n");
 }
 
+void smtp_printable(struct span text, char *out, size_t room)
+{
+    size_t size = text.size < room ? text.size : room - 1;
+    for (size_t i = 0; i < size; i++)
+        out[i] = (char)(text.data[i] < 32 || text.data[i] > 126 ? '?' : text.data[i]);
+    out[size] = 0;
+}
+
 int smtp_reply(struct smtp_session *s, unsigned code, const char *enhanced, const char *format, ...)
 {
     va_list args;

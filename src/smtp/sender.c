@@ -44,6 +44,7 @@ static int check_member(struct fiber *self, struct smtp_session *s, const struct
     }
     if (allowed) {
         sender->account_id = s->account_id;
+        sender->address = s->account_address;
         return 1;
     }
     const struct smtp_refusal refusal = {.what = SMTP_REFUSED_RETURN_PATH,
@@ -71,7 +72,12 @@ static int check_window(struct fiber *self, struct smtp_session *s, const struct
         allowed = reply->open && reply->account_id
                       ? may_send(self, s, binary_span(reply->grant), &mail->path, &sender->recipients_left)
                       : 0;
-        sender->account_id = allowed > 0 ? reply->account_id : 0;
+        if (allowed > 0) {
+            sender->address = arena_copy(&s->transaction.arena, binary_span(reply->address));
+            sender->account_id = reply->account_id;
+            log_write(LOG_LOW, "smtp", s->peer->session, "POP-before-SMTP ip=%s account=%s", s->ip,
+                      log_quote(sender->address));
+        }
         answer_release(&answer);
     }
     if (allowed < 0)

@@ -10,7 +10,10 @@
 #include "run/fiber.h"
 #include "run/stream.h"
 
+struct blacklist;
+struct dns_lists;
 struct intake_route_cache;
+struct smtp_domain_cache;
 
 struct blacklist;
 
@@ -25,6 +28,9 @@ struct smtp_context {
     const bool *stopping;              /* true: the process is to end; sessions say 421 before their next command */
     const struct blacklist *blacklist; /* our own; NULL: it is empty */
     struct intake_route_cache *routes; /* where recently asked addresses lead; NULL: each is asked for */
+    const struct blacklist *blacklist; /* our own; NULL: it is empty */
+    struct dns_lists *dns_lists;       /* NULL: none is asked */
+    struct smtp_domain_cache *domains; /* NULL: each return-path is asked for */
 };
 
 struct smtp_peer {

@@ -10,8 +10,34 @@
 /* For whom a transaction sends (sender.h). */
 struct smtp_sender {
     uint64_t account_id;      /* a member's, or a POP-before-SMTP window's; 0: a stranger */
+    struct span address;      /* the account's main one; in the connection's or the transaction's arena */
     uint32_t recipients_left; /* at other sites, today; UINT32_MAX without a limit */
     bool window_unknown;      /* nobody could say whether a window covers it */
+};
+
+/* What is known of the return-path (judgement.h). */
+enum smtp_return_path {
+    SMTP_RETURN_PATH_UNKNOWN, /* not asked yet */
+    SMTP_RETURN_PATH_FINE,
+    SMTP_RETURN_PATH_NO_DOMAIN,
+    SMTP_RETURN_PATH_NULL_MX,
+    SMTP_RETURN_PATH_TROUBLE, /* the DNS did not say */
+};
+
+/* What is known of the client (judgement.h). */
+enum smtp_standing {
+    SMTP_CLIENT_UNLISTED,
+    SMTP_CLIENT_EXCEPTED,
+    SMTP_CLIENT_LISTED,
+    SMTP_CLIENT_NAME_LISTED, /* not its address, but its name by DNS */
+};
+
+struct smtp_client {
+    bool known; /* the lists were asked */
+    enum smtp_standing standing;
+    const char *list;   /* that lists it, for people */
+    struct span reason; /* as the list gives it; often empty */
+    struct span ptr;    /* its name by DNS, checked both ways; empty: not asked for, or none */
 };
 
 struct smtp_transaction {
@@ -19,6 +45,7 @@ struct smtp_transaction {
     bool open; /* MAIL was accepted */
     struct smtp_mail mail;
     struct smtp_sender sender;
+    enum smtp_return_path return_path;
     struct envelope envelope;
     struct reception reception;
     bool too_many_logged;
@@ -41,6 +68,7 @@ struct smtp_session {
     bool closing;           /* the reply to be sent is the last */
     bool said_quit;         /* nothing more comes from the client */
 
+    struct smtp_client client;
     struct span helo; /* empty: none yet */
     bool is_esmtp;
     unsigned errors, login_failures, transactions;
@@ -78,6 +106,10 @@ int smtp_refuse_problem(struct smtp_session *s, const struct smtp_problem *probl
 /* 451 4.3.0: something of ours is out of order; logged with the reason. Not counted against the client. */
 int smtp_refuse_internal(struct smtp_session *s, const char *what, int error);
 
+/* What somebody else said, for a reply: printable ASCII, which all replies are (RFC 6531 section 3.7.4.3 allows more
+ * only to those who asked for it), cut to room - 1 bytes and ended with a NUL. */
+void smtp_printable(struct span text, char *out, size_t room);
+
 /* ---- Bringing the message in (deliver.c) ---- */
 
 /* Who brings the message of this transaction. Borrows from the session. */
@@ -96,6 +128,10 @@ static inline bool smtp_is_member_service(const struct smtp_session *s)
 static inline uint64_t smtp_account_id(const struct smtp_session *s)
 {
     return s->account_id ? s->account_id : s->transaction.sender.account_id;
+}
+static inline struct span smtp_account_address(const struct smtp_session *s)
+{
+    return s->account_id ? s->account_address : s->transaction.sender.address;
 }
 /* What EHLO offers now and the parsers let through. */
 struct smtp_abilities smtp_abilities(const struct smtp_session *s);

@@ -84,11 +84,24 @@ static void test_kinds(void **state)
         {READ_NO_TARGETS, "<a@example.test>", -EPROTO, 0, "example.test"},
         {READ_TOO_MANY_TARGETS, "<a@example.test>", -EPROTO, 0, "example.test"},
         {READ_NO_MAILBOX, "<a@example.test>", -EPROTO, 0, "example.test"},
+        {READ_LIST_REFUSES, "<a@example.test>", 0, INTAKE_ROUTE_LIST_REFUSES, "example.test"},
+        {READ_PAUSED, "<a@example.test>", 0, INTAKE_ROUTE_PAUSED, "example.test"},
+        {READ_REMOTE, "<a@example.test>", 0, INTAKE_ROUTE_LOCAL, "example.test"},
+        {READ_LIST, "<a@example.test>", 0, INTAKE_ROUTE_LOCAL, "example.test"},
+        {READ_LIST_BOUNCE, "<a@example.test>", 0, INTAKE_ROUTE_LOCAL, "example.test"},
+        {READ_REMOTE_NOWHERE, "<a@example.test>", -EPROTO, 0, "example.test"},
+        {READ_LIST_NONE, "<a@example.test>", -EPROTO, 0, "example.test"},
+        {READ_UNKNOWN_TARGET, "<a@example.test>", -EPROTO, 0, "example.test"},
+        /* Our own addresses have a postmaster and nobody else. */
+        {HONEST, "<Postmaster@[127.0.0.1]>", 0, INTAKE_ROUTE_LOCAL, ""},
+        {HONEST, "<postmaster@[192.0.2.25]>", 0, INTAKE_ROUTE_LOCAL, ""},
+        {HONEST, "<alice@[192.0.2.25]>", 0, INTAKE_ROUTE_NOT_OURS, NULL},
+        {HONEST, "<postmaster@[192.0.2.26]>", 0, INTAKE_ROUTE_NOT_OURS, NULL},
         {READ_FAILS, "<a@example.test>", -EIO, 0, "example.test"},
     };
     for (size_t i = 0; i < ROWS(rows); i++) {
         struct fixture f;
-        fixture_init(&f, "");
+        fixture_init(&f, "listeners=smtp 192.0.2.25 25\n");
         f.lie = rows[i].lie;
         struct asking a = ask(&f, rows[i].address);
         if (a.error != rows[i].error || (!a.error && a.route.kind != rows[i].kind) ||
@@ -97,6 +110,55 @@ static void test_kinds(void **state)
                      f.domain);
         fixture_release(&f);
     }
+}
+
+/* What becomes of addresses elsewhere when the client may relay. NULL: refused. */
+static void test_relay(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *path;
+        bool literals;
+        const char *target;
+    } rows[] = {
+        {"<a@Other.Test>", false, "a@other.test"},
+        {"<A.b+c@other.test>", false, "A.b+c@other.test"},
+        {"<\"a b\"@other.test>", false, "\"a b\"@other.test"},
+        {"<\"a\"@other.test>", false, "a@other.test"},
+        {"<@r.test,@s.test:a@other.test>", false, "a@other.test"}, /* the route is dropped, not followed */
+        {"<a%b.test@other.test>", false, "a%b.test@other.test"},   /* for them to judge */
+        {"<\xc3\xa9@\xc3\xa9.test>", false, "\xc3\xa9@xn--9ca.test"},
+        {"<a@[192.0.2.1]>", true, "a@[192.0.2.1]"},
+        {"<a@[IPv6:2001:db8::1]>", true, "a@[ipv6:2001:db8::1]"},
+        {"<a@[192.0.2.1]>", false, NULL},
+        {"<a@[192.0.2.25]>", true, NULL}, /* ours */
+        {"<a@[127.0.0.1]>", true, NULL},
+        {"<a@[127.9.9.9]>", true, NULL},
+        {"<a@[0.0.0.0]>", true, NULL},
+        {"<a@[IPv6:::1]>", true, NULL},
+        {"<a@[IPv6:::]>", true, NULL},
+        {"<a@[IPv6:::ffff:127.0.0.1]>", true, NULL},
+        {"<Postmaster>", true, NULL},
+    };
+    struct fixture f;
+    fixture_init(&f, "listeners=smtp 192.0.2.25 25;submission 0.0.0.0 587\n");
+    struct arena arena;
+    arena_init(&arena, 1u << 20);
+    for (size_t i = 0; i < ROWS(rows); i++) {
+        struct mail_path path;
+        struct intake_route route;
+        struct span text = span_text(rows[i].path);
+        assert_null(mail_path_parse(&text, FORWARD_PATH, true, &arena, &path));
+        assert_int_equal(intake_route_relay(f.settings, &arena, &path, rows[i].literals, &route), 0);
+        bool relayed = route.kind == INTAKE_ROUTE_LOCAL;
+        if (relayed != (rows[i].target != NULL) || (!relayed && route.kind != INTAKE_ROUTE_NOT_OURS) ||
+            (relayed && (route.count != 1 || route.targets[0].kind != INTAKE_TARGET_REMOTE ||
+                         !span_is_nocase(route.targets[0].address, rows[i].target))))
+            fail_msg("%s: kind %d %.*s", rows[i].path, (int)route.kind,
+                     SPAN_ARG(relayed ? route.targets[0].address : (struct span){0}));
+    }
+    arena_release(&arena);
+    fixture_release(&f);
 }
 
 static void test_remembers_for_a_second(void **state)
@@ -137,6 +199,8 @@ static void test_not_remembered(void **state)
         {HONEST, (256u << 20) - 1, 2}, {READ_NO_USER, 0, 2},
         {READ_NOT_OURS, 0, 2},         {READ_FULL, 0, 2},
         {READ_DISABLED, 0, 2},         {READ_MANY_TARGETS, 1u << 30, 2},
+        {READ_REMOTE, UINT64_MAX, 2},  {READ_LIST, UINT64_MAX, 2},
+        {READ_PAUSED, UINT64_MAX, 2},  {READ_LIST_BOUNCE, UINT64_MAX, 2},
         {READ_FAILS, UINT64_MAX, 2},   {READ_UNKNOWN, UINT64_MAX, 2},
     };
     for (size_t i = 0; i < ROWS(rows); i++) {
@@ -179,6 +243,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_kinds),
+        cmocka_unit_test(test_relay),
         cmocka_unit_test(test_remembers_for_a_second),
         cmocka_unit_test(test_not_remembered),
         cmocka_unit_test(test_capacity),

@@ -1,8 +1,10 @@
 #include "fixture.h"
 
 #include "auth.pb-c.h"
+#include "courier.pb-c.h"
 #include "intake/route.h"
 #include "ipc/services.h"
+#include "resolver.pb-c.h"
 #include "store_read.pb-c.h"
 #include "store_write.pb-c.h"
 
@@ -29,12 +31,44 @@ static void keep(char *to, size_t room, ProtobufCBinaryData from)
 
 /* ---- The reader ---- */
 
+static ProtobufCBinaryData text(const char *words)
+{
+    return (ProtobufCBinaryData){strlen(words), (uint8_t *)(uintptr_t)words};
+}
+
+static void lie_about_target(const struct fixture *f, const StoreRead__ResolveRequest *request, StoreRead__Target *t)
+{
+    if (f->lie == READ_NO_MAILBOX)
+        t->mailbox_id = 0;
+    if (f->lie == READ_REMOTE || f->lie == READ_VERIFY || f->lie == READ_REMOTE_NOWHERE) {
+        t->kind = STORE_READ__TARGET_KIND__TARGET_REMOTE;
+        t->address = text(f->lie == READ_REMOTE_NOWHERE        ? "nobody"
+                          : request->local_part.data[0] == 'b' ? "b@next.test"
+                                                               : "a@next.test");
+        t->next_hop = text("hop.test:2525");
+        t->forwarder = text("example.test");
+        t->verify = f->lie == READ_VERIFY;
+    }
+    if (f->lie == READ_LIST || f->lie == READ_LIST_BOUNCE || f->lie == READ_LIST_NONE) {
+        t->kind = f->lie == READ_LIST_BOUNCE ? STORE_READ__TARGET_KIND__TARGET_LIST_BOUNCE
+                                             : STORE_READ__TARGET_KIND__TARGET_LIST;
+        t->list_id = f->lie == READ_LIST_NONE ? 0 : 5;
+        t->list_member = 6;
+    }
+    if (f->lie == READ_UNKNOWN_TARGET)
+        t->kind = (StoreRead__TargetKind)9;
+}
+
 static void answer_resolve(struct fixture *f, struct call *call)
 {
     static const StoreRead__Route routes[] = {
-        [READ_NO_USER] = STORE_READ__ROUTE__ROUTE_NO_USER,   [READ_NOT_OURS] = STORE_READ__ROUTE__ROUTE_NOT_OURS,
-        [READ_DISABLED] = STORE_READ__ROUTE__ROUTE_DISABLED, [READ_FULL] = STORE_READ__ROUTE__ROUTE_OVER_QUOTA,
-        [READ_UNSET] = STORE_READ__ROUTE__ROUTE_UNSET,       [READ_UNKNOWN] = (StoreRead__Route)77,
+        [READ_NO_USER] = STORE_READ__ROUTE__ROUTE_NO_USER,
+        [READ_NOT_OURS] = STORE_READ__ROUTE__ROUTE_NOT_OURS,
+        [READ_DISABLED] = STORE_READ__ROUTE__ROUTE_DISABLED,
+        [READ_FULL] = STORE_READ__ROUTE__ROUTE_OVER_QUOTA,
+        [READ_UNSET] = STORE_READ__ROUTE__ROUTE_UNSET,
+        [READ_UNKNOWN] = (StoreRead__Route)77,
+        [READ_LIST_REFUSES] = STORE_READ__ROUTE__ROUTE_LIST_REFUSES,
     };
     const StoreRead__ResolveRequest *request = (const StoreRead__ResolveRequest *)call->request;
     size_t count = f->lie == READ_MANY_TARGETS ? 1000 : f->lie == READ_TOO_MANY_TARGETS ? 1001 : 1;
@@ -42,16 +76,21 @@ static void answer_resolve(struct fixture *f, struct call *call)
     assert_true(targets && pointers);
     f->resolves++;
     keep(f->domain, sizeof f->domain, request->domain);
+    keep(f->asked_for, sizeof f->asked_for, request->reverse_path);
+    f->asked_authenticated = request->authenticated;
     for (size_t i = 0; i < count; i++) {
         store_read__target__init(&targets[i]);
         targets[i].account_id = targets[i].mailbox_id = 1 + i + request->local_part.data[0] * 1000u;
         targets[i].quota_left = f->quota_left;
         pointers[i] = &targets[i];
     }
-    if (f->lie == READ_NO_MAILBOX)
-        targets[0].mailbox_id = 0;
+    lie_about_target(f, request, &targets[0]);
     StoreRead__ResolveReply reply = STORE_READ__RESOLVE_REPLY__INIT;
     reply.route = f->lie >= READ_NO_USER && f->lie <= READ_UNKNOWN ? routes[f->lie] : STORE_READ__ROUTE__ROUTE_LOCAL;
+    /* The one domain of others. */
+    if (span_is(span_from(request->domain.data, request->domain.len), "elsewhere.test"))
+        reply.route = STORE_READ__ROUTE__ROUTE_NOT_OURS;
+    reply.intake_paused = f->lie == READ_PAUSED;
     reply.targets = pointers;
     reply.n_targets = reply.route != STORE_READ__ROUTE__ROUTE_LOCAL || f->lie == READ_NO_TARGETS ? 0 : count;
     if (f->lie == READ_FAILS)
@@ -65,7 +104,10 @@ static void answer_resolve(struct fixture *f, struct call *call)
 static void answer_may_send(struct fixture *f, struct call *call)
 {
     StoreRead__MaySendReply reply = STORE_READ__MAY_SEND_REPLY__INIT;
-    reply.allowed = f->lie != MAY_NOT_SEND;
+    const StoreRead__MaySendRequest *request = (const StoreRead__MaySendRequest *)call->request;
+    reply.allowed =
+        f->lie != MAY_NOT_SEND && !span_is(span_from(request->domain.data, request->domain.len), "elsewhere.test");
+    reply.recipients_left = f->recipients_left;
     if (f->lie == MAY_SEND_FAILS)
         call_fail(call, -EIO);
     else
@@ -106,6 +148,15 @@ static void keep_delivery(struct fixture *f, const struct call *call)
     f->recipients = request->n_recipients;
     keep(f->address, sizeof f->address, request->recipients[0]->address);
     keep(f->reverse_path, sizeof f->reverse_path, request->reverse_path);
+    f->sender_account = request->sender_account_id;
+    memset(f->kinds, 0, sizeof f->kinds);
+    for (size_t i = 0; i < request->n_recipients; i++) {
+        assert_true((unsigned)request->recipients[i]->kind < 4);
+        f->kinds[request->recipients[i]->kind]++;
+        keep(f->target, sizeof f->target, request->recipients[i]->target);
+        keep(f->next_hop, sizeof f->next_hop, request->recipients[i]->next_hop);
+        keep(f->forwarder, sizeof f->forwarder, request->recipients[i]->forwarder);
+    }
     assert_true(strlen(request->protocol) < sizeof f->protocol);
     strcpy(f->protocol, request->protocol);
     buf_reset(&f->body);
@@ -124,12 +175,15 @@ static void answer_deliver(struct fixture *f, struct call *call)
     StoreWrite__Outcome *outcomes = calloc(f->recipients + 1, sizeof *outcomes);
     assert_non_null(outcomes);
     for (size_t i = 0; i <= f->recipients; i++)
-        outcomes[i] = f->lie == STORE_FULL    ? STORE_WRITE__OUTCOME__OUTCOME_OVER_QUOTA
-                      : f->lie == STORE_GONE  ? STORE_WRITE__OUTCOME__OUTCOME_GONE
-                      : f->lie == STORE_UNSET ? STORE_WRITE__OUTCOME__OUTCOME_UNSET
-                                              : STORE_WRITE__OUTCOME__OUTCOME_STORED;
+        outcomes[i] = f->lie == STORE_FULL          ? STORE_WRITE__OUTCOME__OUTCOME_OVER_QUOTA
+                      : f->lie == STORE_GONE        ? STORE_WRITE__OUTCOME__OUTCOME_GONE
+                      : f->lie == STORE_SENT_ENOUGH ? STORE_WRITE__OUTCOME__OUTCOME_OVER_SENDING_QUOTA
+                      : f->lie == STORE_UNSET       ? STORE_WRITE__OUTCOME__OUTCOME_UNSET
+                                                    : STORE_WRITE__OUTCOME__OUTCOME_STORED;
     if (f->lie == STORE_LAST_GONE)
         outcomes[f->recipients - 1] = STORE_WRITE__OUTCOME__OUTCOME_GONE;
+    if (f->lie == STORE_LAST_SENT_ENOUGH)
+        outcomes[f->recipients - 1] = STORE_WRITE__OUTCOME__OUTCOME_OVER_SENDING_QUOTA;
     if (f->lie == STORE_LAST_FULL)
         outcomes[f->recipients - 1] = STORE_WRITE__OUTCOME__OUTCOME_OVER_QUOTA;
     StoreWrite__DeliverReply reply = STORE_WRITE__DELIVER_REPLY__INIT;
@@ -157,9 +211,35 @@ static void write_called(void *context, struct call *call)
 
 /* ---- auth: everybody is alice ---- */
 
-static void auth_called(void *context, struct call *call)
+static void answer_report(struct fixture *f, struct call *call)
 {
-    struct fixture *f = context;
+    const Auth__ReportRequest *request = (const Auth__ReportRequest *)call->request;
+    Auth__ReportReply reply = AUTH__REPORT_REPLY__INIT;
+    f->reports++;
+    f->refused = (int)request->refused;
+    f->reported_account = request->account_id;
+    reply.delay_ms = f->delay_ms;
+    if (f->lie == REPORT_FAILS)
+        call_fail(call, -EIO);
+    else
+        call_reply(call, &reply.base, nothing, -1);
+}
+
+static void answer_window(struct fixture *f, struct call *call)
+{
+    Auth__WindowReply reply = AUTH__WINDOW_REPLY__INIT;
+    reply.open = f->window;
+    reply.account_id = 97001;
+    reply.address = text("alice@example.test");
+    reply.grant = text("a grant");
+    if (f->lie == WINDOW_FAILS)
+        call_fail(call, -EIO);
+    else
+        call_reply(call, &reply.base, nothing, -1);
+}
+
+static void answer_step(struct fixture *f, struct call *call)
+{
     unsigned char grant[65] = {1};
     char address[] = "alice@example.test";
     Auth__StepReply reply = AUTH__STEP_REPLY__INIT;
@@ -170,6 +250,55 @@ static void auth_called(void *context, struct call *call)
     call_reply(call, &reply.base, nothing, -1);
 }
 
+static void auth_called(void *context, struct call *call)
+{
+    if (call->method == AUTH_REPORT)
+        answer_report(context, call);
+    else if (call->method == AUTH_WINDOW)
+        answer_window(context, call);
+    else
+        answer_step(context, call);
+}
+
+/* ---- The resolver: the name says what there is of it ---- */
+
+static void resolver_called(void *context, struct call *call)
+{
+    struct fixture *f = context;
+    const Resolver__QueryRequest *request = (const Resolver__QueryRequest *)call->request;
+    struct span name = span_from(request->name.data, request->name.len);
+    bool is_mx = request->type == 15, is_a = request->type == 1;
+    Resolver__QueryReply reply = RESOLVER__QUERY_REPLY__INIT;
+    /* MX 0 . — MX 10 x — 192.0.2.80 */
+    ProtobufCBinaryData null_mx = {3, (uint8_t *)"\0\0"}, mx = {5, (uint8_t *)"\0\12\1x"},
+                        a = {4, (uint8_t *)"\300\0\2P"};
+    f->questions++;
+    reply.status = RESOLVER__STATUS__STATUS_NO_DATA;
+    reply.n_records = 1;
+    if (span_is(name, "none.test"))
+        reply.status = RESOLVER__STATUS__STATUS_NO_NAME;
+    else if (span_is(name, "trouble.test"))
+        reply.status = RESOLVER__STATUS__STATUS_TROUBLE;
+    else if ((is_mx && !span_is(name, "host.test")) || (is_a && span_is(name, "host.test")))
+        reply.status = RESOLVER__STATUS__STATUS_ANSWERED;
+    if (reply.status != RESOLVER__STATUS__STATUS_ANSWERED)
+        reply.n_records = 0;
+    reply.records = span_is(name, "null.test") ? &null_mx : is_mx ? &mx : &a;
+    call_reply(call, &reply.base, nothing, -1);
+}
+
+/* ---- The courier ---- */
+
+static void courier_called(void *context, struct call *call)
+{
+    struct fixture *f = context;
+    Courier__ProbeReply reply = COURIER__PROBE_REPLY__INIT;
+    f->probes++;
+    reply.verdict = (Courier__Verdict)f->verdict;
+    reply.reply = text("550 5.1.1 never heard of\xc3\xa9 it");
+    call_reply(call, &reply.base, nothing, -1);
+}
+
 /* ---- Start and end ---- */
 
 static void serve(struct fixture *f, size_t place, enum role role, const struct service *service,
@@ -177,7 +306,8 @@ static void serve(struct fixture *f, size_t place, enum role role, const struct 
 {
     int fds[2];
     assert_int_equal(channel_pair(fds), 0);
-    f->servers[place] = channel_new(f->loop, fds[0], service, ROLE_DESK, events, f);
+    /* auth is asked by gates and desks: whichever may ask. */
+    f->servers[place] = channel_new(f->loop, fds[0], service, f->is_gate ? ROLE_GATE : ROLE_DESK, events, f);
     struct channel *client = channel_new(f->loop, fds[1], service, role, NULL, NULL);
     assert_true(f->servers[place] && client);
     peers_set(&f->peers, role, 0, client);
@@ -186,12 +316,16 @@ static void serve(struct fixture *f, size_t place, enum role role, const struct 
 void fixture_init(struct fixture *f, const char *settings)
 {
     static const struct channel_events reader = {.called = read_called}, writer = {.called = write_called},
-                                       auth = {.called = auth_called};
+                                       auth = {.called = auth_called}, resolver = {.called = resolver_called},
+                                       courier = {.called = courier_called};
     struct buf text, problem;
     buf_init(&text, 10000);
     buf_init(&problem, 1000);
-    buf_printf(&text, "hostname=mx.example.test\ntrusted_networks=127.0.0.0/8\n%s", settings);
-    *f = (struct fixture){.loop = loop_new(), .quota_left = UINT64_MAX};
+    buf_printf(&text, "hostname=mx.example.test\ntrusted_networks=127.0.0.0/8\nsmtp.check_sender=false\n%s", settings);
+    *f = (struct fixture){.loop = loop_new(),
+                          .quota_left = UINT64_MAX,
+                          .recipients_left = UINT32_MAX,
+                          .is_gate = strstr(settings, "pop_window") != NULL};
     f->settings = settings_parse(buf_span(&text), &problem);
     if (!f->loop || !f->settings)
         fail_msg("%.*s", SPAN_ARG(buf_span(&problem)));
@@ -200,6 +334,8 @@ void fixture_init(struct fixture *f, const char *settings)
     serve(f, 0, ROLE_READER, &store_read_service, &reader);
     serve(f, 1, ROLE_WRITER, &store_write_service, &writer);
     serve(f, 2, ROLE_AUTH, &auth_service, &auth);
+    serve(f, 3, ROLE_RESOLVER, &resolver_service, &resolver);
+    serve(f, 4, ROLE_COURIER, &courier_service, &courier);
     buf_release(&text);
     buf_release(&problem);
 }
@@ -215,7 +351,7 @@ static void stop_when_empty(struct loop_hook *hook)
 void fixture_release(struct fixture *f)
 {
     peers_release(&f->peers);
-    for (size_t i = 0; i < 3; i++)
+    for (size_t i = 0; i < 5; i++)
         channel_free(f->servers[i]);
     f->hook.run = stop_when_empty;
     loop_add_hook(f->loop, &f->hook);
@@ -263,7 +399,8 @@ static void session_main(struct fiber *self, void *argument)
     f->client_fd = fds[0];
     struct stream *stream = stream_new(f->loop, fds[1]);
     assert_non_null(stream);
-    struct smtp_context context = {.settings = f->settings, .peers = &f->peers, .routes = f->routes};
+    struct smtp_context context = {
+        .settings = f->settings, .peers = &f->peers, .routes = f->routes, .blacklist = f->blacklist};
     struct smtp_peer peer = {.service = f->service, .session = "t1", .ip = {.bytes = {[10] = 255, 255, 127, 0, 0, 1}}};
     smtp_session_run(self, stream, &context, &peer);
     stream_free(stream);

@@ -16,8 +16,17 @@ enum lie {
     READ_NOT_OURS,
     READ_DISABLED,
     READ_FULL,
+    READ_LIST_REFUSES,
     READ_UNSET,
     READ_UNKNOWN,
+    READ_PAUSED,
+    READ_REMOTE, /* its one target is the address itself at next.test */
+    READ_VERIFY, /* the same, and the next hop is to be asked */
+    READ_LIST,
+    READ_LIST_BOUNCE,
+    READ_REMOTE_NOWHERE, /* without an address */
+    READ_LIST_NONE,      /* without a list */
+    READ_UNKNOWN_TARGET, /* of no known kind */
     READ_NO_TARGETS,
     READ_MANY_TARGETS, /* 1000: as many as there may be */
     READ_TOO_MANY_TARGETS,
@@ -32,6 +41,8 @@ enum lie {
     SPOOL_READ_ONLY, /* the descriptor can't be written */
     STORE_FULL,
     STORE_GONE,
+    STORE_SENT_ENOUGH,
+    STORE_LAST_SENT_ENOUGH,
     STORE_LAST_GONE,
     STORE_LAST_FULL,
     STORE_TOO_FEW,
@@ -43,6 +54,8 @@ enum lie {
     AUTH_NO_ACCOUNT,
     AUTH_LONG_GRANT,
     AUTH_UNKNOWN,
+    REPORT_FAILS,
+    WINDOW_FAILS,
 };
 
 struct fixture {
@@ -51,15 +64,31 @@ struct fixture {
     uint64_t quota_left;
     struct settings *settings;
     struct peers peers;
-    struct channel *servers[3];
+    struct channel *servers[5];
     struct intake_route_cache *routes; /* what sessions get as theirs; NULL at first */
     unsigned resolves, spools, deliveries;
     /* the last delivery's */
     struct buf body;
     bool was_spooled;
     size_t recipients;
+    unsigned kinds[4]; /* of its recipients, by enum intake_target_kind */
+    char target[300], next_hop[300], forwarder[300];
+    uint64_t sender_account;
     char address[300], protocol[16], reverse_path[300];
     char domain[300]; /* that was asked for last */
+
+    uint32_t recipients_left;
+    bool is_gate;             /* who asks is a gate, else a desk: set where the settings have a pop_window */
+    bool window;              /* a window is open */
+    bool asked_authenticated; /* by the last question to the reader */
+    char asked_for[300];      /* its reverse path */
+    /* what was told to auth */
+    unsigned reports, delay_ms;
+    int refused;
+    uint64_t reported_account;
+    int verdict;                /* the courier's */
+    unsigned probes, questions; /* to the courier, to the DNS */
+    const struct blacklist *blacklist;
 
     struct loop_hook hook;
     unsigned running;
