@@ -4,6 +4,7 @@
 #include "intake/route.h"
 #include "proc/acceptor.h"
 #include "smtp/dns_lists.h"
+#include "smtp/judgement.h"
 #include "smtp/session.h"
 
 #include <errno.h>
@@ -37,7 +38,8 @@ static int start(struct child *child, struct buf *problem)
     struct acceptor *acceptor = acceptor_new(child, &events, NULL);
     context.routes = intake_route_cache_new();
     context.dns_lists = dns_lists_new(child->loop, &child->peers);
-    if (!acceptor || !context.routes || !context.dns_lists)
+    context.domains = smtp_domain_cache_new();
+    if (!acceptor || !context.routes || !context.dns_lists || !context.domains)
         return -ENOMEM;
     child->part = acceptor;
     context.peers = &child->peers;

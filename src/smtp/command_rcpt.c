@@ -2,6 +2,7 @@
 #include "courier.pb-c.h"
 #include "ipc/binary.h"
 #include "ipc/services.h"
+#include "smtp/judgement.h"
 #include "smtp/refusal.h"
 #include "smtp/sender.h"
 
@@ -177,7 +178,10 @@ static int route_recipient(struct fiber *self, struct smtp_session *s, const str
         return refuse_too_many(s);
     if (is_over_daily_limit(t, &route))
         return refuse_daily_limit(self, s, rcpt->path.text);
-    int taken = probe(self, s, rcpt->path.text, &route);
+    int taken = smtp_judge(self, s, &rcpt->path);
+    if (taken <= 0)
+        return taken;
+    taken = probe(self, s, rcpt->path.text, &route);
     if (taken <= 0)
         return taken;
     error = envelope_add(&t->envelope, &t->arena, &naming, &route);

@@ -29,7 +29,8 @@ enum dns_list_result { DNS_LISTS_NONE, DNS_LISTS_BLACK, DNS_LISTS_WHITE };
 struct dns_list_verdict {
     enum dns_list_result result;
     const char *zone;   /* the list's, "" with DNS_LISTS_NONE */
-    struct span reason; /* the list's TXT record, printable ASCII, at most DNS_LIST_REASON_MAX bytes; empty where it gives none */
+    struct span reason; /* the list's TXT record, printable ASCII, at most DNS_LIST_REASON_MAX bytes; empty where it
+                           gives none */
 };
 
 /* Waits for the lists, as long as a question to the DNS may take at most. What the verdict points to is in `memory`.

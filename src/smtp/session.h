@@ -15,18 +15,12 @@ struct dns_lists;
 struct intake_route_cache;
 struct smtp_domain_cache;
 
-struct blacklist;
-
-struct dns_lists;
-
 /* What all sessions of a process share. The session takes its own references to settings and tls. */
 struct smtp_context {
     struct settings *settings;
     struct peers *peers;
     struct tls_context *tls;           /* NULL: STARTTLS is not offered */
-    struct dns_lists *dns_lists;       /* NULL: none is asked */
     const bool *stopping;              /* true: the process is to end; sessions say 421 before their next command */
-    const struct blacklist *blacklist; /* our own; NULL: it is empty */
     struct intake_route_cache *routes; /* where recently asked addresses lead; NULL: each is asked for */
     const struct blacklist *blacklist; /* our own; NULL: it is empty */
     struct dns_lists *dns_lists;       /* NULL: none is asked */
