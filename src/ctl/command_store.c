@@ -49,6 +49,8 @@ static int run_status(struct fiber *self, struct store_client *client, struct st
     const struct fact facts[] = {
         {"messages", "messages", r->messages},
         {"accounts", "accounts", r->accounts},
+        {"queued", "entries in the queue", r->queued},
+        {"held", "of them held", r->held},
         {"volumes", "volumes", r->volumes},
         {"volume_bytes", "bytes in volumes", r->volume_bytes},
         {"dead_bytes", "bytes of deleted mail among them", r->dead_bytes},

@@ -60,6 +60,11 @@ struct queue_page {
 MUST_USE int queue_list(struct database *db, const struct queue_choice *choice, struct queue_place after, size_t limit,
                         struct arena *arena, struct queue_page *page);
 
+#define QUEUE_HEADER_MAX (64u << 10)
+/* Appends a message's header, up to the empty line and at most QUEUE_HEADER_MAX bytes. 0; -ENOENT; -EBADMSG: damaged;
+ * another negative errno. */
+MUST_USE int queue_header(struct store *s, uint64_t message_id, struct buf *out);
+
 /* How many entries there are, and how many of them are held. 0 or a negative errno. */
 MUST_USE int queue_count(struct database *db, uint64_t *entries, uint64_t *held);
 

@@ -125,8 +125,14 @@ int writer_queue_list(struct store_writer *w, struct call *call)
     reply.more = page.more;
     reply.last_message_id = page.last.message_id;
     reply.last_number = page.last.number;
-    call_reply(call, &reply.base, (struct span){NULL, 0}, -1);
-    return 0;
+    struct buf header;
+    buf_init(&header, QUEUE_HEADER_MAX);
+    if (q->header && page.count > 0 && q->message_id)
+        rc = queue_header(w->store, q->message_id, &header);
+    if (rc == 0)
+        call_reply(call, &reply.base, buf_span(&header), -1);
+    buf_release(&header);
+    return rc;
 }
 
 /* ---- QueueChange ---- */
