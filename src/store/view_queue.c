@@ -2,7 +2,7 @@
 
 #include <errno.h>
 
-#define WALK_MAX 2000 /* due entries that are looked at one by one before destinations are skipped through */
+#define WALK_MAX 500 /* due entries that are looked at one by one before destinations are skipped through */
 
 /* ---- Due destinations ---- */
 

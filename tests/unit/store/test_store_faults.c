@@ -5,6 +5,7 @@
 
 #include "store/check.h"
 #include "store/compact.h"
+#include "store/queue.h"
 #include "store/rebuild.h"
 
 #include <errno.h>
@@ -170,6 +171,61 @@ static int deliver_large(struct run *r)
     return finish(r, rc);
 }
 
+/* Mail for other sites, and a list's post; in the next batch one is done with a report to its sender, one waits. */
+static int queue_mail(struct run *r)
+{
+    struct delivery_recipient recipients[3] = {
+        {.kind = DELIVERY_REMOTE, .address = span_text("x@b.test"), .target = span_text("x@b.test")},
+        r->bob,
+        {.kind = DELIVERY_REMOTE, .address = span_text("y@c.test"), .target = span_text("y@c.test")}};
+    recipients[1].notify = NOTIFY_SUCCESS;
+    uint64_t id;
+    struct delivery d = {.facts = {.received_at = 1700000000000000000u,
+                                   .sender_account_id = r->bob.account_id,
+                                   .reverse_path = span_text("bob@example.test")},
+                         .recipients = recipients,
+                         .recipient_count = 3,
+                         .body = span_text("Subject: out\r\n\r\n"),
+                         .body_fd = -1};
+    int rc = store_begin(r->f.store);
+    if (rc != 0)
+        return rc;
+    rc = store_deliver(r->f.store, &d, &id);
+    return finish(r, rc);
+}
+
+static int queue_report(struct run *r)
+{
+    uint64_t id, oldest = 0;
+    struct delivery_recipient to = r->bob;
+    int rc = store_begin(r->f.store);
+    if (rc != 0)
+        return rc;
+    rc = database_find(r->f.store->db, &oldest, "SELECT message_id FROM queue ORDER BY message_id LIMIT 1", "");
+    struct delivery_result results[] = {{oldest, 1, DELIVERY_DONE, 0, {NULL, 0}},
+                                        {oldest, 2, DELIVERY_WARNED, 1800000000000000000u, span_text("450 later")}};
+    struct delivery d = {.recipients = &to,
+                         .recipient_count = 1,
+                         .results = results,
+                         .result_count = 2,
+                         .body = span_text("Subject: failed\r\n\r\n"),
+                         .body_fd = -1};
+    rc = rc < 0 ? store_fail(r->f.store, rc) : store_deliver(r->f.store, &d, &id);
+    return finish(r, rc);
+}
+
+static int queue_hold(struct run *r)
+{
+    struct queue_page page = {0};
+    uint64_t changed;
+    int rc = store_begin(r->f.store);
+    if (rc != 0)
+        return rc;
+    rc =
+        queue_change(r->f.store, &(struct queue_choice){.match = span_text("@c.test")}, QUEUE_DO_HOLD, &page, &changed);
+    return finish(r, rc);
+}
+
 static int expunge(struct run *r)
 {
     uint32_t expunged;
@@ -247,8 +303,9 @@ static int restart(struct run *r)
     return 0;
 }
 
-static int (*const steps[])(struct run *) = {deliver_many, deliver_large, expunge,        flags,   restart, compact,
-                                             account_add,  deliver_many,  account_remove, compact, restart};
+static int (*const steps[])(struct run *) = {queue_mail,   deliver_many,   deliver_large, queue_report, queue_hold,
+                                             expunge,      flags,          restart,       compact,      account_add,
+                                             deliver_many, account_remove, queue_mail,    compact,      restart};
 
 static void list(struct run *r, struct buf *out)
 {
@@ -335,10 +392,12 @@ static bool run_with(enum fault kind, unsigned k, int error)
         perform(&r, steps[i], &before, &after);
     bool struck = plan.countdown == 0;
     plan.armed = false;
-    assert_int_equal(fixture_count(&r.f, "SELECT COUNT(*) FROM entry"), 8);
+    assert_int_equal(fixture_count(&r.f, "SELECT COUNT(*) FROM entry"), 11);
     /* Statements are many, and the volumes do not know which of them failed. */
     verify(&r.f, &before, &after, kind != STEP_FAILS || k % 16 == 0);
-    assert_int_equal(fixture_count(&r.f, "SELECT COUNT(*) FROM entry"), 8);
+    assert_int_equal(fixture_count(&r.f, "SELECT COUNT(*) FROM entry"), 11);
+    assert_int_equal(fixture_count(&r.f, "SELECT COUNT(*) FROM queue"), 5);
+    assert_int_equal(fixture_count(&r.f, "SELECT COUNT(*) FROM queue WHERE state = 1"), 1);
     close(r.spool);
     buf_release(&before);
     buf_release(&after);

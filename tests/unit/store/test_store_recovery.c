@@ -1,8 +1,10 @@
 #include "fixture.h"
 
 #include "store/check.h"
+#include "store/rebuild.h"
 #include "store/schema.h"
 #include "store/volume.h"
+#include "store/wire.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -157,6 +159,154 @@ static void killed_at_random(void **state)
     fixture_stop(&f);
 }
 
+struct acknowledged {
+    uint64_t message_id; /* both of its entries are in the queue */
+    uint64_t done_id;    /* the first entry of this one is done, and its report is stored; 0: none */
+};
+
+static struct delivery_recipient remote(const char *target)
+{
+    return (struct delivery_recipient){
+        .kind = DELIVERY_REMOTE, .address = span_text(target), .target = span_text(target)};
+}
+
+/* Accepts mail for other sites and reports on what it accepted before, until it is killed. */
+static void queue_forever(struct fixture *f, int out)
+{
+    fixture_open(f);
+    struct acknowledged said = {0};
+    struct delivery_recipient alice = fixture_recipient(f, "alice@example.test");
+    for (;;) {
+        struct delivery_recipient r[3] = {remote("a@b.test"), remote("c@d.test"), alice}, to = alice;
+        struct delivery_result result = {said.message_id, 1, DELIVERY_DONE, 0, {NULL, 0}};
+        struct delivery mail = {.recipients = r, .recipient_count = 3, .body = span_text("out"), .body_fd = -1};
+        struct delivery report = {.recipients = &to,
+                                  .recipient_count = 1,
+                                  .results = &result,
+                                  .result_count = 1,
+                                  .body = span_text("report"),
+                                  .body_fd = -1};
+        uint64_t id;
+        said.done_id = said.message_id;
+        assert_int_equal(store_begin(f->store), 0);
+        assert_int_equal(store_deliver(f->store, &mail, &said.message_id), 0);
+        if (said.done_id)
+            assert_int_equal(store_deliver(f->store, &report, &id), 0);
+        assert_int_equal(store_commit(f->store), 0);
+        assert_int_equal(write(out, &said, sizeof(said)), sizeof(said));
+    }
+}
+
+static uint64_t entries_of(struct fixture *f, uint64_t message_id)
+{
+    uint64_t count = 0;
+    assert_int_equal(
+        database_find(f->store->db, &count, "SELECT COUNT(*) FROM queue WHERE message_id = $1", "u", message_id), 1);
+    return count;
+}
+
+static void killed_with_a_queue(void **state)
+{
+    struct fixture f;
+    fixture_start(&f);
+    for (unsigned round = 0; round < 8; round++) {
+        int ends[2];
+        fixture_close(&f);
+        assert_int_equal(pipe(ends), 0);
+        pid_t pid = fork();
+        assert_true(pid >= 0);
+        if (pid == 0) {
+            close(ends[0]);
+            queue_forever(&f, ends[1]);
+        }
+        close(ends[1]);
+        struct acknowledged said[400];
+        size_t count = 0;
+        while (count < 4 + round * 6) {
+            assert_int_equal(read(ends[0], &said[count], sizeof(said[0])), sizeof(said[0]));
+            count++;
+        }
+        assert_int_equal(kill(pid, SIGKILL), 0);
+        while (count < 400 && read(ends[0], &said[count], sizeof(said[0])) == sizeof(said[0]))
+            count++;
+        close(ends[0]);
+        assert_int_equal(waitpid(pid, NULL, 0), pid);
+        fixture_open(&f);
+        /* The last one may have been reported on in a batch that committed and whose answer was killed. */
+        for (size_t i = 0; i + 1 < count; i++)
+            assert_int_equal(entries_of(&f, said[i].message_id), 1);
+        assert_in_range(entries_of(&f, said[count - 1].message_id), 1, 2);
+        /* No end without its report, no report without its end: alice has a copy of each message and a report for each
+         * entry that is gone. */
+        assert_int_equal(fixture_count(&f, "SELECT COUNT(*) FROM entry WHERE size = 6"),
+                         fixture_count(&f, "SELECT 2 * (SELECT COUNT(*) FROM entry WHERE size = 3) - COUNT(*) FROM "
+                                           "queue"));
+        check_is_clean(f.directory);
+    }
+    fixture_stop(&f);
+}
+
+/* A store that was made before there was a queue: its database and its records, which end where the queue's fields
+ * begin. */
+static void a_store_without_a_queue(void **state)
+{
+    static const char undo[] = "DROP TABLE queue; DROP TABLE sent; DROP TABLE list; DROP TABLE list_member;"
+                               "ALTER TABLE domain DROP COLUMN kind; ALTER TABLE domain DROP COLUMN alias_of;"
+                               "ALTER TABLE domain DROP COLUMN next_hop; DELETE FROM meta WHERE name LIKE 'paused%';"
+                               "UPDATE schema_version SET version = 1";
+    struct fixture f;
+    struct buf after, problem;
+    struct store_rebuild_report report;
+    buf_init(&after, 1 << 20);
+    buf_init(&problem, 4096);
+    fixture_start(&f);
+    struct delivery_recipient r = fixture_recipient(&f, "alice@example.test");
+    struct message_entry entry = {.account_id = r.account_id,
+                                  .mailbox_id = r.mailbox_id,
+                                  .uid = 1,
+                                  .uidvalidity = 1,
+                                  .modseq = 2,
+                                  .account = span_text("alice@example.test"),
+                                  .mailbox = span_text("INBOX")};
+    struct message_facts facts = {
+        .message_id = f.store->volumes.lsn, .received_at = 1700000000000000000u, .entries = &entry, .entry_count = 1};
+    struct body body = {.kind = BODY_MEMORY, .message_id = facts.message_id, .bytes = span_text("old mail"), .size = 8};
+    struct record_place place;
+    assert_int_equal(store_begin(f.store), 0);
+    message_facts_write(&f.store->facts, &facts);
+    buf_truncate(&f.store->facts, f.store->facts.size - 12);
+    assert_int_equal(store_append(f.store, RECORD_MESSAGE, &body, &place), 0);
+    wire_write_u64(&f.store->facts, f.store->volumes.lsn);
+    wire_write_bytes(&f.store->facts, span_text("old.test"));
+    assert_int_equal(store_append(f.store, RECORD_DOMAIN, NULL, &place), 0);
+    assert_int_equal(store_commit(f.store), 0);
+    assert_int_equal(database_script(f.store->db, undo), 0);
+    fixture_close(&f);
+    /* It opens, and goes on. */
+    fixture_open(&f);
+    assert_int_equal(fixture_count(&f, "SELECT version FROM schema_version"), SCHEMA_VERSION);
+    assert_int_equal(fixture_count(&f, "SELECT COUNT(*) FROM queue"), 0);
+    struct delivery_recipient to = remote("a@b.test");
+    struct delivery mail = {.recipients = &to, .recipient_count = 1, .body = span_text("out"), .body_fd = -1};
+    uint64_t id;
+    assert_int_equal(store_begin(f.store), 0);
+    assert_int_equal(store_deliver(f.store, &mail, &id), 0);
+    assert_int_equal(store_commit(f.store), 0);
+    fixture_close(&f);
+    /* Its old records are understood. */
+    assert_int_equal(store_rebuild(f.directory, &report, NULL, NULL, &problem), 0);
+    assert_true(report.damaged_bytes == 0 && report.unplaced == 0);
+    fixture_open(&f);
+    assert_int_equal(fixture_count(&f, "SELECT COUNT(*) FROM queue"), 1);
+    assert_int_equal(fixture_count(&f, "SELECT COUNT(*) FROM domain WHERE name = 'old.test' AND kind = 0"), 1);
+    fixture_fetch(&f, "alice@example.test", 1, &after);
+    assert_true(span_is(buf_span(&after), "old mail"));
+    check_is_clean(f.directory);
+    buf_release(&after);
+    buf_release(&problem);
+    fixture_stop(&f);
+}
+
 static void migrations(void **state)
 {
     for (unsigned version = 0; version <= SCHEMA_VERSION; version++) {
@@ -188,10 +338,9 @@ static void migrations(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(unacknowledged_tails),
-        cmocka_unit_test(an_older_database_is_refused),
-        cmocka_unit_test(killed_at_random),
-        cmocka_unit_test(migrations),
+        cmocka_unit_test(unacknowledged_tails),    cmocka_unit_test(an_older_database_is_refused),
+        cmocka_unit_test(killed_at_random),        cmocka_unit_test(killed_with_a_queue),
+        cmocka_unit_test(a_store_without_a_queue), cmocka_unit_test(migrations),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
