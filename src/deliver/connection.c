@@ -9,6 +9,8 @@
 #include <stdlib.h>
 #include <sys/socket.h>
 
+#define RESOLVER_SECONDS 20
+
 /* How a host was tried. */
 enum attempt {
     ATTEMPT_OPEN,
@@ -233,6 +235,16 @@ static enum attempt try_host(struct fiber *self, struct connection *conn, const 
 
 /* ---- The hosts ---- */
 
+/* At the start, and when the resolver died: it is back in a moment, and no mail should wait longer for it. */
+static int await_resolver(struct fiber *self, struct site *site)
+{
+    uint64_t end = clock_in_seconds(RESOLVER_SECONDS);
+    int error = 0;
+    while (!error && !peers_get(site->courier->peers, ROLE_RESOLVER) && clock_monotonic() < end)
+        error = fiber_sleep(self, clock_monotonic() + NANOSECONDS / 10);
+    return error;
+}
+
 static int get_hosts(struct fiber *self, struct site *site, struct connection *conn)
 {
     if (site->hosts && site->hosts->until < clock_monotonic()) {
@@ -240,6 +252,8 @@ static int get_hosts(struct fiber *self, struct site *site, struct connection *c
         site->hosts = NULL;
     }
     if (!site->hosts) {
+        if (await_resolver(self, site))
+            return -ECANCELED;
         struct host_list *found = hosts_find(self, site->courier->peers, conn->settings, &site->route, random_number());
         if (!found) {
             note_trouble(conn, TROUBLE_OURS, "no memory");

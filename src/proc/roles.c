@@ -79,7 +79,7 @@ const struct role_row role_rows[] = {
      .has_blacklist = true,
      .descriptors = 512},
     /* Its transactions in hand have the grace that sessions have. */
-    {.role = ROLE_COURIER, .count = count_none, .may_connect = true, .has_password = true, .descriptors = 4096},
+    {.role = ROLE_COURIER, .count = count_one, .may_connect = true, .has_password = true, .descriptors = 4096},
     /* Places kept. */
     {.role = ROLE_SCRIPT, .count = count_none, .stop_stage = 1, .descriptors = 256},
 };
