@@ -71,6 +71,8 @@ def test_all_roles_run_and_end(fresh):
     for role in ROLES:
         assert pid_of(server, role), (role, server.children())
     children = list(server.children())
+    # One that is stopped while it still starts is killed, and rightly so.
+    wait_until(lambda: "supervisor - ready" in server.log(), "the start of all")
     assert server.stop() == 0
     assert all(is_gone(pid) for pid in children)
     assert " CRASH " not in server.log()
