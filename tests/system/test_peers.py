@@ -5,7 +5,7 @@ import smtplib
 import pytest
 
 import postfix
-from conftest import Server, wait_until
+from conftest import Server, unverified, wait_until
 
 pytestmark = pytest.mark.skipif(not postfix.AVAILABLE, reason="Postfix needs root")
 
@@ -36,3 +36,63 @@ def test_postfix_sends_to_us(pair):
     assert about["Action"] == "failed" and about["Status"] == "5.1.1"
     assert "no such person here" in " ".join(about["Diagnostic-Code"].split())
     assert len(server.messages()) == 1
+
+
+def submit(server, to, text, user="alice@example.test", **options):
+    with smtplib.SMTP_SSL("127.0.0.1", server.port(465), timeout=60, context=unverified()) as smtp:
+        smtp.login(user, "sandbox")
+        return smtp.sendmail(user, to, text, **options)
+
+
+def use_as_smart_host(server, port, more=""):
+    server.stop()
+    server.configure(f'courier = {{ smart_host = "127.0.0.1:{port}", smart_host_tls = "offered", retry_first = "1s", {more} }}')
+    server.start()
+
+
+def test_we_send_to_postfix(pair):
+    server, peer = pair
+    use_as_smart_host(server, peer.port)
+    submit(server, ["carol@postfix.test", "dave@postfix.test", "bob@example.test"], "Subject: three\n\n.dots\n..more\n")
+    for user in ("carol", "dave"):
+        message = wait_until(lambda user=user: peer.mail(user), f"{user}'s message")[0]
+        assert message.endswith(b"\n.dots\n..more\n")
+        assert b"Return-Path: <alice@example.test>" in message
+    assert any(b"Subject: three" in m for m in server.messages("bob@example.test"))
+    wait_until(lambda: not server.run_json("queue", "list")["items"], "an empty queue")
+    assert len(peer.mail("carol")) == len(peer.mail("dave")) == 1
+
+
+def test_postfix_refuses_one_of_two(pair):
+    server, peer = pair
+    use_as_smart_host(server, peer.port)
+    submit(server, ["carol@postfix.test", "nobody@postfix.test"], "Subject: half\n\ntext\n")
+    wait_until(lambda: peer.mail("carol"), "carol's message")
+    bounce = wait_until(server.messages, "the report")[0]
+    message = email.message_from_bytes(bounce)
+    assert message["Return-Path"] == "<>" and message["Auto-Submitted"].startswith("auto-replied")
+    about = report_of(bounce)
+    assert about[0]["Reporting-MTA"] == "dns; mail.example.test"
+    assert [(r["Final-Recipient"], r["Action"], r["Status"]) for r in about[1:]] == [("rfc822; nobody@postfix.test", "failed", "5.1.1")]
+    assert "Subject: half" in bounce.decode()
+    assert len(server.messages()) == 1
+
+
+def test_delivery_notice_is_asked_for(pair):
+    server, peer = pair
+    use_as_smart_host(server, peer.port)
+    submit(server, ["carol@postfix.test", "bob@example.test"], "Subject: tell me\n\ntext\n", rcpt_options=["NOTIFY=SUCCESS"])
+    reports = wait_until(lambda: len(server.messages()) == 2 and server.messages(), "two notices")
+    actions = {r["Final-Recipient"]: r["Action"] for m in reports for r in report_of(m)[1:]}
+    assert actions["rfc822; bob@example.test"] == "delivered"
+    assert actions["rfc822; carol@postfix.test"] in ("delivered", "relayed")
+
+
+def test_both_bounce_nothing_loops(pair):
+    """A report that can't be delivered makes no report."""
+    server, peer = pair
+    use_as_smart_host(server, peer.port)
+    with smtplib.SMTP("127.0.0.1", peer.port) as smtp:
+        smtp.sendmail("nobody@postfix.test", ["nobody@example.test"], "Subject: nobody to nobody\n\ntext\n")
+    wait_until(lambda: "status=bounced" in peer.log() and not peer.queue(), "the end of Postfix's attempts")
+    assert not server.run_json("queue", "list")["items"]
