@@ -23,7 +23,7 @@ def drained(test):
     while not test():
         if time.monotonic() > end:
             sys.exit(f"bench: the queue did not empty within {PATIENCE} s")
-        time.sleep(0.02)
+        time.sleep(0.1)
 
 
 class Sink:
