@@ -58,7 +58,7 @@ const struct ctl_command ctl_commands[] = {
      1,
      false,
      "Puts an address, network, range, host name or pattern on the black list.",
-     "blacklist add 192.0.2.0/24 --reason \"spam source, 2026-10-02\"",
+     "blacklist add 192.0.2.0/24 --reason 'spam source, 2026-10-02'",
      {{"reason", "TEXT", "Stands in the refusals."}},
      ctl_blacklist_add},
     {"blacklist remove",
