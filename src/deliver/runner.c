@@ -29,17 +29,19 @@ struct transaction {
 
 /* ---- What is sent ---- */
 
-/* A message that an alias of ours sends on leaves with a reverse path of ours. */
+/* A message that an alias of ours sends on leaves with a reverse path of ours; a mailing list's copy with that of the
+ * list, which stands whole in the forwarder's place. */
 static void write_reverse_path(struct courier *c, const struct entry *e, struct arena *memory, struct buf *out)
 {
     struct mail_path path;
-    bool rewrites = e->forwarder.size && e->reverse_path.size && c->has_srs_key &&
+    bool is_whole = span_find(e->forwarder, '@') < e->forwarder.size;
+    bool rewrites = e->forwarder.size && !is_whole && e->reverse_path.size && c->has_srs_key &&
                     mail_address_parse(e->reverse_path, true, memory, &path) == NULL;
     if (rewrites)
         srs_forward_write(path.local_part, path.domain, e->forwarder, span_from(c->srs_key, sizeof c->srs_key),
                           clock_wall() / NANOSECONDS, out);
     if (!out->size)
-        buf_add_span(out, e->reverse_path);
+        buf_add_span(out, is_whole ? e->forwarder : e->reverse_path);
 }
 
 static int prepare(struct transaction *t, size_t most)
