@@ -52,6 +52,9 @@ int ctl_store_status(struct ctl *ctl);
 int ctl_store_check(struct ctl *ctl);
 int ctl_store_rebuild(struct ctl *ctl);
 int ctl_store_compact(struct ctl *ctl);
+int ctl_watch(struct ctl *ctl);
+int ctl_clients_list(struct ctl *ctl);
+int ctl_clients_flush(struct ctl *ctl);
 int ctl_version(struct ctl *ctl);
 int ctl_help(struct ctl *ctl);
 

@@ -33,9 +33,9 @@ static void write_text(struct json *j, struct span text)
 static void begin_value(struct json *j, const char *key)
 {
     if (j->has_item[j->depth])
-        buf_add_char(j->out, ',');
+        buf_add_text(j->out, j->is_one_line ? ", " : ",");
     j->has_item[j->depth] = true;
-    if (j->depth)
+    if (j->depth && !j->is_one_line)
         buf_printf(j->out, "\n%*s", (int)(2 * j->depth), "");
     if (key) {
         write_text(j, span_text(key));
@@ -56,7 +56,7 @@ static void close_value(struct json *j, char bracket)
 {
     bool had_item = j->has_item[j->depth];
     j->depth--;
-    if (had_item)
+    if (had_item && !j->is_one_line)
         buf_printf(j->out, "\n%*s", (int)(2 * j->depth), "");
     buf_add_char(j->out, bracket);
     if (j->depth == 0)

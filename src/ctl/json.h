@@ -7,6 +7,7 @@
 
 struct json {
     struct buf *out;
+    bool is_one_line; /* set it after json_init(): no line ends inside, for streams of values */
     unsigned depth;
     bool has_item[16];
 };

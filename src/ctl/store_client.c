@@ -1,5 +1,6 @@
 #include "ctl/store_client.h"
 
+#include "ctl/control_socket.h"
 #include "proc/data_directory.h"
 #include "run/fiber.h"
 #include "store/writer.h"
@@ -12,7 +13,6 @@
 #include <stdlib.h>
 #include <sys/random.h>
 #include <sys/socket.h>
-#include <sys/un.h>
 #include <sys/wait.h>
 #include <sysexits.h>
 #include <unistd.h>
@@ -34,34 +34,9 @@ struct store_client {
 
 /* ---- The running server ---- */
 
-/* The descriptor, or -errno: -ENOENT and -ECONNREFUSED say that no server runs. */
-static int connect_to_server(const struct settings *settings)
-{
-    struct sockaddr_un address = {.sun_family = AF_UNIX};
-    struct buf path;
-    buf_init(&path, sizeof address.sun_path - 1);
-    buf_printf(&path, "%s/control.sock", settings->data_directory);
-    if (buf_failed(&path)) {
-        buf_release(&path);
-        return -ENAMETOOLONG;
-    }
-    memcpy(address.sun_path, path.data, path.size);
-    buf_release(&path);
-    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    if (fd < 0)
-        return -errno;
-    /* Blocking while it connects: the server's backlog may be full for a moment. */
-    if (connect(fd, (struct sockaddr *)&address, sizeof address) != 0) {
-        int error = -errno;
-        close(fd);
-        return error;
-    }
-    return fd;
-}
-
 bool store_client_has_server(const struct settings *settings)
 {
-    int fd = connect_to_server(settings);
+    int fd = control_socket_connect(settings, "control.sock");
     if (fd >= 0)
         close(fd);
     return fd >= 0;
@@ -232,7 +207,7 @@ static int end_child(struct store_client *client)
 static int connect_client(struct store_client *client)
 {
     struct store_work *work = client->work;
-    client->fd = connect_to_server(work->settings);
+    client->fd = control_socket_connect(work->settings, "control.sock");
     if (client->fd >= 0)
         return EX_OK;
     if (client->fd == -ENOENT || client->fd == -ECONNREFUSED || client->fd == -ENOTDIR) {

@@ -28,6 +28,24 @@ static void test_document(void **state)
     buf_release(&out);
 }
 
+static void test_one_line(void **state)
+{
+    struct buf out;
+    struct json json;
+    buf_init(&out, 4096);
+    json_init(&json, &out);
+    json.is_one_line = true;
+    json_object(&json, NULL);
+    json_number(&json, "n", 1);
+    json_list(&json, "l");
+    json_text(&json, NULL, (struct span)SPAN("x\n"));
+    json_bool(&json, NULL, true);
+    json_end_list(&json);
+    json_end_object(&json);
+    assert_true(span_is(buf_span(&out), "{\"n\": 1, \"l\": [\"x\\u000a\", true]}\n"));
+    buf_release(&out);
+}
+
 static void test_texts(void **state)
 {
     static const struct {
@@ -55,6 +73,7 @@ static void test_texts(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_document), cmocka_unit_test(test_texts)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_document), cmocka_unit_test(test_one_line),
+                                       cmocka_unit_test(test_texts)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,0 +1,29 @@
+#include "ctl/control_socket.h"
+
+#include <errno.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+int control_socket_connect(const struct settings *settings, const char *name)
+{
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    struct buf path;
+    buf_init(&path, sizeof address.sun_path - 1);
+    buf_printf(&path, "%s/%s", settings->data_directory, name);
+    if (buf_failed(&path)) {
+        buf_release(&path);
+        return -ENAMETOOLONG;
+    }
+    memcpy(address.sun_path, path.data, path.size);
+    buf_release(&path);
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (fd < 0)
+        return -errno;
+    if (connect(fd, (struct sockaddr *)&address, sizeof address) != 0) {
+        int error = -errno;
+        close(fd);
+        return error;
+    }
+    return fd;
+}

@@ -1,0 +1,64 @@
+"""POP-before-SMTP: who logged in a short while ago may send from there."""
+import poplib
+
+import pytest
+
+from conftest import PATIENCE, unverified, wait_until
+
+
+def log_in(server, name="alice"):
+    pop = poplib.POP3_SSL("127.0.0.1", server.port(995), timeout=PATIENCE, context=unverified())
+    pop.user(f"{name}@example.test")
+    pop.pass_("sandbox")
+    pop.quit()
+
+
+def clients(server, *words):
+    return server.run_json("clients", "list", *words)["clients"]
+
+
+def test_shipped_off(fresh):
+    server = fresh()
+    log_in(server)
+    assert clients(server) == []
+    assert "POP-before-SMTP is off" in server.run("clients", "list").stdout
+
+
+def test_windows(fresh):
+    server = fresh("submission.pop_window = 300")
+    assert clients(server) == [] and server.run("clients", "list").stdout == "none\n"
+    pop = poplib.POP3_SSL("127.0.0.1", server.port(995), timeout=PATIENCE, context=unverified())
+    pop.user("alice")
+    with pytest.raises(poplib.error_proto):
+        pop.pass_("wrong")
+    pop.close()
+    assert clients(server) == []
+    log_in(server)
+    [client] = clients(server)
+    assert client["peer_address"] == "127.0.0.1" and client["account"] == "alice@example.test"
+    assert 200 < client["seconds_left"] <= 300
+    log_in(server, "bob")
+    [client] = clients(server)
+    assert client["account"] == "bob@example.test"
+    assert "127.0.0.1" in server.run("clients", "list").stdout
+    assert clients(server, "bob@example.test") and clients(server, "127.0.0.1")
+    assert not clients(server, "alice@example.test") and not clients(server, "127.0.0.2")
+    assert server.run_json("clients", "flush", "alice@example.test") == {"flushed": 0}
+    assert clients(server)
+    assert "1 client may not send" in server.run("clients", "flush").stdout
+    assert clients(server) == []
+
+
+def test_it_ends_by_itself(fresh):
+    server = fresh("submission.pop_window = 1")
+    log_in(server)
+    wait_until(lambda: not clients(server), "the end of the window")
+
+
+def test_switched_off_by_a_reload(fresh):
+    server = fresh("submission.pop_window = 300")
+    log_in(server)
+    assert clients(server)
+    server.configure("submission.pop_window = 0")
+    server.reload()
+    wait_until(lambda: not clients(server), "the end of all windows")
