@@ -77,6 +77,28 @@ static void test_round_trip(void **state)
     buf_release(&packet);
 }
 
+static size_t count_fields(struct span packet)
+{
+    size_t count = 0;
+    for (struct span rest = span_skip(packet, 1); rest.size; count++) {
+        uint32_t size;
+        memcpy(&size, rest.data + 1, sizeof size);
+        rest = span_skip(rest, 5 + size);
+    }
+    return count;
+}
+
+/* The first field's tag. */
+static char tag_of(const struct control_frame *frame)
+{
+    struct buf packet;
+    buf_init(&packet, CONTROL_FRAME_MAX);
+    control_write(frame, &packet);
+    char tag = packet.data[1];
+    buf_release(&packet);
+    return tag;
+}
+
 /* A packet cut short at any place is refused or is a frame of whole fields; a changed byte never does harm. */
 static void test_damaged(void **state)
 {
@@ -92,7 +114,8 @@ static void test_damaged(void **state)
         refused += !control_parse(span_from(exact, size), &back);
         free(exact);
     }
-    assert_int_equal(refused, packet.size - 15); /* a cut between two of its 15 fields leaves a whole frame */
+    /* A cut between two of its fields leaves a whole frame. */
+    assert_int_equal(refused, packet.size - count_fields(buf_span(&packet)));
     for (size_t i = 0; i < packet.size; i++)
         for (int bit = 0; bit < 8; bit++) {
             packet.data[i] = (char)(packet.data[i] ^ 1 << bit);
@@ -108,6 +131,7 @@ static void test_damaged(void **state)
 
 static void test_refused(void **state)
 {
+    /* S and D stand for the tags of the settings and of the descriptors. */
     static const struct {
         const char *name;
         struct span packet;
@@ -117,26 +141,44 @@ static void test_refused(void **state)
         {"kind 0", SPAN("\x00")},
         {"no such field", SPAN("\x01\x63\x01\x00\x00\x00x")},
         {"field 0", SPAN("\x01\x00\x01\x00\x00\x00x")},
-        {"empty field", SPAN("\x01\x09\x00\x00\x00\x00")},
-        {"header cut", SPAN("\x01\x09\x01\x00")},
-        {"longer than the packet", SPAN("\x01\x09\xff\xff\xff\xffx")},
+        {"empty field", SPAN("\x01"
+                             "S\x00\x00\x00\x00")},
+        {"header cut", SPAN("\x01"
+                            "S\x01\x00")},
+        {"longer than the packet", SPAN("\x01"
+                                        "S\xff\xff\xff\xffx")},
         {"a number of another size", SPAN("\x01\x01\x01\x00\x00\x00\x01")},
         {"no such role", SPAN("\x01\x01\x08\x00\x00\x00\x63\x00\x00\x00\x00\x00\x00\x00")},
-        {"a field twice", SPAN("\x01\x09\x01\x00\x00\x00x\x09\x01\x00\x00\x00x")},
-        {"half a descriptor", SPAN("\x01\x0d\x03\x00\x00\x00\x01\x00\x00")},
-        {"no such use", SPAN("\x01\x0d\x06\x00\x00\x00\x09\x00\x00\x00\x00\x00")},
-        {"a peer of no role", SPAN("\x01\x0d\x06\x00\x00\x00\x04\x00\x63\x00\x00\x00")},
-        {"a board of no role", SPAN("\x01\x0d\x06\x00\x00\x00\x06\x00\x63\x00\x00\x00")},
+        {"a field twice", SPAN("\x01"
+                               "S\x01\x00\x00\x00xS\x01\x00\x00\x00x")},
+        {"half a descriptor", SPAN("\x01"
+                                   "D\x03\x00\x00\x00\x01\x00\x00")},
+        {"no such use", SPAN("\x01"
+                             "D\x06\x00\x00\x00\x63\x00\x00\x00\x00\x00")},
+        {"a peer of no role", SPAN("\x01"
+                                   "D\x06\x00\x00\x00\x04\x00\x63\x00\x00\x00")},
+        {"a board of no role", SPAN("\x01"
+                                    "D\x06\x00\x00\x00\x06\x00\x63\x00\x00\x00")},
     };
     struct control_frame frame;
-    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
-        if (control_parse(rows[i].packet, &frame))
+    struct control_frame settings = {.kind = CONTROL_UPDATE, .settings = SPAN("x")};
+    struct control_frame descriptors = {.kind = CONTROL_UPDATE, .descriptor_count = 1};
+    descriptors.descriptors[0].use = CONTROL_FD_LOG;
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        char packet[64];
+        for (size_t at = 0; at < rows[i].packet.size; at++) {
+            char c = rows[i].packet.data[at];
+            packet[at] = c == 'S' ? tag_of(&settings) : c == 'D' ? tag_of(&descriptors) : c;
+        }
+        if (control_parse(span_from(packet, rows[i].packet.size), &frame))
             fail_msg("taken: %s", rows[i].name);
+    }
     /* One descriptor more than there is room for. */
     struct buf packet;
     buf_init(&packet, CONTROL_FRAME_MAX);
     uint32_t size = (CONTROL_DESCRIPTORS_MAX + 1) * 6;
-    buf_add(&packet, "\x01\x0d", 2);
+    buf_add_char(&packet, CONTROL_BOOT);
+    buf_add_char(&packet, tag_of(&descriptors));
     buf_add(&packet, &size, sizeof size);
     for (unsigned i = 0; i <= CONTROL_DESCRIPTORS_MAX; i++)
         buf_add(&packet, "\x01\x00\x00\x00\x00\x00", 6);
