@@ -8,7 +8,7 @@ static bool parse_id(struct span text, uint64_t *id)
         unsigned digit = c >= '0' && c <= '9'   ? (unsigned)(c - '0')
                          : c >= 'a' && c <= 'f' ? (unsigned)(c - 'a') + 10
                                                 : 16;
-        if (digit == 16 || *id >> 58)
+        if (digit == 16 || *id >> 59)
             return false;
         *id = *id << 4 | digit;
     }

@@ -400,6 +400,190 @@ static void gathers(void **state)
     house_stop(&h);
 }
 
+/* ---- The courier's and the administrator's side of the queue ---- */
+
+struct waiter {
+    struct house *h;
+    struct channel *courier;
+    uint32_t seconds;
+    int rc;
+    bool rescan, ended;
+    char names[100];
+};
+
+static void wait_for_news(struct fiber *self, void *argument)
+{
+    struct waiter *w = argument;
+    StoreWrite__QueueWaitRequest q = STORE_WRITE__QUEUE_WAIT_REQUEST__INIT;
+    struct answer answer;
+    size_t size = 0;
+    q.wait_seconds = w->seconds;
+    w->names[0] = '\0';
+    w->rescan = false;
+    w->rc = ask(self, w->courier, STORE_WRITE_QUEUE_WAIT, &q.base, &answer);
+    if (w->rc == 0) {
+        const StoreWrite__QueueWaitReply *r = (const StoreWrite__QueueWaitReply *)answer.message;
+        w->rescan = r->rescan;
+        for (size_t i = 0; i < r->n_destinations; i++)
+            size += (size_t)snprintf(w->names + size, sizeof(w->names) - size, "%.*s ",
+                                     SPAN_ARG(span_from(r->destinations[i].data, r->destinations[i].len)));
+        answer_release(&answer);
+    }
+    w->ended = true;
+}
+
+static void start_waiting(struct fiber *self, struct waiter *w, uint32_t seconds)
+{
+    w->seconds = seconds;
+    w->ended = false;
+    assert_non_null(fiber_start(w->h->loop, "waiter", wait_for_news, w));
+    /* A call behind it on the same channel is answered behind it, so that it has arrived. */
+    StoreWrite__SpoolRequest spool = STORE_WRITE__SPOOL_REQUEST__INIT;
+    struct answer answer;
+    assert_int_equal(fiber_yield(self), 0);
+    assert_int_equal(ask(self, w->courier, STORE_WRITE_SPOOL, &spool.base, &answer), 0);
+    answer_release(&answer);
+}
+
+static void until_ended(struct fiber *self, struct waiter *w)
+{
+    while (!w->ended)
+        assert_int_equal(fiber_yield(self), 0);
+}
+
+static uint64_t send_out(struct fiber *self, struct house *h, StoreWrite__Outcome wanted)
+{
+    StoreWrite__DeliverRequest q = STORE_WRITE__DELIVER_REQUEST__INIT;
+    StoreWrite__Recipient r = STORE_WRITE__RECIPIENT__INIT, *list = &r;
+    struct answer answer;
+    q.reverse_path = binary("alice@example.test");
+    q.envid = binary("e");
+    q.sender_account_id = h->account_id;
+    q.n_recipients = 1;
+    q.recipients = &list;
+    r.kind = STORE_WRITE__RECIPIENT_KIND__RECIPIENT_REMOTE;
+    r.address = binary("x@b.test");
+    r.target = binary("x@b.test");
+    assert_int_equal(channel_call(self, h->gate, STORE_WRITE_DELIVER, &q.base, span_text("Subject: s\r\n\r\nbody"), -1,
+                                  clock_in_seconds(60), &answer),
+                     0);
+    const StoreWrite__DeliverReply *reply = (const StoreWrite__DeliverReply *)answer.message;
+    assert_int_equal(reply->outcomes[0], wanted);
+    uint64_t id = reply->message_id;
+    answer_release(&answer);
+    return id;
+}
+
+static uint64_t change_queue(struct fiber *self, struct house *h, StoreWrite__QueueAction action, uint64_t message_id)
+{
+    StoreWrite__QueueChangeRequest q = STORE_WRITE__QUEUE_CHANGE_REQUEST__INIT;
+    struct answer answer;
+    q.action = action;
+    q.message_id = message_id;
+    q.all_numbers = true;
+    assert_int_equal(ask(self, h->admin, STORE_WRITE_QUEUE_CHANGE, &q.base, &answer), 0);
+    const StoreWrite__QueueChangeReply *r = (const StoreWrite__QueueChangeReply *)answer.message;
+    assert_string_equal(r->problem, "");
+    uint64_t changed = r->changed;
+    answer_release(&answer);
+    return changed;
+}
+
+static void read_queue(struct fiber *self, struct channel *reader, uint64_t id, bool give_up)
+{
+    StoreRead__QueueDueRequest d = STORE_READ__QUEUE_DUE_REQUEST__INIT;
+    StoreRead__QueueEntriesRequest e = STORE_READ__QUEUE_ENTRIES_REQUEST__INIT;
+    StoreRead__QueueFetchRequest f = STORE_READ__QUEUE_FETCH_REQUEST__INIT;
+    struct answer answer;
+    d.now = e.now = clock_wall();
+    d.limit = e.limit = 10;
+    assert_int_equal(ask(self, reader, STORE_READ_QUEUE_DUE, &d.base, &answer), 0);
+    const StoreRead__QueueDueReply *due = (const StoreRead__QueueDueReply *)answer.message;
+    assert_true(due->n_destinations == 1 && !due->more && !due->paused && due->next_at == 0);
+    answer_release(&answer);
+    e.destination = binary("b.test");
+    assert_int_equal(ask(self, reader, STORE_READ_QUEUE_ENTRIES, &e.base, &answer), 0);
+    const StoreRead__QueueEntriesReply *entries = (const StoreRead__QueueEntriesReply *)answer.message;
+    assert_int_equal(entries->n_entries, 1);
+    assert_true(entries->entries[0]->message_id == id && entries->entries[0]->give_up == give_up &&
+                entries->entries[0]->kind == STORE_READ__QUEUE_KIND__QUEUE_REMOTE);
+    answer_release(&answer);
+    f.message_id = id;
+    f.max_bytes = 100;
+    assert_int_equal(ask(self, reader, STORE_READ_QUEUE_FETCH, &f.base, &answer), 0);
+    assert_true(span_is(answer.attachment, "Subject: s\r\n\r\nbody"));
+    answer_release(&answer);
+}
+
+static int report_done(struct fiber *self, struct channel *c, uint64_t id)
+{
+    StoreWrite__DeliverRequest q = STORE_WRITE__DELIVER_REQUEST__INIT;
+    StoreWrite__QueueResult r = STORE_WRITE__QUEUE_RESULT__INIT, *list = &r;
+    struct answer answer;
+    q.n_results = 1;
+    q.results = &list;
+    r.message_id = id;
+    r.number = 1;
+    r.outcome = STORE_WRITE__QUEUE_OUTCOME__QUEUE_DONE;
+    int rc = ask(self, c, STORE_WRITE_DELIVER, &q.base, &answer);
+    answer_release(&answer);
+    return rc;
+}
+
+static void queue_way(struct fiber *self, void *argument)
+{
+    struct house *h = argument;
+    struct channel *courier = attach(h, ROLE_COURIER, true), *reader = attach(h, ROLE_COURIER, false);
+    struct waiter w = {.h = h, .courier = courier};
+    resolve(self, h);
+    /* A new courier looks at everything. */
+    start_waiting(self, &w, 1000);
+    until_ended(self, &w);
+    assert_true(w.rc == 0 && w.rescan);
+    /* News come after the commit. */
+    start_waiting(self, &w, 1000);
+    assert_false(w.ended);
+    uint64_t id = send_out(self, h, STORE_WRITE__OUTCOME__OUTCOME_STORED);
+    until_ended(self, &w);
+    assert_true(w.rc == 0 && !w.rescan);
+    assert_string_equal(w.names, "b.test ");
+    read_queue(self, reader, id, false);
+    send_out(self, h, STORE_WRITE__OUTCOME__OUTCOME_OVER_SENDING_QUOTA);
+    /* What was news while nobody waited is told at once; nothing is, when the time is over. */
+    assert_int_equal(change_queue(self, h, STORE_WRITE__QUEUE_ACTION__QUEUE_BOUNCE, id), 1);
+    start_waiting(self, &w, 1000);
+    until_ended(self, &w);
+    assert_string_equal(w.names, "b.test ");
+    read_queue(self, reader, id, true);
+    start_waiting(self, &w, 0);
+    until_ended(self, &w);
+    assert_true(w.rc == 0 && !w.rescan && w.names[0] == '\0');
+    change_queue(self, h, STORE_WRITE__QUEUE_ACTION__QUEUE_PAUSE_OUT, 0);
+    start_waiting(self, &w, 1000);
+    until_ended(self, &w);
+    assert_true(w.rescan);
+    /* Only the courier knows what became of entries. */
+    assert_int_equal(report_done(self, h->gate, id), -EINVAL);
+    assert_int_equal(report_done(self, courier, id), 0);
+    assert_int_equal(report_done(self, courier, id), 0);
+    assert_int_equal(change_queue(self, h, STORE_WRITE__QUEUE_ACTION__QUEUE_RETRY, id), 0);
+    channel_free(courier);
+    channel_free(reader);
+    loop_stop(h->loop);
+}
+
+static void queue(void **state)
+{
+    struct house h;
+    house_start(&h);
+    /* As a reload would. */
+    h.fixture.settings.submission.daily_recipients = 1;
+    assert_int_equal(store_writer_set_settings(h.writer, &h.fixture.settings), 0);
+    assert_non_null(fiber_start(h.loop, "client", queue_way, &h));
+    assert_int_equal(loop_run(h.loop), 0);
+    house_stop(&h);
+}
+
 /* ---- Frames that no honest peer sends: each has its answer, and the service lives on ---- */
 
 static int deliver_to(struct fiber *self, struct house *h, const StoreWrite__Recipient *recipient, size_t count,
@@ -715,6 +899,7 @@ int main(void)
         cmocka_unit_test(compacts_by_itself),
         cmocka_unit_test(service),
         cmocka_unit_test(gathers),
+        cmocka_unit_test(queue),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
