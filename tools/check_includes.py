@@ -41,6 +41,7 @@ DOORS = {
     ("ctl", "auth/password.h"): "the rules that a new password has to meet",
     ("ctl", "store/writer.h"): "without a running server the command line starts a writer of its own",
     ("ctl", "store/check.h"): "store check reads a store that no server has open",
+    ("ctl", "store/backup.h"): "backup and restore read and write files beside the server",
     ("ctl", "store/rebuild.h"): "store rebuild writes a new database while no server runs",
     ("ctl", "proc/blacklist_helper.h"): "the name of the file that the helper reads and the command line keeps",
     ("ctl", "proc/supervisor.h"): "serve and sandbox start the server",

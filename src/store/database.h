@@ -43,6 +43,8 @@ struct database_driver {
     struct span (*bytes)(struct statement *st, int column);
     void (*end)(struct statement *st);
     int (*script)(struct database *db, const char *sql);
+    /* All that the running read transaction sees, into a new file at `path`. 0, or a negative errno with a sentence. */
+    int (*copy)(struct database *db, const char *path, struct buf *problem);
 };
 
 /* A file at `path`, made where it is missing (not for DATABASE_READ). NULL with a sentence. */

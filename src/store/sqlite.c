@@ -246,6 +246,33 @@ static void sqlite_end(struct statement *st)
     sqlite3_reset(st->handle);
 }
 
+/* In the transaction that this connection has begun, so what is copied is that moment. It writes to the other file
+ * only: the database itself is read. */
+static int sqlite_copy(struct database *base, const char *path, struct buf *problem)
+{
+    struct sqlite *db = sqlite_of(base);
+    sqlite3 *copy = NULL;
+    sqlite3_backup *backup = NULL;
+    int fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
+    int rc = fd < 0 ? SQLITE_CANTOPEN : sqlite3_open_v2(path, &copy, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX, NULL);
+    if (rc == SQLITE_OK)
+        backup = sqlite3_backup_init(copy, "main", db->handle, "main");
+    if (backup) {
+        rc = sqlite3_backup_step(backup, -1);
+        int finished = sqlite3_backup_finish(backup);
+        rc = rc == SQLITE_DONE ? finished : rc;
+    } else if (rc == SQLITE_OK) {
+        rc = sqlite3_errcode(copy);
+    }
+    if (rc != SQLITE_OK)
+        buf_printf(problem, "The database can't be copied to %s: %s.", path,
+                   fd < 0 ? strerror(errno) : sqlite3_errstr(rc));
+    sqlite3_close(copy);
+    if (fd >= 0)
+        close(fd);
+    return rc == SQLITE_OK ? 0 : sqlite_errno(rc);
+}
+
 const struct database_driver sqlite_driver = {
     .name = "sqlite",
     .key_type = "INTEGER PRIMARY KEY",
@@ -266,4 +293,5 @@ const struct database_driver sqlite_driver = {
     .bytes = sqlite_bytes,
     .end = sqlite_end,
     .script = sqlite_script,
+    .copy = sqlite_copy,
 };
