@@ -88,7 +88,7 @@ static void answer_resolve(struct fixture *f, struct call *call)
     StoreRead__ResolveReply reply = STORE_READ__RESOLVE_REPLY__INIT;
     reply.route = f->lie >= READ_NO_USER && f->lie <= READ_UNKNOWN ? routes[f->lie] : STORE_READ__ROUTE__ROUTE_LOCAL;
     /* The one domain of others. */
-    if (span_is(span_from(request->domain.data, request->domain.len), "elsewhere.test"))
+    if (span_ends_nocase(span_from(request->domain.data, request->domain.len), span_text("elsewhere.test")))
         reply.route = STORE_READ__ROUTE__ROUTE_NOT_OURS;
     reply.intake_paused = f->lie == READ_PAUSED;
     reply.targets = pointers;
@@ -260,30 +260,39 @@ static void auth_called(void *context, struct call *call)
         answer_step(context, call);
 }
 
-/* ---- The resolver: the name says what there is of it ---- */
+/* ---- The resolver ---- */
 
 static void resolver_called(void *context, struct call *call)
 {
+    enum { A = 1, PTR = 12, MX = 15 };
+    static const struct {
+        const char *name; /* how it begins */
+        unsigned type;
+        struct span record; /* empty: the status says why */
+        Resolver__Status status;
+    } zone[] = {
+        {"null.", MX, SPAN("\0\0\0"), RESOLVER__STATUS__STATUS_ANSWERED},
+        {"none.", 0, {NULL, 0}, RESOLVER__STATUS__STATUS_NO_NAME},
+        {"trouble.", 0, {NULL, 0}, RESOLVER__STATUS__STATUS_TROUBLE},
+        {"host.", A, SPAN("\300\0\2P"), RESOLVER__STATUS__STATUS_ANSWERED},
+        {"host.", 0, {NULL, 0}, RESOLVER__STATUS__STATUS_NO_DATA},
+        {"client.dial.", A, SPAN("\177\0\0\1"), RESOLVER__STATUS__STATUS_ANSWERED},
+        {"1.0.0.127.", PTR, SPAN("\6client\4dial\4test\0"), RESOLVER__STATUS__STATUS_ANSWERED},
+        {"", MX, SPAN("\0\12\1x\0"), RESOLVER__STATUS__STATUS_ANSWERED},
+        {"", 0, {NULL, 0}, RESOLVER__STATUS__STATUS_NO_DATA},
+    };
     struct fixture *f = context;
     const Resolver__QueryRequest *request = (const Resolver__QueryRequest *)call->request;
     struct span name = span_from(request->name.data, request->name.len);
-    bool is_mx = request->type == 15, is_a = request->type == 1;
+    size_t row = 0;
+    while (!span_starts_nocase(name, span_text(zone[row].name)) || (zone[row].type && zone[row].type != request->type))
+        row++;
+    ProtobufCBinaryData record = {zone[row].record.size, (uint8_t *)(uintptr_t)zone[row].record.data};
     Resolver__QueryReply reply = RESOLVER__QUERY_REPLY__INIT;
-    /* MX 0 . — MX 10 x — 192.0.2.80 */
-    ProtobufCBinaryData null_mx = {3, (uint8_t *)"\0\0"}, mx = {5, (uint8_t *)"\0\12\1x"},
-                        a = {4, (uint8_t *)"\300\0\2P"};
     f->questions++;
-    reply.status = RESOLVER__STATUS__STATUS_NO_DATA;
-    reply.n_records = 1;
-    if (span_is(name, "none.test"))
-        reply.status = RESOLVER__STATUS__STATUS_NO_NAME;
-    else if (span_is(name, "trouble.test"))
-        reply.status = RESOLVER__STATUS__STATUS_TROUBLE;
-    else if ((is_mx && !span_is(name, "host.test")) || (is_a && span_is(name, "host.test")))
-        reply.status = RESOLVER__STATUS__STATUS_ANSWERED;
-    if (reply.status != RESOLVER__STATUS__STATUS_ANSWERED)
-        reply.n_records = 0;
-    reply.records = span_is(name, "null.test") ? &null_mx : is_mx ? &mx : &a;
+    reply.status = zone[row].status;
+    reply.n_records = record.len > 0;
+    reply.records = &record;
     call_reply(call, &reply.base, nothing, -1);
 }
 
@@ -399,8 +408,11 @@ static void session_main(struct fiber *self, void *argument)
     f->client_fd = fds[0];
     struct stream *stream = stream_new(f->loop, fds[1]);
     assert_non_null(stream);
-    struct smtp_context context = {
-        .settings = f->settings, .peers = &f->peers, .routes = f->routes, .blacklist = f->blacklist};
+    struct smtp_context context = {.settings = f->settings,
+                                   .peers = &f->peers,
+                                   .routes = f->routes,
+                                   .blacklist = f->blacklist,
+                                   .domains = f->domains};
     struct smtp_peer peer = {.service = f->service, .session = "t1", .ip = {.bytes = {[10] = 255, 255, 127, 0, 0, 1}}};
     smtp_session_run(self, stream, &context, &peer);
     stream_free(stream);

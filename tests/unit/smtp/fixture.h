@@ -86,9 +86,10 @@ struct fixture {
     unsigned reports, delay_ms;
     int refused;
     uint64_t reported_account;
-    int verdict;                /* the courier's */
-    unsigned probes, questions; /* to the courier, to the DNS */
-    const struct blacklist *blacklist;
+    int verdict;                       /* the courier's */
+    unsigned probes, questions;        /* to the courier, to the DNS */
+    const struct blacklist *blacklist; /* what sessions get */
+    struct smtp_domain_cache *domains; /* the same */
 
     struct loop_hook hook;
     unsigned running;

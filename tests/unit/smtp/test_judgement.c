@@ -1,0 +1,160 @@
+/* Who is let in: our own black list and the return-path's domain, asked once and only when it is needed. */
+#include "auth.pb-c.h"
+#include "fixture.h"
+#include "policy/blacklist.h"
+#include "policy/blacklist_compile.h"
+#include "smtp/judgement.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include <cmocka.h>
+
+#define ROWS(table) (sizeof(table) / sizeof *(table))
+#define HELLO "EHLO client.test\r\n"
+#define LOGIN "AUTH PLAIN AGFsaWNlAHNlY3JldA==\r\n"
+#define ALICE "RCPT TO:<alice@example.test>\r\n"
+#define BOB "RCPT TO:<bob@example.test>\r\n"
+#define POSTMASTER "RCPT TO:<Postmaster@example.test>\r\n"
+#define ABUSE "RCPT TO:<abuse@example.test>\r\n"
+#define QUIT "QUIT\r\n"
+#define MAIL(sender) "MAIL FROM:<" sender ">\r\n"
+#define FINE "250 2.1.5 Recipient fine\r\n"
+#define OPENED "250 2.1.0 Sender fine\r\n"
+#define LISTED "554 5.7.1 Your address 127.0.0.1 is listed by this site's black list: spam ?? source\r\n"
+#define NAMED "554 5.7.1 Your host's name client.dial.test is listed by this site's black list\r\n"
+#define CHECK "smtp.check_sender=true\n"
+
+/* A list of these lines; freed with blacklist_close() and *blob. */
+static struct blacklist *compile(const char *lines, struct buf *blob)
+{
+    struct blacklist_builder builder;
+    struct buf problem;
+    struct span rest = span_text(lines);
+    size_t dropped;
+    blacklist_builder_init(&builder);
+    buf_init(&problem, 1000);
+    buf_init(blob, 1u << 20);
+    int file = blacklist_add_file(&builder, span_text("list.txt"));
+    assert_int_equal(file, 0);
+    for (uint32_t number = 1; rest.size; number++) {
+        struct blacklist_entry entry;
+        enum blacklist_line kind = blacklist_line_parse(span_cut(&rest, '\n'), &entry, &problem);
+        assert_int_equal(blacklist_add(&builder, kind, &entry, 0, number), 0);
+    }
+    assert_int_equal(blacklist_compile(&builder, blob, &dropped), 0);
+    blacklist_builder_release(&builder);
+    buf_release(&problem);
+    struct blacklist *list = blacklist_open(buf_span(blob));
+    assert_non_null(list);
+    return list;
+}
+
+static void test_verdicts(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *name, *list, *settings;
+        enum service_kind service;
+        bool window;
+        const char *input, *output; /* the latter from the first MAIL's reply on */
+        int refused;
+        unsigned questions;
+    } rows[] = {
+        {"listed", "127.0.0.1 spam \xc3\xa9 source\n", "", SERVICE_SMTP, false, MAIL("s@b.test") ALICE BOB,
+         OPENED LISTED LISTED, AUTH__REFUSED__REFUSED_RECIPIENT, 0},
+        {"who hears everybody", "127.0.0.0/8 spam\n", CHECK, SERVICE_SMTP, false, MAIL("s@none.test") POSTMASTER ABUSE,
+         OPENED FINE FINE, 0, 0},
+        {"an unknown name comes first", "127.0.0.0/8 spam\n", "", SERVICE_SMTP, false,
+         MAIL("s@b.test") "RCPT TO:<x@elsewhere.test>\r\n",
+         OPENED "550 5.7.1 <x@elsewhere.test>: relaying is not allowed\r\n", AUTH__REFUSED__REFUSED_RECIPIENT, 0},
+        {"an exception", "127.0.0.0/8 spam\n!127.0.0.1\n", "", SERVICE_SMTP, false, MAIL("s@b.test") ALICE, OPENED FINE,
+         0, 0},
+        {"another's address", "127.0.0.2 spam\n", "", SERVICE_SMTP, false, MAIL("s@b.test") ALICE, OPENED FINE, 0, 0},
+        {"a client network", "127.0.0.1 spam\n", CHECK "client_networks=127.0.0.0/8\n", SERVICE_SMTP, false,
+         MAIL("s@none.test") ALICE, OPENED FINE, 0, 0},
+        {"a member", "127.0.0.1 spam\n", CHECK, SERVICE_SUBMISSION, false, MAIL("alice@example.test") ALICE,
+         OPENED FINE, 0, 0},
+        {"a window", "127.0.0.1 spam\n", CHECK "submission.pop_window=60\n", SERVICE_SMTP, true,
+         MAIL("alice@example.test") ALICE, OPENED FINE, 0, 0},
+        {"beside a window", "127.0.0.1 spam \xc3\xa9 source\n", "submission.pop_window=60\n", SERVICE_SMTP, true,
+         MAIL("x@elsewhere.test") ALICE, OPENED LISTED, AUTH__REFUSED__REFUSED_RECIPIENT, 0},
+        /* PTR, then A of the name; once a connection. */
+        {"by name", ".dial.test\n", "", SERVICE_SMTP, false, MAIL("s@b.test") ALICE BOB, OPENED NAMED NAMED,
+         AUTH__REFUSED__REFUSED_RECIPIENT, 2},
+        {"excepted by name", "127.0.0.0/8\n!client.dial.test\n", "", SERVICE_SMTP, false, MAIL("s@b.test") ALICE BOB,
+         OPENED FINE FINE, 0, 2},
+        {"another's name", "*.cable.test\n", "", SERVICE_SMTP, false,
+         MAIL("s@b.test") ALICE "RSET\r\n" MAIL("s@b.test") BOB, OPENED FINE "250 2.0.0 Flushed\r\n" OPENED FINE, 0, 2},
+        {"return-path", "", CHECK, SERVICE_SMTP, false, MAIL("s@elsewhere.test") ALICE BOB, OPENED FINE FINE, 0, 1},
+        {"our own", "", CHECK, SERVICE_SMTP, false, MAIL("s@example.test") ALICE, OPENED FINE, 0, 0},
+        {"nobody", "", CHECK, SERVICE_SMTP, false, MAIL("") ALICE, OPENED FINE, 0, 0},
+        {"a literal", "", CHECK, SERVICE_SMTP, false, MAIL("s@[192.0.2.9]") ALICE, OPENED FINE, 0, 0},
+        {"switched off", "", "", SERVICE_SMTP, false, MAIL("s@none.test") ALICE, OPENED FINE, 0, 0},
+    };
+    for (size_t i = 0; i < ROWS(rows); i++) {
+        struct fixture f;
+        struct buf blob;
+        char input[2000], expected[2000];
+        struct blacklist *list = compile(rows[i].list, &blob);
+        fixture_init(&f, rows[i].settings);
+        f.blacklist = list;
+        f.window = rows[i].window;
+        snprintf(input, sizeof input, HELLO "%s%s" QUIT, rows[i].service == SERVICE_SUBMISSION ? LOGIN : "",
+                 rows[i].input);
+        snprintf(expected, sizeof expected, "%s221 2.0.0 mx.example.test says goodbye\r\n", rows[i].output);
+        const char *output = strstr(fixture_talk(&f, rows[i].service, span_text(input)), OPENED);
+        if (!output || strcmp(output, expected) != 0 || f.refused != rows[i].refused ||
+            f.questions != rows[i].questions)
+            fail_msg("%s: refused %d, %u questions, got\n%s", rows[i].name, f.refused, f.questions, output);
+        fixture_release(&f);
+        blacklist_close(list);
+        buf_release(&blob);
+    }
+}
+
+/* Which of the DNS's answers means what. A name that is not ours is asked for after the reader said so. */
+static void test_return_paths(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *sender, *output; /* behind the address */
+        int refused;
+    } rows[] = {
+        {"elsewhere.test", NULL, 0},
+        {"host.elsewhere.test", NULL, 0},
+        {"null.elsewhere.test", "550 5.7.27 Your return-path <s@null.elsewhere.test> has a domain that takes no mail",
+         1},
+        {"none.elsewhere.test", "550 5.1.8 Your return-path <s@none.elsewhere.test> has a domain without MX", 1},
+        {"trouble.elsewhere.test", "451 4.4.3 Your return-path <s@trouble.elsewhere.test> could not be checked", 1},
+    };
+    for (size_t i = 0; i < ROWS(rows); i++) {
+        struct fixture f;
+        char input[500];
+        fixture_init(&f, CHECK);
+        f.domains = smtp_domain_cache_new();
+        assert_non_null(f.domains);
+        snprintf(input, sizeof input, HELLO "MAIL FROM:<s@%s>\r\n" ALICE QUIT, rows[i].sender);
+        for (unsigned round = 0; round < 2; round++) {
+            const char *output = strstr(fixture_talk(&f, SERVICE_SMTP, span_text(input)), OPENED) + strlen(OPENED);
+            const char *begin = rows[i].output ? rows[i].output : FINE;
+            if (strncmp(output, begin, strlen(begin)) != 0 || f.refused != rows[i].refused)
+                fail_msg("%s: refused %d, got\n%s", rows[i].sender, f.refused, output);
+        }
+        /* What is fine is remembered; what is not is asked again. */
+        if (i == 0)
+            assert_int_equal(f.questions, 1);
+        if (rows[i].refused)
+            assert_true(f.questions >= 2);
+        smtp_domain_cache_free(f.domains);
+        fixture_release(&f);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_verdicts), cmocka_unit_test(test_return_paths)};
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
