@@ -44,6 +44,10 @@ DOORS = {
     ("ctl", "store/backup.h"): "backup and restore read and write files beside the server",
     ("ctl", "store/rebuild.h"): "store rebuild writes a new database while no server runs",
     ("ctl", "proc/blacklist_helper.h"): "the name of the file that the helper reads and the command line keeps",
+    ("ctl", "dns/service.h"): "doctor asks the DNS by a resolver of its own, as the server's is made",
+    ("ctl", "dns/lookup.h"): "doctor asks the DNS",
+    ("ctl", "dns/rdata.h"): "doctor reads what DNS lists answer",
+    ("ctl", "policy/dns_list.h"): "doctor makes the self-tests of DNS lists",
     ("ctl", "proc/supervisor.h"): "serve and sandbox start the server",
     ("ctl", "proc/data_directory.h"): "without a server the command line makes the data directory as the server would",
 }

@@ -1,4 +1,5 @@
 """The resolver process and the DNS lists, against a real DNS server on loopback."""
+import json
 import os
 import signal
 
@@ -82,3 +83,42 @@ def test_missing_trust_anchor(fresh, zones):
     server = fresh(f"{dns.settings()}\ndns.trust_anchor = \"/nonexistent/root.key\"\n{lists('good.test')}")
     wait_until(lambda: records(server, "the self-test is passed"), "the self-test")
     assert records(server, "the answers of the DNS are not checked (DNSSEC), as dns.trust_anchor /nonexistent/root.key can't be read")
+
+
+def findings(server, status):
+    result = server.run("doctor", "--json", check=False)
+    assert result.returncode == status, (result.stdout, result.stderr)
+    report = json.loads(result.stdout)
+    return {(f["about"], f["verdict"], f["finding"].split(":")[0]) for f in report["findings"]}
+
+
+def test_doctor(fresh, zones):
+    dns = zones({
+        "example.test": "@ IN MX 10 mail\nmail IN A 192.0.2.9",
+        "2.0.192.in-addr.arpa": "9 IN PTR mail.example.test.",
+        "good.test": dns_list(),
+        "empty.test": "",
+    })
+    server = fresh(f'{dns.settings()}\nhostname = "mail.example.test"\n{lists("good.test", "empty.test")}')
+    found = findings(server, 1)
+    assert ("dns", "good", "the DNS answers") in found
+    assert ("reverse", "good", "192.0.2.9 leads back to mail.example.test") in found
+    assert ("domain", "good", "mail for example.test leads here") in found
+    assert ("list", "good", "the DNS list good.test passes its self-test") in found
+    assert ("list", "warning", "the DNS list empty.test fails its self-test (RFC 5782)") in found
+    assert ("server", "good", "the server runs") in found
+    assert len([f for f in found if f[0] == "port" and f[1] == "good"]) == 6
+
+    dns.write("example.test", "@ IN MX 10 other\nother IN A 192.0.2.10\nmail IN A 192.0.2.9")
+    dns.write("2.0.192.in-addr.arpa", "")
+    dns.start()
+    found = findings(server, 1)
+    assert ("domain", "warning", "mail for example.test does not lead here but to other.example.test") in found
+    assert ("reverse", "warning", "192.0.2.9 has no name (PTR)") in found
+
+    dns.stop()
+    server.stop()
+    found = findings(server, 2)
+    assert ("dns", "fault", "the DNS does not answer about mail.example.test") in found
+    assert ("server", "warning", "the server does not run, or you may not talk to it") in found
+    assert "->" in server.run("doctor", check=False).stdout
