@@ -2,6 +2,7 @@
 import os
 import pathlib
 import shutil
+import smtplib
 import subprocess
 import sys
 import time
@@ -98,4 +99,57 @@ def bench_relay(new_server, quick):
                       lambda: not any(p.is_file() for place in places for p in place.rglob("*")), 500 if quick else 3000)
     peer.close()
     sink.close()
+    return rows
+
+
+# ---- Does a long queue slow intake? ----
+
+ENTRIES_A_MESSAGE = 1000
+DESTINATIONS = 5000
+
+
+def fill(port, entries):
+    """`entries` rows, a thousand a message, spread over many destinations."""
+    with smtplib.SMTP("127.0.0.1", port, timeout=PATIENCE) as smtp:
+        for first in range(0, entries, ENTRIES_A_MESSAGE):
+            to = [f"u{n}@d{n % DESTINATIONS}.far.test" for n in range(first, first + ENTRIES_A_MESSAGE)]
+            smtp.ehlo("fill.test")
+            lines = ["MAIL FROM:<load@example.test>", *(f"RCPT TO:<{address}>" for address in to), "DATA"]
+            smtp.sock.sendall("".join(line + "\r\n" for line in lines).encode())
+            codes = [smtp.getreply()[0] for _ in lines]
+            if codes[0] != 250 or codes[-1] != 354 or set(codes[1:-1]) != {250}:
+                sys.exit(f"bench: the queue could not be filled: {sorted(set(codes))}")
+            smtp.send(b"Subject: fill\r\n\r\ntext\r\n.\r\n")
+            if smtp.getreply()[0] != 250:
+                sys.exit("bench: the queue could not be filled")
+
+
+def intake_once(server, recipient, count):
+    before, began = spent_exactly(server), time.monotonic()
+    command = [SMTP_SOURCE, "-s", str(SESSIONS), "-m", str(count), "-l", str(SIZE), "-f", "load@example.test", "-t", recipient,
+               "-M", "load.test", f"127.0.0.1:{server.smtp_port}"]
+    subprocess.run(command, check=True)
+    return {"rate": count / (time.monotonic() - began), "cpu": (spent_exactly(server) - before) / count / 1000}
+
+
+def spent_exactly(server):
+    return sum(server.cpu().values())
+
+
+def bench_queue(new_server, quick):
+    """Mail that comes in, for here and for elsewhere, beside an empty and a very long queue; nothing goes out meanwhile."""
+    entries, count = (20000, 500) if quick else (1000000, 5000)
+    server = new_server('client_networks = { "127.0.0.0/8" }\ncourier = { smart_host = "127.0.0.1:9" }\n')
+    server.command("queue", "pause", "out")
+    rows = []
+    intake_once(server, "bob@example.test", 500)  # warm-up
+    for length in (0, entries):
+        if length:
+            fill(server.smtp_port, entries)
+        for recipient in ("bob@example.test", "bob@elsewhere.test"):
+            rounds = [intake_once(server, recipient, count) for _ in range(5)]
+            rows.append({"length": length, "recipient": recipient, "rounds": rounds})
+            print(f"intake for {recipient}, {length} entries in the queue: {sorted(r['cpu'] for r in rounds)[2]:.1f} us CPU, "
+                  f"{sorted(r['rate'] for r in rounds)[2]:.0f}/s", flush=True)
+    server.close()
     return rows

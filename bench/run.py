@@ -5,7 +5,7 @@ Load: Postfix's smtp-source (as a load tool only) and bench/load.c. CPU is the s
 (/proc/PID/schedstat) over all processes of the server. Everything runs on loopback.
 
   ./dev bench                 all of it
-  ./dev bench smtp            only the parts named: smtp, counts, retr, idle, relay
+  ./dev bench smtp            only the parts named: smtp, counts, retr, idle, relay, queue
   ./dev bench --quick         a tenth of the messages
 """
 import argparse
@@ -105,9 +105,11 @@ class Server:
             total[pid] = int(re.search(r"^Pss:\s+(\d+)", text, re.M)[1])
         return total
 
+    def command(self, *words):
+        return subprocess.run([OSTIARY, *words, "--config", self.config], capture_output=True, text=True, check=True).stdout
+
     def status(self):
-        command = [OSTIARY, "store", "status", "--json", "--config", self.config]
-        return json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
+        return json.loads(self.command("store", "status", "--json"))
 
 
 def smtp_once(server, size, sessions, reuse, count):
@@ -238,6 +240,10 @@ def bench_relay(quick):
     return relay.bench_relay(Server, quick)
 
 
+def bench_queue(quick):
+    return relay.bench_queue(Server, quick)
+
+
 def table(head, rows):
     lines = ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
     return "\n".join(lines + ["| " + " | ".join(str(c) for c in row) + " |" for row in rows])
@@ -272,6 +278,10 @@ def report(results):
         out += ["## Relaying: smtp-source, the server, smtp-sink; 4 KiB, 50 sessions, until the queue is empty", "",
                 table(["server", "connections in", "messages", "messages/s", "CPU us a message"], rows), "",
                 "Postfix as Debian ships it, but for its queue's place and a way to the sink.", ""]
+    if "queue" in results:
+        rows = [(f"{r['length']:,}", r["recipient"], spread(r["rounds"], "rate"), spread(r["rounds"], "cpu", 1)) for r in results["queue"]]
+        out += ["## Taking mail in beside a long queue; 4 KiB, 50 sessions, new connections, five rounds", "",
+                table(["entries in the queue", "for", "messages/s", "CPU us a message"], rows), ""]
     if "counts" in results:
         rows = [(connections, role, f"{sum(table.values()):.2f}",
                  ", ".join(f"{name} {n:.2f}" for name, n in sorted(table.items(), key=lambda kv: -kv[1]) if n >= 0.01))
@@ -287,7 +297,7 @@ def report(results):
     return "\n".join(out)
 
 
-PARTS = {"smtp": bench_smtp, "counts": bench_counts, "retr": bench_retr, "idle": bench_idle, "relay": bench_relay}
+PARTS = {"smtp": bench_smtp, "counts": bench_counts, "retr": bench_retr, "idle": bench_idle, "relay": bench_relay, "queue": bench_queue}
 
 
 def main():
