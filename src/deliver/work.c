@@ -153,12 +153,9 @@ void work_scan_main(struct fiber *self, void *argument)
             error = fiber_sleep(self, clock_monotonic() + RETRY_PAUSE);
             continue;
         }
-        while (!error && !c->scan_wanted && !c->is_stopping) {
+        /* A wake may also say that the time is nearer now. */
+        while (!error && !c->scan_wanted && !c->is_stopping)
             error = condition_wait(self, &c->scan, time_to_scan(c));
-            if (error == -ETIMEDOUT && clock_monotonic() >= time_to_scan(c))
-                break;
-            error = error == -ETIMEDOUT ? 0 : error;
-        }
         error = error == -ETIMEDOUT ? 0 : error;
     }
 }

@@ -1,0 +1,328 @@
+"""Mail that leaves: by the DNS to a second Ostiary, to scripted servers and to Postfix's smtp-sink; and what the sender is told."""
+import email
+import email.policy
+import os
+import re
+import signal
+import socketserver
+import threading
+import time
+
+import pytest
+
+from conftest import Server, unverified, wait_until
+
+HOST = 'hostname = "out.test"\n'
+QUICK = 'courier.retry_first = "1s"\ncourier.retry_longest = "1s"\n'
+
+
+class Peer:
+    """A scripted server: `answers` maps the beginning of a command ("RCPT TO:<bob", "DATA", "." for the end of data) to a
+    reply; a list of replies is used up one by one, then the last one stays. What it takes is in `messages`."""
+
+    def __init__(self, answers=None, port=0, greeting="220 peer.test", keywords=("PIPELINING", "8BITMIME", "ENHANCEDSTATUSCODES")):
+        self.answers, self.messages, self.lines, self.sessions = dict(answers or {}), [], [], 0
+        self.lock = threading.Lock()
+        peer = self
+
+        class Handler(socketserver.StreamRequestHandler):
+            def handle(self):
+                try:
+                    peer.serve(self.rfile, self.wfile, greeting, keywords)
+                except OSError:
+                    pass
+
+        class Listener(socketserver.ThreadingTCPServer):
+            allow_reuse_address = True
+            daemon_threads = True
+            request_queue_size = 128
+
+        self.server = Listener(("127.0.0.1", port), Handler)
+        self.port = self.server.server_address[1]
+        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+
+    def answer(self, line, default):
+        with self.lock:
+            for start, reply in self.answers.items():
+                if line.upper().startswith(start.upper()):
+                    if isinstance(reply, list):
+                        return reply.pop(0) if len(reply) > 1 else reply[0]
+                    return reply
+        return default
+
+    def serve(self, reader, writer, greeting, keywords):
+        def say(text):
+            writer.write(text.encode() + b"\r\n")
+
+        self.sessions += 1
+        say(greeting)
+        if not greeting.startswith("220"):
+            return
+        sender, recipients = None, []
+        while line := reader.readline().decode().rstrip("\r\n"):
+            self.lines.append(line)
+            verb = line.split()[0].upper().split(":")[0]
+            if verb == "EHLO":
+                say("\r\n".join(f"250-{word}" for word in ("peer.test", *keywords)) + "\r\n250 HELP")
+            elif verb == "MAIL":
+                sender, recipients = line[len("MAIL FROM:"):], []
+                say(self.answer(line, "250 2.1.0 ok"))
+            elif verb == "RCPT":
+                reply = self.answer(line, "250 2.1.5 ok")
+                say(reply)
+                recipients += [line[len("RCPT TO:"):]] if reply.startswith("2") else []
+            elif verb == "DATA":
+                reply = self.answer(line, "354 go on") if recipients else "503 5.5.1 no recipients"
+                say(reply)
+                if reply.startswith("354"):
+                    body = b""
+                    while (piece := reader.readline()) not in (b".\r\n", b""):
+                        body += piece[1:] if piece.startswith(b".") else piece
+                    if not piece:
+                        return
+                    reply = self.answer(".", "250 2.0.0 taken")
+                    if reply.startswith("2"):
+                        with self.lock:
+                            self.messages.append((sender, recipients, body))
+                    say(reply)
+            elif verb == "QUIT":
+                say("221 2.0.0 bye")
+                return
+            else:
+                say("250 2.0.0 ok")
+
+    def close(self):
+        self.server.shutdown()
+        self.server.server_close()
+
+
+@pytest.fixture
+def peer():
+    made = []
+
+    def make(*arguments, **options):
+        made.append(Peer(*arguments, **options))
+        return made[-1]
+
+    yield make
+    for p in made:
+        p.close()
+
+
+def sends_to(port, more=""):
+    return f'{HOST}courier.smart_host = "127.0.0.1:{port}"\ncourier.smart_host_tls = "none"\n{more}'
+
+
+def submit(server, recipients, text="Subject: out\r\n\r\nHello\r\n", mail=(), rcpt=(), sender="alice@example.test"):
+    with server.smtp(587) as smtp:
+        smtp.starttls(context=unverified())
+        smtp.login("alice@example.test", "sandbox")
+        refused = smtp.sendmail(sender, recipients, text, mail_options=list(mail), rcpt_options=list(rcpt))
+        assert not refused
+
+
+def queue(server):
+    return server.run_json("queue", "list")
+
+
+def is_empty(server):
+    wait_until(lambda: not queue(server), "an empty queue")
+
+
+def reports(server, count=1, **who):
+    """The reports in a maildrop, parsed: (message, [fields of the whole, fields of each recipient])."""
+    def found():
+        out = []
+        for text in server.messages(**who):
+            message = email.message_from_bytes(text, policy=email.policy.default)
+            if message.get_content_type() == "multipart/report":
+                status = next(p for p in message.iter_parts() if p.get_content_subtype().endswith("delivery-status"))
+                out.append((message, [dict(group.items()) for group in status.get_payload()]))
+        return out if len(out) >= count else None
+    return wait_until(found, f"{count} report(s)")
+
+
+def test_to_another_server_and_a_report_back(fresh, zones):
+    far, dns = fresh(), zones({"far.test": "@ IN MX 10 mx\nmx IN A 127.0.0.1\n"})
+    far.run("domain", "add", "far.test")
+    far.run("alias", "add", "carol@far.test", "carol@example.test")
+    near = fresh(f"{HOST}courier.port = {far.port(25)}\n{dns.settings()}")
+    submit(near, ["carol@far.test", "nobody@far.test"])
+    wait_until(lambda: any(b"Hello" in m for m in far.messages("carol@example.test")), "the message at the other server")
+    (message, fields), = reports(near)
+    assert message["From"] == "Mail delivery <MAILER-DAEMON@out.test>" and message["To"] == "alice@example.test"
+    assert message["Auto-Submitted"] == "auto-replied" and message["Return-Path"] == "<>"
+    assert len(fields) == 2
+    assert fields[0]["Reporting-MTA"] == "dns; out.test"
+    assert fields[1]["Final-Recipient"] == "rfc822; nobody@far.test"
+    assert fields[1]["Action"] == "failed" and fields[1]["Status"] == "5.1.1"
+    assert fields[1]["Remote-MTA"] == "dns; mx.far.test" and "no such person" in fields[1]["Diagnostic-Code"]
+    text, _, original = message.iter_parts()
+    assert "nobody@far.test" in text.get_content() and "carol" not in text.get_content()
+    assert "Subject: out" in original.as_string() and "Hello" not in original.as_string()
+    is_empty(near)
+    assert "tls=TLSv1.3" in near.log()
+
+
+def test_domains_that_take_no_mail(fresh, zones):
+    dns = zones({"null.test": "@ IN MX 0 .\n", "bare.test": "a IN A 127.0.0.1\n", "loop.test": "@ IN MX 10 out.test.\n", "out.test": "@ IN A 127.0.0.1\n"})
+    near = fresh(HOST + dns.settings())
+    submit(near, ["a@null.test", "b@none.bare.test", "c@loop.test", "d@bare.test"])
+    found = [fields[1] for _, fields in reports(near, 4)]
+    assert {f["Final-Recipient"]: f["Status"] for f in found} == {
+        "rfc822; a@null.test": "5.1.10", "rfc822; b@none.bare.test": "5.1.2", "rfc822; c@loop.test": "5.4.6", "rfc822; d@bare.test": "5.1.2"}
+    is_empty(near)
+
+
+def test_several_recipients_in_one_transaction(fresh, peer):
+    there = peer({"RCPT TO:<bad": "550 5.1.1 nobody", "RCPT TO:<late": ["450 4.2.0 wait", "250 2.1.5 ok"]})
+    near = fresh(sends_to(there.port, QUICK))
+    submit(near, ["a@one.test", "b@one.test", "bad@one.test", "late@one.test"])
+    (_, fields), = reports(near)
+    assert fields[1]["Final-Recipient"] == "rfc822; bad@one.test" and len(fields) == 2
+    is_empty(near)
+    assert [[r.split(">")[0] for r in m[1]] for m in there.messages] == [["<a@one.test", "<b@one.test"], ["<late@one.test"]]
+    assert all(b"Return-Path:" not in m[2] for m in there.messages)
+
+
+def test_too_many_recipients_go_in_another_transaction(fresh, peer):
+    there = peer({"RCPT TO:<x2": ["452 4.5.3 too many", "250 ok"], "RCPT TO:<x3": ["452 4.5.3 too many", "250 ok"]})
+    near = fresh(sends_to(there.port))
+    submit(near, [f"x{i}@one.test" for i in range(4)])
+    is_empty(near)
+    assert [len(m[1]) for m in there.messages] == [2, 2]
+    assert "deferred" not in near.log()
+
+
+def test_a_dead_host_and_a_retry(fresh, peer):
+    there = peer()
+    port = there.port
+    there.close()
+    near = fresh(sends_to(port))
+    submit(near, ["bob@one.test"])
+    entry = wait_until(lambda: next((e for e in queue(near) if e["attempts"]), None), "the first attempt")
+    assert "refused" in entry["reply"]
+    # What comes now waits with it: the host is known to be down.
+    submit(near, ["carol@one.test"])
+    wait_until(lambda: sum(e["attempts"] for e in queue(near)) == 2, "the second entry's deferral")
+    there = peer(port=port)
+    near.run("queue", "retry", "--all")
+    is_empty(near)
+    assert len(there.messages) == 2
+
+
+def test_a_notice_of_delay_then_the_end(fresh, peer):
+    there = peer({"RCPT": "451 4.3.0 not now"})
+    near = fresh(sends_to(there.port, QUICK + 'courier.warn_after = "1s"\ncourier.give_up = "6s"\n'))
+    submit(near, ["bob@one.test"])
+    delayed, failed = (fields[1] for _, fields in reports(near, 2))
+    assert delayed["Action"] == "delayed" and delayed["Status"] == "4.3.0" and "Will-Retry-Until" in delayed
+    assert failed["Action"] == "failed" and failed["Status"] == "5.4.7" and "451 4.3.0 not now" in failed["Diagnostic-Code"]
+    is_empty(near)
+    assert len([m for m in near.messages()]) == 2
+
+
+def test_what_the_sender_asked_for(fresh, peer):
+    there = peer({"RCPT TO:<bad": "550 5.1.1 nobody"})
+    near = fresh(sends_to(there.port))
+    submit(near, ["bad@one.test"], rcpt=["NOTIFY=NEVER"])
+    is_empty(near)
+    submit(near, ["bob@example.test", "good@one.test"], mail=["RET=FULL", "ENVID=QQ+2B1"], rcpt=["NOTIFY=SUCCESS"])
+    found = {fields[1]["Action"]: fields for _, fields in reports(near, 2)}
+    assert set(found) == {"delivered", "relayed"}
+    assert found["relayed"][1]["Final-Recipient"] == "rfc822; good@one.test" and found["relayed"][0]["Original-Envelope-Id"] == "QQ+1"
+    submit(near, ["bad@one.test"], mail=["RET=FULL"])
+    message = next(m for m, fields in reports(near, 3) if fields[1]["Action"] == "failed")
+    assert "Hello" in list(message.iter_parts())[2].as_string()
+    is_empty(near)
+    assert len(near.messages()) == 3
+
+
+def test_nobody_is_told_about_mail_from_nobody(fresh, peer):
+    there = peer({"RCPT": "550 5.1.1 nobody"})
+    near = fresh(sends_to(there.port))
+    near.run("alias", "add", "away@example.test", "bob@one.test")
+    near.send("Subject: a bounce\n\nof somebody\n", to="away@example.test", sender="")
+    wait_until(lambda: "failed, nobody is told" in near.log(), "the end of it")
+    is_empty(near)
+    assert near.messages() == [] and there.lines.count("MAIL FROM:<> SIZE=") == 0
+    assert any(line.startswith("MAIL FROM:<>") for line in there.lines)
+
+
+def test_forwarded_mail_and_its_bounce(fresh, peer):
+    there = peer()
+    near = fresh(sends_to(there.port))
+    near.run("alias", "add", "away@example.test", "bob@one.test")
+    near.send("Subject: forwarded\n\nHello\n", to="away@example.test", sender="someone@else.test")
+    wait_until(lambda: there.messages, "the forwarded message")
+    srs = re.match(r"<(SRS0=\w{6}=\w\w=else.test=someone@example.test)>", there.messages[0][0])[1]
+    near.send("Subject: bounce\n\nSorry\n", to=srs, sender="")
+    wait_until(lambda: len(there.messages) == 2, "the bounce on its way")
+    assert there.messages[1][0].startswith("<>") and there.messages[1][1][0].startswith("<someone@else.test>")
+    is_empty(near)
+
+
+def test_pausing_loses_nothing(fresh, peer):
+    there = peer()
+    near = fresh(sends_to(there.port))
+    near.run("queue", "pause", "out")
+    wait_until(lambda: "sending is paused" in near.log(), "the pause")
+    submit(near, ["bob@one.test"])
+    assert len(queue(near)) == 1 and there.sessions == 0
+    near.run("queue", "resume", "out")
+    is_empty(near)
+    assert len(there.messages) == 1
+
+
+def courier_pid(server):
+    return wait_until(lambda: next((pid for pid, words in server.children().items() if "courier" in words.split()), None), "a courier")
+
+
+def test_killed_in_the_middle(fresh, peer):
+    there = peer()
+    near = fresh(sends_to(there.port))
+    near.run("queue", "pause", "out")
+    count, kills = 150, 4
+    with near.smtp(587) as smtp:
+        smtp.starttls(context=unverified())
+        smtp.login("alice@example.test", "sandbox")
+        for i in range(count):
+            smtp.sendmail("alice@example.test", [f"x{i}@one.test"], f"Subject: {i}\r\n\r\nHello\r\n")
+    near.run("queue", "resume", "out")
+    for kill in range(kills):
+        before = len(there.messages)
+        wait_until(lambda: len(there.messages) >= min(before + 20, count), "some messages")
+        pid = courier_pid(near)
+        os.kill(pid, signal.SIGKILL)
+        wait_until(lambda: courier_pid(near) != pid, "a new courier")
+    is_empty(near)
+    copies = {}
+    for _, recipients, _ in there.messages:
+        for r in recipients:
+            copies[r] = copies.get(r, 0) + 1
+    assert len(copies) == count
+    # A crash swallows the replies of at most the connections that are open.
+    assert sum(copies.values()) - count <= kills * 20 and max(copies.values()) <= 1 + kills
+
+
+def test_stopping_ends_what_is_in_hand(fresh, peer):
+    there = peer()
+    near = fresh(sends_to(there.port))
+    near.run("queue", "pause", "out")
+    submit(near, [f"x{i}@one.test" for i in range(50)])
+    near.run("queue", "resume", "out")
+    assert near.stop() == 0
+    near.start()
+    is_empty(near)
+    seen = [r for m in there.messages for r in m[1]]
+    assert sorted(set(seen)) == sorted(seen) and len(seen) == 50
+
+
+def test_a_large_message_and_dots(fresh, peer):
+    there = peer()
+    near = fresh(sends_to(there.port))
+    body = "".join(f".line {i} {'x' * 60}\r\n" for i in range(60000))
+    submit(near, ["bob@one.test"], "Subject: large\r\n\r\n" + body)
+    wait_until(lambda: there.messages, "the message")
+    assert there.messages[0][2].decode().endswith("\r\n\r\n" + body)
+    is_empty(near)
