@@ -22,6 +22,7 @@ static const struct setting_choice services[] = {{"smtp", SERVICE_SMTP},
                                                  {"pop3", SERVICE_POP3},
                                                  {"pop3s", SERVICE_POP3S},
                                                  {"pwd", SERVICE_PWD},
+                                                 {"pwds", SERVICE_PWDS},
                                                  {NULL, 0}};
 static const struct setting_choice tls_versions[] = {{"1.2", 12}, {"1.3", 13}, {NULL, 0}};
 static const struct setting_choice levels[] = {{"crash", LOG_CRASH},
@@ -90,8 +91,9 @@ const struct setting schema[] = {
      "smtp 0.0.0.0 25;submission 0.0.0.0 587;pop3 0.0.0.0 110",
      "Where the server listens, one { service = …, address = …, port = … } for each. Services are smtp (strangers' "
      "mail), submission (members' mail, STARTTLS), "
-     "submissions (the same, TLS from the first byte), pop3, pop3s and pwd (people change their passwords, usually at "
-     "port 106). Write a second line with \"::\" for IPv6.",
+     "submissions (the same, TLS from the first byte), pop3, pop3s, pwd (people change their passwords, usually at "
+     "port 106) and pwds (the same, TLS from the first byte; it has no port of its own by custom, 906 does). Write a "
+     "second line with \"::\" for IPv6.",
      .records = &listener_record},
     {"trusted_networks", SETTING_NETWORKS, FIELD(trusted_networks), 0, 256, NULL, "",
      "Networks from which passwords are accepted without TLS. Leave it empty unless the wire between is your own."},
@@ -243,9 +245,10 @@ const struct setting schema[] = {
 
     {"pwd.networks", SETTING_NETWORKS, FIELD(pwd.networks), 0, 256, NULL, "",
      "Networks from which people may change their password over the pwd service (poppassd). Besides them only "
-     "trusted_networks may, so while both are empty nobody may."},
+     "client_networks and trusted_networks may, so while all three are empty nobody may."},
     {"pwd.plain", SETTING_BOOL, FIELD(pwd.plain), 0, 0, NULL, "false",
-     "Takes passwords from pwd.networks without TLS: for old clients that know no STLS, on a wire that is your own."},
+     "Takes passwords from pwd.networks and client_networks without TLS: for old clients that know no STLS, on a wire "
+     "that is your own."},
     {"pwd.idle_timeout", SETTING_DURATION, FIELD(pwd.idle_timeout), 1, HOUR, NULL, "1m",
      "How long a pwd client may take for one command line."},
     {"pwd.errors", SETTING_COUNT, FIELD(pwd.errors), 1, 1000, NULL, "10",

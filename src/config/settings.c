@@ -138,7 +138,7 @@ static bool check_listeners(const struct settings *settings, struct setting_faul
 {
     for (size_t i = 0; i < settings->listener_count; i++) {
         const struct listener_setting *l = &settings->listeners[i];
-        bool needs_tls = l->service == SERVICE_SUBMISSIONS || l->service == SERVICE_POP3S;
+        bool needs_tls = l->service == SERVICE_SUBMISSIONS || l->service == SERVICE_POP3S || l->service == SERVICE_PWDS;
         if (needs_tls && !settings->tls.certificate[0]) {
             buf_printf(problem, "a %s listener needs TLS; set tls.certificate and tls.key",
                        service_kind_name(l->service));

@@ -18,6 +18,7 @@ enum service_kind {
     SERVICE_POP3,
     SERVICE_POP3S,
     SERVICE_PWD,
+    SERVICE_PWDS,
     SERVICE_KIND_COUNT
 };
 

@@ -54,6 +54,9 @@ static const char config_tail[] =
     "    password_min_length = 7, -- as short as theirs; 8 is the default\n"
     "}\n"
     "\n"
+    "-- Mail may be sent over POP3 (XTND XMIT).\n"
+    "pop3 = { xtnd_xmit = true }\n"
+    "\n"
     "-- People may change their password from here (port base + 106). Old clients speak PWD without TLS, so that is "
     "let through,\n"
     "-- too: never do so where the wire is not your own.\n"
@@ -69,8 +72,8 @@ static const struct {
     enum service_kind service;
     unsigned port;
 } listeners[] = {
-    {SERVICE_SMTP, 25},  {SERVICE_SUBMISSION, 587}, {SERVICE_SUBMISSIONS, 465},
-    {SERVICE_POP3, 110}, {SERVICE_POP3S, 995},      {SERVICE_PWD, 106},
+    {SERVICE_SMTP, 25},   {SERVICE_SUBMISSION, 587}, {SERVICE_SUBMISSIONS, 465}, {SERVICE_POP3, 110},
+    {SERVICE_POP3S, 995}, {SERVICE_PWD, 106},        {SERVICE_PWDS, 906},
 };
 
 static void write_quoted(const char *directory, const char *rest, struct buf *out)

@@ -45,7 +45,11 @@ static void run_pwd(struct fiber *self, struct stream *stream, struct connection
 {
     char text[IP_ADDRESS_TEXT_MAX + 1];
     write_address(c, text);
-    struct pwd_peer peer = {.address = text, .session_id = c->session, .in_hand = &c->in_hand, .board = c->board};
+    struct pwd_peer peer = {.address = text,
+                            .session_id = c->session,
+                            .implicit_tls = c->service == SERVICE_PWDS,
+                            .in_hand = &c->in_hand,
+                            .board = c->board};
     memcpy(peer.address_bytes, c->ip.bytes, sizeof peer.address_bytes);
     pwd_session_run(self, stream, &pwd, &peer);
 }
@@ -60,6 +64,7 @@ static const struct {
     [SERVICE_POP3] = {run_pop3, "-ERR [SYS/TEMP] Too many connections, please try again later\r\n",
                       "-ERR [SYS/TEMP] Too many connections from your address, please try again later\r\n"},
     [SERVICE_POP3S] = {run_pop3, "", ""},
+    [SERVICE_PWDS] = {run_pwd, "", ""},
     [SERVICE_PWD] = {run_pwd, "500 too many connections, please try again later\r\n",
                      "500 too many connections from your address, please try again later\r\n"},
 };

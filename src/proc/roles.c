@@ -68,7 +68,7 @@ const struct role_row role_rows[] = {
      .count = count_desks,
      .may_accept = true,
      .services = SERVICE_BIT(SERVICE_SUBMISSION) | SERVICE_BIT(SERVICE_SUBMISSIONS) | SERVICE_BIT(SERVICE_POP3) |
-                 SERVICE_BIT(SERVICE_POP3S) | SERVICE_BIT(SERVICE_PWD),
+                 SERVICE_BIT(SERVICE_POP3S) | SERVICE_BIT(SERVICE_PWD) | SERVICE_BIT(SERVICE_PWDS),
      .has_tls = true,
      .descriptors = 512},
     {.role = ROLE_GATE,

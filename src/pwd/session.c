@@ -64,9 +64,11 @@ static bool is_trusted(const struct pwd_session *s)
     return network_list_has(&s->settings->trusted_networks, s->peer->address_bytes);
 }
 
+/* Our own clients' networks. */
 static bool is_in_networks(const struct pwd_session *s)
 {
-    return network_list_has(&s->settings->pwd.networks, s->peer->address_bytes);
+    return network_list_has(&s->settings->pwd.networks, s->peer->address_bytes) ||
+           network_list_has(&s->settings->client_networks, s->peer->address_bytes);
 }
 
 bool pwd_is_secure(const struct pwd_session *s)
@@ -75,6 +77,16 @@ bool pwd_is_secure(const struct pwd_session *s)
 }
 
 /* ---- Commands ---- */
+
+static int accept_tls(struct fiber *self, struct pwd_session *s)
+{
+    if (!s->context->tls)
+        return -ENOTSUP;
+    struct tls_context *tls = tls_context_ref(s->context->tls);
+    int result = stream_accept_tls(self, s->stream, tls, clock_in_seconds(s->settings->pwd.idle_timeout));
+    tls_context_unref(tls);
+    return result;
+}
 
 static int do_stls(struct fiber *self, struct pwd_session *s, struct span argument)
 {
@@ -91,10 +103,7 @@ static int do_stls(struct fiber *self, struct pwd_session *s, struct span argume
     /* What was learnt in the clear may have been put there by somebody else. */
     buf_reset(&s->user);
     pwd_log_out(s);
-    struct tls_context *tls = tls_context_ref(s->context->tls);
-    int result = stream_accept_tls(self, s->stream, tls, clock_in_seconds(s->settings->pwd.idle_timeout));
-    tls_context_unref(tls);
-    return result;
+    return accept_tls(self, s);
 }
 
 static int do_quit(struct fiber *self, struct pwd_session *s, struct span argument)
@@ -163,15 +172,17 @@ static int serve_line(struct fiber *self, struct pwd_session *s)
 
 static int serve(struct fiber *self, struct pwd_session *s)
 {
+    int result = s->peer->implicit_tls ? accept_tls(self, s) : 0;
+    if (result)
+        return result;
     if (!is_in_networks(s) && !is_trusted(s)) {
-        log_write(LOG_FAILURE, "pwd", s->peer->session_id, "connection refused ip=%s reason=\"not in pwd.networks\"",
-                  s->peer->address);
+        log_write(LOG_FAILURE, "pwd", s->peer->session_id,
+                  "connection refused ip=%s reason=\"not in pwd.networks or client_networks\"", s->peer->address);
         pwd_refuse(s, "passwords are not changed from where you are");
-        pwd_close(s, "not in pwd.networks");
+        pwd_close(s, "not in pwd.networks or client_networks");
         return 0;
     }
     pwd_reply(s, "200 %s Ostiary PWD ready", s->settings->hostname);
-    int result = 0;
     for (unsigned n = 0; !result && !s->is_closing; n++) {
         if (n < COMMANDS_MAX) {
             result = serve_line(self, s);

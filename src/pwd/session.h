@@ -7,9 +7,10 @@
  *     C: quit                          S: 200 bye
  *
  * Every refusal is a 500 with its reason. What a reader may want to know:
- * - Only settings->pwd.networks and settings->trusted_networks are let in; everybody else hears 500 and is closed.
- * - Passwords are taken over TLS (STLS), from trusted_networks, and, where settings->pwd.plain says so, from
- *   pwd.networks.
+ * - Only settings->pwd.networks, client_networks and trusted_networks are let in; everybody else hears 500 and is
+ *   closed.
+ * - Passwords are taken over TLS (STLS, or from the first byte), from trusted_networks, and, where settings->pwd.plain
+ *   says so, from the two others.
  * - The change is durable before its 200: clients go away right behind it. The old password lets nobody in from then
  *   on.
  * - The login ends with the change; another one asks for the new password.
@@ -36,6 +37,7 @@ struct pwd_peer {
     const char *address;             /* text, for the log and for auth */
     unsigned char address_bytes[16]; /* IPv4 mapped */
     const char *session_id;          /* in the log */
+    bool implicit_tls;               /* PWDS: the handshake comes before the greeting */
     bool *in_hand; /* set while a password is being changed: a process that ends lets it finish. May be NULL */
     struct session_slot *board; /* where what happens is noted for `ostiary watch`; may be NULL */
 };

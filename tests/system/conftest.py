@@ -19,7 +19,7 @@ import pytest
 import nameserver
 
 OSTIARY = os.environ.get("OSTIARY", str(pathlib.Path(__file__).resolve().parents[2] / "build/ostiary"))
-STANDARD_PORTS = (25, 465, 587, 110, 995, 106)
+STANDARD_PORTS = (25, 465, 587, 110, 995, 106, 906)
 PATIENCE = 60  # seconds: generous, since the machine may be busy; never a measure of speed
 
 

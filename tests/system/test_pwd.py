@@ -4,6 +4,7 @@ import hashlib
 import hmac
 import os
 import poplib
+import re
 import signal
 import smtplib
 import socket
@@ -41,6 +42,48 @@ class Poppassd(Raw):
                 break
         self.close()
         return codes
+
+
+class WebmailDriver:
+    """A webmail's password driver: whole lines, judged by their first three digits; no quit at the end, the connection is just
+    closed. With `tls` it speaks TLS from the first byte, as a host name with ssl:// in front makes it do."""
+
+    def __init__(self, server, tls=False):
+        self.tls = tls
+        self.address = ("127.0.0.1", server.port(906 if tls else 106))
+
+    def save(self, user, old, new):
+        """None when it is changed, else what the person is shown."""
+        with socket.create_connection(self.address, PATIENCE) as plain:
+            connection = unverified().wrap_socket(plain) if self.tls else plain
+            lines = connection.makefile("rb")
+            line = lines.readline().decode().rstrip()
+            if not re.match(r"^2\d\d", line):
+                return self.shown(line)
+            for words, hoped in ((f"user {user}", r"^[23]\d\d"), (f"pass {old}", r"^[23]\d\d"), (f"newpass {new}", r"^2\d\d")):
+                connection.sendall(f"{words}\r\n".encode())
+                line = lines.readline().decode().rstrip()
+                if not re.match(hoped, line):
+                    return self.shown(line)
+            connection.close()
+        return None
+
+    @staticmethod
+    def shown(line):
+        match = re.match(r"^\d\d\d\s+(\S.*)\s*$", line)
+        return match[1] if match else "unknown error"
+
+
+@pytest.mark.parametrize("tls", [False, True])
+def test_webmail(fresh, tls):
+    server = fresh()
+    driver = WebmailDriver(server, tls)
+    assert driver.save("alice", "not it", NEW) == "wrong name or password"
+    assert "at least" in driver.save("alice", OLD, "short")
+    assert driver.save("alice", OLD, "alice in wonderland") == "the name alice must not be part of its password; choose another"
+    assert lets_in(server, "alice@example.test", OLD)
+    assert driver.save("alice", OLD, NEW) is None
+    assert lets_in(server, "alice@example.test", NEW) and not lets_in(server, "alice@example.test", OLD)
 
 
 def digest(key, text):
@@ -175,7 +218,7 @@ def test_who_may(fresh, settings, greeting):
     client = Poppassd(server)
     if greeting == b"500":
         assert client.line().startswith(b"500 ") and client.is_closed()
-        wait_until(lambda: 'connection refused ip=127.0.0.1 reason="not in pwd.networks"' in server.log(), "the log record")
+        wait_until(lambda: 'connection refused ip=127.0.0.1 reason="not in pwd.networks or client_networks"' in server.log(), "the log record")
     else:
         assert client.change("bob", OLD, NEW) == [b"200", b"500"]
     assert lets_in(server, "bob@example.test", OLD)

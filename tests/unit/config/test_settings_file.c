@@ -164,7 +164,7 @@ static const struct {
                          "= \"0.0.0.0\", port = 25 }, found a table"},
     {H "listeners = {\n { service = 'stmp', address = '::', port = 25 } }",
      "t.conf:3: listeners, item 1, service: expected one of \"smtp\", \"submission\", \"submissions\", \"pop3\", "
-     "\"pop3s\", \"pwd\", found \"stmp\""},
+     "\"pop3s\", \"pwd\", \"pwds\", found \"stmp\""},
     {H "listeners = {\n { service = 'smtp', address = '::', prot = 25 } }",
      "t.conf:3: unknown key 'listeners, item 1, prot'; did you mean 'port'?"},
     {H "listeners = {\n { service = 'smtp', address = '::' } }", "t.conf:3: listeners, item 1: 'port' is missing"},

@@ -23,7 +23,7 @@ static void test_config(void **state)
         char data[200];
         snprintf(data, sizeof data, "%s/data", directories[i]);
         assert_string_equal(s->data_directory, data);
-        static const unsigned ports[SERVICE_KIND_COUNT] = {20025, 20587, 20465, 20110, 20995, 20106};
+        static const unsigned ports[SERVICE_KIND_COUNT] = {20025, 20587, 20465, 20110, 20995, 20106, 20906};
         assert_int_equal(s->listener_count, SERVICE_KIND_COUNT);
         for (size_t j = 0; j < s->listener_count; j++) {
             assert_string_equal(s->listeners[j].address, "127.0.0.1");
