@@ -326,3 +326,46 @@ def test_a_large_message_and_dots(fresh, peer):
     wait_until(lambda: there.messages, "the message")
     assert there.messages[0][2].decode().endswith("\r\n\r\n" + body)
     is_empty(near)
+
+
+def test_a_mailing_list(fresh, peer):
+    there = peer({"RCPT TO:<gone": "550 5.1.1 nobody"})
+    near = fresh(sends_to(there.port))
+    near.run("mailinglist", "add", "talk@example.test", "--name", "Talk", "--owner", "alice@example.test")
+    near.run("mailinglist", "join", "talk@example.test", "bob@example.test", "dora@one.test", "gone@two.test")
+    submit(near, ["talk@example.test"], "Subject: to all\r\nList-Id: <other.list>\r\nPrecedence: bulk\r\n\r\nHello\r\n")
+    copy = wait_until(lambda: near.messages("bob@example.test"), "the member's copy")[0]
+    message = email.message_from_bytes(copy)
+    assert message.get_all("List-Id") == ['"Talk" <talk.example.test>'] and message.get_all("Precedence") == ["list"]
+    assert message["List-Post"] == "<mailto:talk@example.test>" and message["List-Owner"] == "<mailto:alice@example.test>"
+    assert message["Return-Path"] == "<talk-bounces@example.test>"
+    is_empty(near)
+    (sender, recipients, body), = there.messages
+    assert re.match(r"<talk-bounces\+\d+@example.test>", sender) and recipients[0].startswith("<dora@one.test>")
+    assert b"Subject: to all" in body and b"other.list" not in body
+
+    # The bounce is counted for the member and goes to nobody.
+    def is_counted():
+        shown = str(near.run_json("mailinglist", "show", "talk@example.test"))
+        return "gone@two.test" in shown and re.search(r"'bounces': 1\b", shown)
+    wait_until(is_counted, "the count of bounces")
+    # A copy that comes back goes round no more.
+    near.send(copy.replace(b"\n", b"\r\n"), to="talk@example.test", sender="alice@example.test")
+    wait_until(lambda: "been through this mailing list" in near.log(), "the end of the loop")
+    is_empty(near)
+    assert len(near.messages("bob@example.test")) == 1 and len(there.messages) == 1
+    assert near.messages() == []
+
+
+def test_the_next_hop_is_asked_for_names(fresh, peer):
+    there = peer({"RCPT TO:<unknown": "550 5.1.1 nobody"})
+    near = fresh(HOST)
+    near.run("domain", "add", "old.test", "--backup", "--next-hop", f"127.0.0.1:{there.port}")
+    with near.smtp() as smtp:
+        smtp.ehlo()
+        smtp.mail("someone@example.test")
+        assert smtp.rcpt("unknown@old.test")[0] == 550
+        assert smtp.rcpt("known@old.test")[0] == 250
+        assert smtp.rcpt("unknown@old.test")[0] == 550
+    asked = [line for line in there.lines if line.startswith("RCPT")]
+    assert len(asked) == 2
