@@ -265,8 +265,14 @@ int store_client_run(struct store_work *work)
 int store_client_call(struct fiber *self, struct store_client *client, size_t method, const ProtobufCMessage *request,
                       struct answer *answer)
 {
+    return store_client_send(self, client, method, request, (struct span){NULL, 0}, -1, answer);
+}
+
+int store_client_send(struct fiber *self, struct store_client *client, size_t method, const ProtobufCMessage *request,
+                      struct span attachment, int fd, struct answer *answer)
+{
     uint64_t deadline = clock_in_seconds(method == STORE_WRITE_COMPACT ? COMPACT_SECONDS : CALL_SECONDS);
-    int error = channel_call(self, client->channel, method, request, (struct span){NULL, 0}, -1, deadline, answer);
+    int error = channel_call(self, client->channel, method, request, attachment, fd, deadline, answer);
     struct ctl *ctl = client->work->ctl;
     switch (error) {
     case 0:

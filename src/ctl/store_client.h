@@ -25,6 +25,9 @@ bool store_client_has_server(const struct settings *settings);
  * at. The answer is to be released when 0. */
 MUST_USE int store_client_call(struct fiber *self, struct store_client *client, size_t method,
                                const ProtobufCMessage *request, struct answer *answer);
+/* The same with an attachment or a descriptor (-1: none), both borrowed until it returns. */
+MUST_USE int store_client_send(struct fiber *self, struct store_client *client, size_t method,
+                               const ProtobufCMessage *request, struct span attachment, int fd, struct answer *answer);
 /* A ChangeRequest; what the store says against it becomes EX_DATAERR with that sentence. `id` may be NULL. */
 MUST_USE int store_client_change(struct fiber *self, struct store_client *client, const ProtobufCMessage *request,
                                  uint64_t *id);

@@ -1,0 +1,183 @@
+#include "format/mbox.h"
+
+#include <stdio.h>
+#include <time.h>
+
+static const struct span from_word = SPAN("From ");
+
+static bool starts(struct span s, struct span prefix)
+{
+    return s.size >= prefix.size && memcmp(s.data, prefix.data, prefix.size) == 0;
+}
+
+/* A line with its end; empty at the end of the text. */
+static struct span cut_line(struct span *rest)
+{
+    size_t end = span_find(*rest, '\n');
+    struct span line = span_head(*rest, end < rest->size ? end + 1 : end);
+    *rest = span_skip(*rest, line.size);
+    return line;
+}
+
+static struct span without_end(struct span line)
+{
+    if (line.size && line.data[line.size - 1] == '\n')
+        line.size--;
+    if (line.size && line.data[line.size - 1] == '\r')
+        line.size--;
+    return line;
+}
+
+bool mbox_next(struct span *rest, struct mbox_message *message)
+{
+    if (!starts(*rest, from_word))
+        return false;
+    message->from = span_skip(without_end(cut_line(rest)), from_word.size);
+    const char *begin = rest->data;
+    size_t size = 0, empty = 0; /* of the message; of the empty line at its end */
+    while (rest->size && !(empty && starts(*rest, from_word))) {
+        struct span line = cut_line(rest);
+        size += line.size;
+        empty = without_end(line).size ? 0 : line.size;
+    }
+    message->text = span_from(begin, size - empty);
+    return true;
+}
+
+struct span mbox_from_sender(struct span from)
+{
+    struct span sender = span_head(from, span_find(from, ' '));
+    return span_find(sender, '@') < sender.size ? sender : (struct span){NULL, 0};
+}
+
+bool mbox_from_seconds(struct span from, int64_t *seconds)
+{
+    /* "Mon Nov 22 04:12:00 2026" with perhaps a zone before or behind the year. */
+    static const char months[] = "JanFebMarAprMayJunJulAugSepOctNovDec";
+    char text[80], month[4], zone[8];
+    struct tm tm = {.tm_isdst = 0};
+    from = span_trim(span_skip(from, span_find(from, ' ')));
+    if (from.size >= sizeof text || memchr(from.data ? from.data : "", 0, from.size))
+        return false;
+    memcpy(text, from.data ? from.data : "", from.size);
+    text[from.size] = 0;
+    bool found = sscanf(text, "%*3s %3s %2d %2d:%2d:%2d %4d", month, &tm.tm_mday, &tm.tm_hour, &tm.tm_min, &tm.tm_sec,
+                        &tm.tm_year) == 6 ||
+                 sscanf(text, "%*3s %3s %2d %2d:%2d:%2d %7s %4d", month, &tm.tm_mday, &tm.tm_hour, &tm.tm_min,
+                        &tm.tm_sec, zone, &tm.tm_year) == 7;
+    const char *at = found && strlen(month) == 3 ? strstr(months, month) : NULL;
+    if (!at || (at - months) % 3 || tm.tm_year < 1970 || tm.tm_mday < 1 || tm.tm_mday > 31 || tm.tm_hour < 0 ||
+        tm.tm_hour > 23 || tm.tm_min < 0 || tm.tm_min > 59 || tm.tm_sec < 0 || tm.tm_sec > 60)
+        return false;
+    tm.tm_mon = (int)(at - months) / 3;
+    tm.tm_year -= 1900;
+    *seconds = timegm(&tm);
+    return *seconds >= 0;
+}
+
+/* ">From ", ">>From " … */
+static bool is_quoted_from(struct span line, size_t least)
+{
+    size_t marks = 0;
+    while (marks < line.size && line.data[marks] == '>')
+        marks++;
+    return marks >= least && starts(span_skip(line, marks), from_word);
+}
+
+void mbox_write_plain(struct span text, bool quoted, struct buf *out)
+{
+    while (text.size) {
+        struct span line = cut_line(&text);
+        if (quoted && is_quoted_from(line, 1))
+            line = span_skip(line, 1);
+        line = without_end(line);
+        /* A CR that is not half of a line's end would be refused later. */
+        for (size_t at; (at = span_find(line, '\r')) < line.size; line = span_skip(line, at + 1)) {
+            buf_add_span(out, span_head(line, at));
+            buf_add_text(out, "\r\n");
+        }
+        buf_add_span(out, line);
+        buf_add_text(out, "\r\n");
+    }
+}
+
+static unsigned marks_of(struct span letters, bool is_extended)
+{
+    unsigned marks = 0;
+    for (size_t i = 0; i < letters.size; i++) {
+        char c = letters.data[i];
+        marks |= !is_extended && c == 'R' ? MAIL_SEEN : 0;
+        marks |= is_extended && c == 'A' ? MAIL_ANSWERED : 0;
+        marks |= is_extended && c == 'F' ? MAIL_FLAGGED : 0;
+        marks |= is_extended && c == 'D' ? MAIL_DELETED : 0;
+        marks |= is_extended && c == 'T' ? MAIL_DRAFT : 0;
+    }
+    return marks;
+}
+
+unsigned mbox_marks(struct span text)
+{
+    static const struct span status = SPAN("Status:"), extended = SPAN("X-Status:");
+    unsigned marks = 0;
+    while (text.size) {
+        struct span line = without_end(cut_line(&text));
+        if (!line.size)
+            break;
+        if (span_starts_nocase(line, status))
+            marks |= marks_of(span_skip(line, status.size), false);
+        else if (span_starts_nocase(line, extended))
+            marks |= marks_of(span_skip(line, extended.size), true);
+    }
+    return marks;
+}
+
+static void write_marks(unsigned marks, struct buf *out)
+{
+    static const struct {
+        unsigned mark;
+        char letter;
+    } letters[] = {{MAIL_ANSWERED, 'A'}, {MAIL_FLAGGED, 'F'}, {MAIL_DELETED, 'D'}, {MAIL_DRAFT, 'T'}};
+    if (marks & MAIL_SEEN)
+        buf_add_text(out, "Status: RO\n");
+    if (!(marks & ~(unsigned)MAIL_SEEN))
+        return;
+    buf_add_text(out, "X-Status: ");
+    for (size_t i = 0; i < sizeof letters / sizeof *letters; i++)
+        if (marks & letters[i].mark)
+            buf_add_char(out, letters[i].letter);
+    buf_add_char(out, '\n');
+}
+
+void mbox_write(struct span sender, uint64_t seconds, unsigned marks, struct span text, struct buf *out)
+{
+    char date[64];
+    struct tm tm;
+    time_t when = (time_t)seconds;
+    bool in_header = true;
+    if (!gmtime_r(&when, &tm) || !strftime(date, sizeof date, "%a %b %e %H:%M:%S %Y", &tm))
+        snprintf(date, sizeof date, "Thu Jan  1 00:00:00 1970");
+    bool is_plain = sender.size && sender.size < 1000;
+    for (size_t i = 0; i < sender.size; i++)
+        is_plain = is_plain && (unsigned char)sender.data[i] > ' ' && sender.data[i] != 0x7f;
+    buf_add_span(out, from_word);
+    buf_add_span(out, is_plain ? sender : span_text("MAILER-DAEMON"));
+    buf_printf(out, " %s\n", date);
+    while (text.size) {
+        struct span line = without_end(cut_line(&text));
+        /* Fields of that name that the message came with would be read back as ours. */
+        if (in_header &&
+            (span_starts_nocase(line, span_text("Status:")) || span_starts_nocase(line, span_text("X-Status:"))))
+            continue;
+        if (in_header && !line.size) {
+            write_marks(marks, out);
+            in_header = false;
+        }
+        if (is_quoted_from(line, 0))
+            buf_add_char(out, '>');
+        buf_add_span(out, line);
+        buf_add_char(out, '\n');
+    }
+    if (in_header) /* a header without an end */
+        write_marks(marks, out);
+    buf_add_char(out, '\n');
+}
