@@ -42,6 +42,7 @@ DOORS = {
     ("ctl", "store/writer.h"): "without a running server the command line starts a writer of its own",
     ("ctl", "store/check.h"): "store check reads a store that no server has open",
     ("ctl", "store/backup.h"): "backup and restore read and write files beside the server",
+    ("ctl", "store/export.h"): "mail export reads a person's mail as store check does",
     ("ctl", "store/rebuild.h"): "store rebuild writes a new database while no server runs",
     ("ctl", "proc/blacklist_helper.h"): "the name of the file that the helper reads and the command line keeps",
     ("ctl", "dns/service.h"): "doctor asks the DNS by a resolver of its own, as the server's is made",

@@ -48,6 +48,7 @@ int ctl_queue_drop(struct ctl *ctl);
 int ctl_queue_bounce(struct ctl *ctl);
 int ctl_queue_pause(struct ctl *ctl);
 int ctl_queue_resume(struct ctl *ctl);
+int ctl_mail_export(struct ctl *ctl);
 int ctl_mail_import(struct ctl *ctl);
 int ctl_backup(struct ctl *ctl);
 int ctl_restore(struct ctl *ctl);

@@ -84,20 +84,33 @@ static bool is_quoted_from(struct span line, size_t least)
     return marks >= least && starts(span_skip(line, marks), from_word);
 }
 
+static bool is_mark_field(struct span line)
+{
+    return span_starts_nocase(line, span_text("Status:")) || span_starts_nocase(line, span_text("X-Status:"));
+}
+
+/* A CR that is not half of a line's end would be refused later: it ends a line, too. */
+static void write_line(struct span line, struct buf *out)
+{
+    for (size_t at; (at = span_find(line, '\r')) < line.size; line = span_skip(line, at + 1)) {
+        buf_add_span(out, span_head(line, at));
+        buf_add_text(out, "\r\n");
+    }
+    buf_add_span(out, line);
+    buf_add_text(out, "\r\n");
+}
+
 void mbox_write_plain(struct span text, bool quoted, struct buf *out)
 {
+    bool in_header = true;
     while (text.size) {
         struct span line = cut_line(&text);
         if (quoted && is_quoted_from(line, 1))
             line = span_skip(line, 1);
         line = without_end(line);
-        /* A CR that is not half of a line's end would be refused later. */
-        for (size_t at; (at = span_find(line, '\r')) < line.size; line = span_skip(line, at + 1)) {
-            buf_add_span(out, span_head(line, at));
-            buf_add_text(out, "\r\n");
-        }
-        buf_add_span(out, line);
-        buf_add_text(out, "\r\n");
+        in_header = in_header && line.size;
+        if (!quoted || !in_header || !is_mark_field(line))
+            write_line(line, out);
     }
 }
 
@@ -165,8 +178,7 @@ void mbox_write(struct span sender, uint64_t seconds, unsigned marks, struct spa
     while (text.size) {
         struct span line = without_end(cut_line(&text));
         /* Fields of that name that the message came with would be read back as ours. */
-        if (in_header &&
-            (span_starts_nocase(line, span_text("Status:")) || span_starts_nocase(line, span_text("X-Status:"))))
+        if (in_header && is_mark_field(line))
             continue;
         if (in_header && !line.size) {
             write_marks(marks, out);

@@ -19,7 +19,8 @@ MUST_USE bool mbox_next(struct span *rest, struct mbox_message *message);
 /* The sender and the date of its From line; either may be missing: an empty span, false. */
 struct span mbox_from_sender(struct span from);
 MUST_USE bool mbox_from_seconds(struct span from, int64_t *seconds);
-/* Appends the message with CRLF line ends, and in mbox's form (`quoted`) with one ">" taken from lines ">From ",
+/* Appends the message with CRLF line ends, and in mbox's form (`quoted`) without Status: and X-Status:, which are the
+ * mbox's own, and with one ">" taken from lines ">From ",
  * ">>From " and so on. */
 void mbox_write_plain(struct span text, bool quoted, struct buf *out);
 /* The marks of Status: and X-Status: in the header. */

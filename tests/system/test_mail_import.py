@@ -97,3 +97,24 @@ def test_nobody_s_account(server, tmp_path):
     put(tmp_path, "cur/1.good:2,S", message("good"), 1700000000)
     result = server.run("mail", "import", str(tmp_path), "--account", "nobody@example.test", check=False)
     assert result.returncode == 65 and "There is no account nobody@example.test" in result.stderr
+
+
+@pytest.mark.parametrize("form", ["maildir", "mbox"])
+def test_what_is_exported_comes_back_the_same(fresh, tmp_path, form):
+    server = fresh()
+    root = tmp_path / "Maildir"
+    put(root, "cur/1700000000.b.host:2,FRS", message("old", "From the start\n>From quoted\n"), 1700000000)
+    put(root, "new/1700000001.a.host", message("new"), 1700000001)
+    put(root, ".Gel&APY-scht.x/cur/1500000001.e.host:2,S", message("umlaut"), 1500000001)
+    server.run("mail", "import", "--account", "alice@example.test", str(root))
+    out = tmp_path / "out"
+    assert server.run("mail", "export", "--account", "alice@example.test", "--format", form, str(out)).stdout.startswith("3 messages")
+    if form == "mbox":
+        assert len(mailbox.mbox(out / "INBOX.mbox")) == 2
+        server.run("mail", "import", "--account", "bob@example.test", str(out / "INBOX.mbox"))
+    else:
+        assert len(mailbox.Maildir(out, create=False)) == 2
+        assert (out / ".Gel&APY-scht.x" / "cur").is_dir()
+        server.run("mail", "import", "--account", "bob@example.test", str(out))
+    assert sorted(server.messages("bob@example.test")) == sorted(server.messages())
+    assert "not there yet" in server.run("mail", "export", "--account", "alice@example.test", str(out), check=False).stderr
