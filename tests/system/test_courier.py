@@ -369,3 +369,33 @@ def test_the_next_hop_is_asked_for_names(fresh, peer):
         assert smtp.rcpt("unknown@old.test")[0] == 550
     asked = [line for line in there.lines if line.startswith("RCPT")]
     assert len(asked) == 2
+
+
+def test_a_smart_host_with_a_password(fresh):
+    far = fresh()
+    far.run("domain", "add", "far.test")
+    far.run("alias", "add", "carol@far.test", "carol@example.test")
+    certificate = re.search(r'certificate = "([^"]+)"', far.config.read_text())[1]
+    near = fresh()
+    secret = near.directory / "password"
+    secret.write_text("wrong\n")
+    near.configure(f'{HOST}courier.smart_host = "127.0.0.1:{far.port(587)}"\ncourier.smart_host_tls = "starttls"\n'
+                   f'courier.smart_host_user = "alice@example.test"\ncourier.smart_host_password_file = "{secret}"\n')
+    near.stop()
+    near.start()
+    # Nobody vouches for its certificate: nothing is sent, the password least of all.
+    submit(near, ["carol@far.test"])
+    wait_until(lambda: any("encrypted connection" in e["reply"] for e in queue(near)), "the refusal of its certificate")
+    assert "mechanism" not in far.log()
+    near.configure(f'courier.ca_file = "{certificate}"\n')
+    near.reload()
+    wait_until(lambda: "configuration read again" in near.log(), "the new configuration")
+    near.run("queue", "retry", "--all")
+    wait_until(lambda: any("535" in e["reply"] for e in queue(near)), "the refusal of the password")
+    secret.write_text("sandbox\n")
+    near.reload()
+    wait_until(lambda: near.log().count("configuration read again") == 2, "the new password")
+    near.run("queue", "retry", "--all")
+    is_empty(near)
+    assert any(b"Hello" in m for m in far.messages("carol@example.test"))
+    assert "wrong" not in near.log()
