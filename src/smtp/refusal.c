@@ -80,8 +80,12 @@ int smtp_refuse_reported(struct fiber *self, struct smtp_session *s, const struc
     if (fiber_is_canceled(self))
         return -ECANCELED;
     if (delay) {
+        /* What was replied before goes out first: behind a pipeline of refusals a client would hear nothing for
+         * minutes. */
+        int error = stream_flush(self, s->stream, smtp_deadline(s, s->settings->smtp.command_timeout));
         uint64_t until = clock_monotonic() + delay * (NANOSECONDS / 1000);
-        int error = fiber_sleep(self, until < s->ends_at ? until : s->ends_at);
+        if (!error)
+            error = fiber_sleep(self, until < s->ends_at ? until : s->ends_at);
         if (error)
             return error;
     }

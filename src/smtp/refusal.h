@@ -23,8 +23,9 @@ struct smtp_refusal {
 };
 
 /* Writes the record (level Failure), tells auth, waits as long as it asks (at most half a minute, and not at all when
- * it does not answer within a second), and replies with the text. Counts an error, as smtp_refuse() does. 0, or
- * -ECANCELED. */
+ * it does not answer within a second), and replies with the text; earlier replies
+ * leave before the wait. Counts an error, as smtp_refuse() does. 0, or
+ * a negative errno that ends the session. */
 MUST_USE int smtp_refuse_reported(struct fiber *self, struct smtp_session *s, const struct smtp_refusal *refusal,
                                   const char *format, ...) __attribute__((format(printf, 4, 5)));
 

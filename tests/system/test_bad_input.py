@@ -19,10 +19,12 @@ def begin(raw, rcpt="alice@example.test"):
 
 
 def memory_kib(server):
+    """Of the gates: the others' memory is not the clients' doing, and some still read their files."""
     total = 0
-    for pid in server.children():
+    for pid in (pid for pid, words in server.children().items() if " gate " in f" {words} "):
         with open(f"/proc/{pid}/statm") as f:
             total += int(f.read().split()[1]) * 4
+    assert total
     return total
 
 
@@ -159,7 +161,7 @@ def test_10000_recipients(server):
 
 
 def test_10000_unknown_recipients_end_the_session(fresh):
-    server = fresh("smtp.errors = 20")
+    server = fresh("smtp.errors = 5")  # each is answered later than the one before
     raw = server.raw()
     raw.reply()
     raw.ask("EHLO c")
@@ -175,7 +177,7 @@ def test_10000_unknown_recipients_end_the_session(fresh):
             break
         codes.append(code)
     assert codes[-1] == 421
-    assert len(codes) == 21
+    assert len(codes) == 6
     raw.close()
 
 
