@@ -222,3 +222,24 @@ def test_the_zone_says_of_each_address_what_the_list_says(fresh, zones):
     assert ask(dns.port, zone_name("10.5.5.5"), 16) == [b"\3ten"]
     assert ask(dns.port, zone_name("5.6.7.200"), 16) == [b'\x1awith "quotes" and \\ more'.replace(b"\x1a", bytes([24]))]
     assert len((dns.directory / f"{ZONE}.zone").read_text().splitlines()) < 10000
+
+
+# ---- What the gate does ----
+
+def refusal(server, source="127.0.0.1", port=25):
+    with smtplib.SMTP("127.0.0.1", server.port(port), timeout=60, source_address=(source, 0)) as smtp:
+        smtp.ehlo()
+        smtp.mail("a@b.test")
+        code, text = smtp.rcpt("bob@example.test")
+    return code, text.decode()
+
+
+def test_the_gate_refuses_whom_the_list_names(fresh):
+    server = fresh()
+    read_again(server, lambda: server.run("blacklist", "add", "127.0.0.2-127.0.0.9", "--reason", "spam source, 2026-10-02"))
+    wait_until(lambda: refusal(server, "127.0.0.2")[0] == 554, "a refusal")
+    assert "spam source, 2026-10-02" in refusal(server, "127.0.0.2")[1]
+    assert refusal(server, "127.0.0.1")[0] == 250
+    read_again(server, lambda: server.run("blacklist", "add", "!127.0.0.5"))
+    wait_until(lambda: refusal(server, "127.0.0.5")[0] == 250, "the exception")
+    assert refusal(server, "127.0.0.6")[0] == 554
