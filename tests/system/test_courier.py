@@ -399,3 +399,32 @@ def test_a_smart_host_with_a_password(fresh):
     is_empty(near)
     assert any(b"Hello" in m for m in far.messages("carol@example.test"))
     assert "wrong" not in near.log()
+
+
+def test_a_worse_host_when_the_best_is_down(fresh, peer, zones):
+    there = peer()
+    dns = zones({"two.test": "@ IN MX 10 dead\n@ IN MX 20 alive\ndead IN A 127.0.0.2\nalive IN A 127.0.0.1\n"})
+    near = fresh(f"{HOST}courier.port = {there.port}\n{dns.settings()}")
+    submit(near, ["bob@two.test"])
+    is_empty(near)
+    assert len(there.messages) == 1 and "host=dead.two.test" in near.log() and "deferred" not in near.log()
+
+
+def test_a_greeting_that_refuses(fresh, peer):
+    there = peer(greeting="554 5.7.1 not you")
+    near = fresh(sends_to(there.port))
+    submit(near, ["a@one.test", "b@one.test"])
+    (_, fields), = reports(near)
+    assert [f["Status"] for f in fields[1:]] == ["5.7.1", "5.7.1"]
+    is_empty(near)
+
+
+def test_given_up_by_the_administrator(fresh, peer):
+    there = peer({"RCPT": "450 4.2.0 later"})
+    near = fresh(sends_to(there.port))
+    submit(near, ["bob@one.test"])
+    wait_until(lambda: any(e["attempts"] for e in queue(near)), "the first attempt")
+    near.run("queue", "bounce", "--all")
+    (message, fields), = reports(near)
+    assert fields[1]["Action"] == "failed" and "450 4.2.0 later" in fields[1]["Diagnostic-Code"]
+    is_empty(near)
