@@ -127,6 +127,13 @@ size_t directory_plain_size(const struct directory *d, struct span name)
     return name.size;
 }
 
+/* A login, or a window of POP-before-SMTP, may be older than the closing of its account. */
+static int is_open(const struct directory *d, uint64_t account_id)
+{
+    uint64_t id = 0;
+    return database_find(d->db, &id, "SELECT id FROM account WHERE id = $1 AND enabled <> 0", "u", account_id);
+}
+
 int directory_may_send(const struct directory *d, uint64_t account_id, struct span local_part, struct span domain,
                        struct arena *arena)
 {
@@ -136,8 +143,11 @@ int directory_may_send(const struct directory *d, uint64_t account_id, struct sp
         return 0;
     struct directory_query query = {.local_part = directory_lower(arena, local_part),
                                     .domain = directory_lower(arena, domain)};
+    int rc = is_open(d, account_id);
+    if (rc <= 0)
+        return rc;
     /* First without its aliases: who has all mail forwarded still writes as before. */
-    int rc = directory_domain(d->db, query.domain, arena, &home);
+    rc = directory_domain(d->db, query.domain, arena, &home);
     if (rc > 0)
         rc = is_own(d, account_id, query.local_part, home.id);
     if (rc != 0)

@@ -98,7 +98,7 @@ struct login {
 /* 1, 0 when there is nobody of that name, or a negative errno. What it finds is in the arena. */
 MUST_USE int directory_login(const struct directory *d, struct span name, struct arena *arena, struct login *login);
 /* May the account send as this address: its own, one with a detail, or an alias that leads to it, alone or among
- * others; each also by another name of the domain? 1, 0 or a negative errno. */
+ * others; each also by another name of the domain? A closed one may not. 1, 0 or a negative errno. */
 MUST_USE int directory_may_send(const struct directory *d, uint64_t account_id, struct span local_part,
                                 struct span domain, struct arena *arena);
 

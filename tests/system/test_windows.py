@@ -62,3 +62,28 @@ def test_switched_off_by_a_reload(fresh):
     server.configure("submission.pop_window = 0")
     server.reload()
     wait_until(lambda: not clients(server), "the end of all windows")
+
+
+def may_relay(server, sender="alice@example.test"):
+    client = server.raw()
+    assert client.reply()[0] == 220
+    client.ask("EHLO old.client.test")
+    assert client.ask(f"MAIL FROM:<{sender}>")[0] == 250
+    code = client.ask("RCPT TO:<friend@elsewhere.test>")[0]
+    client.close()
+    assert code in (250, 550)
+    return code == 250
+
+
+def test_relaying_while_a_window_is_open(fresh):
+    server = fresh("submission.pop_window = 300")
+    assert not may_relay(server)
+    log_in(server)
+    assert may_relay(server)
+    assert not may_relay(server, "somebody@elsewhere.test")
+    server.run("account", "set", "alice@example.test", "--disable")
+    assert not may_relay(server)
+    server.run("account", "set", "alice@example.test", "--enable")
+    assert may_relay(server)
+    server.run("clients", "flush", "alice@example.test")
+    assert not may_relay(server)

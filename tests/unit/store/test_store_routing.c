@@ -370,6 +370,13 @@ static void senders(void **state)
         if (directory_may_send(&d, rows[i].account, span_text(rows[i].local_part), span_text(rows[i].domain), &arena) !=
             rows[i].may)
             fail_msg("%s@%s", rows[i].local_part, rows[i].domain);
+    /* A login or a POP-before-SMTP window may be older than the closing. */
+    struct change close = {.kind = CHANGE_ACCOUNT_SET, .subject = span_text("alice@example.test"), .set_enabled = true};
+    fixture_change(&f, &close, NULL);
+    const char *own[] = {"alice", "team"};
+    for (size_t i = 0; i < sizeof(own) / sizeof(own[0]); i++)
+        assert_int_equal(directory_may_send(&d, alice, span_text(own[i]), span_text("example.test"), &arena), 0);
+    assert_int_equal(directory_may_send(&d, 999999, span_text("bob"), span_text("example.test"), &arena), 0);
     arena_release(&arena);
     fixture_stop(&f);
 }
