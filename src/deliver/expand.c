@@ -132,25 +132,6 @@ static void write_bounce_path(const struct expansion *x, uint64_t member, struct
     buf_release(&local);
 }
 
-static int copy_body(struct fiber *self, struct expansion *x, uint64_t from)
-{
-    int error = buf_failed(&x->body.memory) ? -ENOMEM : 0;
-    while (!error && from < x->message.size) {
-        struct span piece;
-        error = message_read(self, &x->message, from, &piece);
-        if (error)
-            break;
-        piece = span_head(piece, 128u << 10);
-        buf_add_span(&x->body.memory, piece);
-        from += piece.size;
-        if (buf_failed(&x->body.memory))
-            return -ENOMEM;
-        if (intake_body_is_large(&x->body, true))
-            error = intake_body_make_room(self, &x->body, x->courier->peers, clock_in_seconds(STORE_SECONDS));
-    }
-    return error;
-}
-
 /* Into x->body: trace, our fields, the header without those that are ours to write, the rest as it is. */
 static int write_copy(struct fiber *self, struct expansion *x)
 {
@@ -169,7 +150,7 @@ static int write_copy(struct fiber *self, struct expansion *x)
         if (!is_ours_to_write(field.name))
             buf_add_span(out, field.raw);
     }
-    return copy_body(self, x, header_end);
+    return message_copy(self, &x->message, header_end, &x->body);
 }
 
 /* ---- The members ---- */
@@ -272,7 +253,6 @@ static int gather(struct fiber *self, struct expansion *x, bool *more)
 static int hand_over(struct fiber *self, struct expansion *x, bool more)
 {
     char words[64], id[QUEUE_ID_MAX];
-    struct list_node entries;
     struct intake_outcome outcome;
     struct entry *e = x->entry;
     snprintf(words, sizeof words, "%s%llu", progress_words, (unsigned long long)x->reached);
@@ -280,20 +260,9 @@ static int hand_over(struct fiber *self, struct expansion *x, bool more)
     entry_settle(e, delivered, (struct span){0}, span_text(words));
     e->outcome = more ? STORE_WRITE__QUEUE_OUTCOME__QUEUE_DEFERRED : STORE_WRITE__QUEUE_OUTCOME__QUEUE_DONE;
     e->retry_at = clock_wall();
-    /* The entry stands in its job's list; for the call it is one of its own. */
-    struct list_node *before = e->node.previous;
-    list_remove(&e->node);
-    list_init(&entries);
-    list_append(&entries, &e->node);
-    struct handover h = {.entries = &entries,
-                         .count = 1,
-                         .envelope = &x->envelope,
-                         .body = &x->body,
-                         .eight_bit = x->message.facts->eight_bit,
-                         .memory = &x->memory};
-    int error = handover_send(self, x->courier, &h, &outcome);
-    list_remove(&e->node);
-    list_append(before->next, &e->node);
+    struct handover h = {
+        .envelope = &x->envelope, .body = &x->body, .eight_bit = x->message.facts->eight_bit, .memory = &x->memory};
+    int error = handover_send_for(self, x->courier, e, &h, &outcome);
     if (error)
         return error;
     log_write(LOG_LOW, "courier", queue_id(e->message_id, id), "list copies made list=%s copies=%u message=%llx%s",

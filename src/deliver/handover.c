@@ -70,3 +70,18 @@ int handover_send(struct fiber *self, struct courier *c, const struct handover *
     buf_release(&summary);
     return error;
 }
+
+int handover_send_for(struct fiber *self, struct courier *c, struct entry *e, struct handover *h,
+                      struct intake_outcome *outcome)
+{
+    struct list_node entries, *before = e->node.previous;
+    list_remove(&e->node);
+    list_init(&entries);
+    list_append(&entries, &e->node);
+    h->entries = &entries;
+    h->count = 1;
+    int error = handover_send(self, c, h, outcome);
+    list_remove(&e->node);
+    list_append(before->next, &e->node);
+    return error;
+}

@@ -11,7 +11,7 @@ enum site_kind {
     SITE_LITERAL,    /* [192.0.2.1] */
     SITE_NEXT_HOP,   /* a host and a port that the directory names */
     SITE_SMART_HOST, /* the same, of the settings */
-    SITE_LOCAL,      /* mailing lists and reports: nobody is connected to */
+    SITE_LOCAL,      /* mailing lists, reports, recipients of ours: nobody is connected to */
 };
 
 struct site_route {

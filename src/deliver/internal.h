@@ -169,7 +169,7 @@ void courier_feed_starving(struct courier *c);
 /* ---- runner.c, local.c ---- */
 
 void runner_main(struct fiber *self, void *site);
-/* The same for the site of mailing lists and reports. */
+/* The same for the site of mailing lists, reports and recipients of ours. */
 void local_main(struct fiber *self, void *site);
 
 /* ---- settle.c ---- */
@@ -199,6 +199,11 @@ void report_add(struct courier *c, struct report *report);
 /* A post to a mailing list. Settles the entry, or delivers the copies together with its DONE and leaves nothing to be
  * told (then *done is true). */
 void expand_list(struct fiber *self, struct courier *c, struct entry *e, bool *done);
+
+/* ---- here.c ---- */
+
+/* A recipient of ours that is asked for again. The same. */
+void deliver_here(struct fiber *self, struct courier *c, struct entry *e, bool *done);
 
 /* ---- work.c ---- */
 

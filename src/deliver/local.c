@@ -1,4 +1,5 @@
-/* Work for nobody outside: posts to mailing lists, and reports that mail was delivered here. */
+/* Work for nobody outside: posts to mailing lists, reports that mail was delivered here, and recipients of ours that
+ * could not be reached when the message came in. */
 #include "base/clock.h"
 #include "deliver/internal.h"
 
@@ -12,6 +13,8 @@ static bool settle_local(struct fiber *self, struct courier *c, struct entry *e)
         return true;
     if (e->kind == ENTRY_LIST) {
         expand_list(self, c, e, &done);
+    } else if (e->kind == ENTRY_REMOTE) {
+        deliver_here(self, c, e, &done);
     } else {
         struct verdict delivered = {.kind = VERDICT_DELIVERED, .status = "2.0.0"};
         entry_settle(e, delivered, (struct span){0}, (struct span){0});

@@ -8,6 +8,7 @@
 
 #define FIRST_PIECE (256u << 10)
 #define NEXT_PIECE (1u << 20)
+#define COPY_PIECE (128u << 10)
 
 static int fetch(struct fiber *self, struct message *m, uint64_t offset, uint32_t size, struct answer *answer)
 {
@@ -76,4 +77,23 @@ int message_read(struct fiber *self, void *message, uint64_t offset, struct span
     }
     *piece = span_skip(m->piece.attachment, (size_t)(offset - m->piece_at));
     return 0;
+}
+
+int message_copy(struct fiber *self, struct message *m, uint64_t from, struct intake_body *body)
+{
+    int error = buf_failed(&body->memory) ? -ENOMEM : 0;
+    while (!error && from < m->size) {
+        struct span piece;
+        error = message_read(self, m, from, &piece);
+        if (error)
+            break;
+        piece = span_head(piece, COPY_PIECE);
+        buf_add_span(&body->memory, piece);
+        from += piece.size;
+        if (buf_failed(&body->memory))
+            return -ENOMEM;
+        if (intake_body_is_large(body, true))
+            error = intake_body_make_room(self, body, m->courier->peers, clock_in_seconds(STORE_SECONDS));
+    }
+    return error;
 }

@@ -4,6 +4,7 @@
 
 #include "deliver/internal.h"
 #include "format/smtp_command.h"
+#include "intake/body.h"
 #include "store_read.pb-c.h"
 
 struct message {
@@ -23,6 +24,8 @@ MUST_USE int message_open(struct fiber *self, struct message *m, struct courier 
 void message_close(struct message *m);
 /* As struct smtp_client_message wants it; `message` is a struct message. */
 MUST_USE int message_read(struct fiber *self, void *message, uint64_t offset, struct span *piece);
+/* Appends what is sent of it, from `from` on, to a body. Waits. 0 or a negative errno, all of them passing. */
+MUST_USE int message_copy(struct fiber *self, struct message *m, uint64_t from, struct intake_body *body);
 /* What message_open brought: the whole where message_is_small. */
 struct span message_head(const struct message *m);
 bool message_is_small(const struct message *m);

@@ -113,7 +113,8 @@ static int take_message(struct fiber *self, struct xmit *x)
 
 /* ---- Recipients ---- */
 
-/* The one target of a recipient that leads nowhere now: itself. The courier asks again where it leads. */
+/* The one target of a recipient that leads nowhere now: itself. The courier asks again where it leads, and tells the
+ * sender if that is nowhere still. */
 static int route_to_itself(struct xmit *x, const struct mail_path *path, struct intake_route *route)
 {
     struct span domain;
@@ -128,7 +129,7 @@ static int route_to_itself(struct xmit *x, const struct mail_path *path, struct 
     buf_release(&text);
     if (failed)
         return -ENOMEM;
-    *target = (struct intake_target){.kind = INTAKE_TARGET_REMOTE, .address = address};
+    *target = (struct intake_target){.kind = INTAKE_TARGET_REMOTE, .address = address, .next_hop = span_text("*local")};
     *route = (struct intake_route){INTAKE_ROUTE_LOCAL, target, 1};
     return 0;
 }

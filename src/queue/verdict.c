@@ -141,6 +141,7 @@ static const struct {
     {"6.3", "The other server is too old for this message's characters. Please send it as plain text."},
     {"6.7", "The other server does not know international addresses. Please use another address of the person."},
     {"6.", "The other server can't take a message of this kind. Please send it in another form."},
+    {"7.2", "The mailing list takes no post from you. Please ask its owner."},
     {"7.", "The other server refuses it by its own rules. Its words are below: they say whom to ask."},
     {"", "The other server's own words are below: they are all that is known."},
 };
