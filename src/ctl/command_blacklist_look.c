@@ -208,11 +208,11 @@ static bool is_domain(struct span name)
 int ctl_blacklist_export(struct ctl *ctl)
 {
     const char *zone = ctl_option(ctl, "zone");
-    struct buf text;
-    struct look look = {.lines = zone ? NULL : &text};
     if (zone && !is_domain(span_text(zone)))
         return ctl_fail(ctl, EX_USAGE, "--zone takes a domain name like bl.example.org, not '%.100s'", zone);
+    struct buf text;
     buf_init(&text, CTL_OUTPUT_MAX);
+    struct look look = {.lines = zone ? NULL : &text};
     int status = look_start(&look, ctl);
     if (!status && zone) {
         struct blacklist_zone head = {span_text(zone), span_text(look.settings->hostname), (uint32_t)time(NULL)};

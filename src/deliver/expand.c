@@ -174,7 +174,9 @@ static int mark_targets(struct expansion *x, const StoreRead__ListMember *member
         return -ENOMEM;
     buf_init(&path, 512);
     write_bounce_path(x, member->number, &path);
-    struct span verp = buf_failed(&path) ? (struct span){0} : arena_copy(&x->memory, buf_span(&path));
+    struct span verp = {0};
+    if (!buf_failed(&path))
+        verp = arena_copy(&x->memory, buf_span(&path));
     buf_release(&path);
     if (!verp.size)
         return -ENOMEM;

@@ -114,7 +114,7 @@ static bool settle_by_reply(struct transaction *t, const struct connection *conn
     buf_init(&text, SMTP_REPLY_TEXT_MAX + 32);
     smtp_reply_write(final, &text);
     e->was_relayed = v.kind == VERDICT_DELIVERED && !conn->client.extensions.dsn;
-    entry_settle(e, v, final->is_ours ? (struct span){0} : span_text(conn->host->name), buf_span(&text));
+    entry_settle(e, v, span_text(final->is_ours ? NULL : conn->host->name), buf_span(&text));
     buf_release(&text);
     if (v.kind == VERDICT_DELIVERED)
         log_delivery(conn, e, e->reply ? e->reply : "");

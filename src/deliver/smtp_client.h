@@ -11,7 +11,9 @@
  *
  * Results of everything that waits. 0: the conversation stands. Negative: the conversation is over (`over` is true,
  * only close and release are left, and each further call returns the same), but where it says otherwise:
- *   -EREMOTEIO   the peer ended it: `reply` says how (421 at any place; a greeting or HELO that is refused)
+ *   -EREMOTEIO   the peer ended it: `reply` says how (421 at any place; a greeting or HELO that is refused; a
+ *                message that is refused on its way by a peer that does not listen to its end: its recipients are then
+ *                settled)
  *   -EPROTO      the peer said what is no reply, or one that can't stand there (354 to RCPT)
  *   -ETIMEDOUT   one of the times of RFC 5321 section 4.5.3.2 or `deadline` passed
  *   -ECANCELED   the fiber was

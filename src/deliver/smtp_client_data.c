@@ -32,11 +32,30 @@ static int take_piece(struct fiber *self, struct smtp_client_transaction *t, str
     return buf_failed(out) ? smtp_client_fail(t->client, -ENOMEM) : 0;
 }
 
+/* Many peers refuse a message while it is still on its way, and do not listen any longer. What they said is worth as
+ * much as a reply to the end of the data; but a message that was not sent to its end is taken by nobody, so a positive
+ * reply is one to something else. */
+static int hear_out(struct fiber *self, struct smtp_client_transaction *t, int error)
+{
+    struct smtp_client *c = t->client;
+    struct smtp_reply reply;
+    stream_hear_out(c->stream, error);
+    int over = smtp_client_finish_envelope(self, t);
+    while (!over && !t->outcome->data.code) {
+        over = smtp_client_read_reply(self, c, "the message", SMTP_CLIENT_BLOCK, &reply);
+        if (reply.code >= 400 && t->accepted > 0)
+            t->outcome->data = reply;
+    }
+    return smtp_client_fail(c, t->outcome->data.code ? -EREMOTEIO : error);
+}
+
 /* What is gathered leaves, each block in its own time. */
 static int flush(struct fiber *self, struct smtp_client_transaction *t)
 {
     struct smtp_client *c = t->client;
     int error = stream_flush(self, c->stream, smtp_client_deadline(c, SMTP_CLIENT_BLOCK));
+    if (error == -EPIPE || error == -ECONNRESET || error == -ETIMEDOUT)
+        return hear_out(self, t, error);
     return error ? smtp_client_fail(c, error) : 0;
 }
 

@@ -307,9 +307,12 @@ void dns_ptr(struct fiber *self, struct peers *peers, const struct ip_address *i
     const struct dns_answer *answer = &question.answer;
     *ptr = (struct dns_ptr){.status = answer->status, .trouble = answer->trouble};
     ptr->names = arena_array(memory, DNS_PTR_NAMES_MAX, sizeof *ptr->names);
-    if (!ptr->names || buf_failed(&name))
+    if (!ptr->names || buf_failed(&name)) {
         *ptr = (struct dns_ptr){.status = DNS_TROUBLE, .trouble = no_memory};
-    for (size_t i = 0; ptr->names && i < answer->count && ptr->count < DNS_PTR_NAMES_MAX; i++) {
+        buf_release(&name);
+        return;
+    }
+    for (size_t i = 0; i < answer->count && ptr->count < DNS_PTR_NAMES_MAX; i++) {
         struct span host;
         if (rdata_name(answer->records[i], memory, &host) && (ptr->names[ptr->count] = arena_text(memory, host)))
             ptr->count++;

@@ -40,7 +40,7 @@ static bool add_label(struct dns_wire_name *name, struct span label)
 bool dns_name_read(struct span message, size_t *at, struct dns_wire_name *name)
 {
     const unsigned char *bytes = (const unsigned char *)message.data;
-    size_t place = *at, least = *at, behind = 0;
+    size_t place = *at, least = place, behind = 0;
     name->size = 0;
     for (;;) {
         if (place >= message.size)

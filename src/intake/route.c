@@ -137,7 +137,8 @@ static int read_target(struct arena *arena, const StoreRead__Target *from, struc
         return to->address.data && to->next_hop.data && to->forwarder.data ? 0 : -ENOMEM;
     case INTAKE_TARGET_LIST_BOUNCE:
         to->list_member = from->list_member;
-        /* fall through */
+        to->list_id = from->list_id;
+        return 0;
     case INTAKE_TARGET_LIST:
         to->list_id = from->list_id;
         return 0;

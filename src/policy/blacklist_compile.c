@@ -71,7 +71,7 @@ int blacklist_add_file(struct blacklist_builder *b, struct span path)
 /* The reason goes into replies: short, one line, and UTF-8 whatever the file was written in. */
 static struct blob_text add_reason(struct blacklist_builder *b, struct span reason)
 {
-    struct span last = span_from(b->text.data ? b->text.data + b->last_reason.offset : NULL, b->last_reason.size);
+    struct span last = span_head(span_skip(buf_span(&b->text), b->last_reason.offset), b->last_reason.size);
     struct blob_text at = {(uint32_t)b->text.size, 0};
     if (!reason.size)
         return (struct blob_text){0, 0};

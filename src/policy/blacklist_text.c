@@ -212,18 +212,18 @@ static bool looks_like_addresses(struct span word)
 /* "1.2.3.4 - 1.2.3.9": people write ranges with spaces, too. The word grows over what belongs to it. */
 static void join_range(struct span *word, struct span *rest)
 {
-    struct span after = *rest, ignored_text = *rest;
+    struct span behind = *rest;
     struct ip_address ignored;
     bool open = word->size && word->data[word->size - 1] == '-';
-    if (!open && (!after.size || after.data[0] != '-'))
+    if (!open && (!behind.size || behind.data[0] != '-'))
         return;
     if (!open)
-        after = ignored_text = span_trim(span_skip(after, 1));
-    struct span last = cut_word(&ignored_text);
+        behind = span_trim(span_skip(behind, 1));
+    struct span last = cut_word(&behind);
     if (!parse_address(last, &ignored))
         return;
     *word = span_from(word->data, (size_t)(last.data + last.size - word->data));
-    *rest = ignored_text;
+    *rest = behind;
 }
 
 static enum blacklist_line bad(struct buf *problem, const char *sentence)

@@ -39,14 +39,13 @@ static int begin(const struct endpoint *to, const unsigned char *source)
     int fd = socket(there.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     if (fd < 0)
         return -errno;
-    int error = 0;
-    if (source && bind(fd, (struct sockaddr *)&here, here_size) < 0)
-        error = -errno;
+    bool begun = !source || bind(fd, (struct sockaddr *)&here, here_size) == 0;
     /* One that a signal interrupts goes on by itself, as one that is not waited for does. */
-    else if (connect(fd, (struct sockaddr *)&there, there_size) < 0 && errno != EINPROGRESS && errno != EINTR)
-        error = -errno;
-    if (!error)
+    if (begun && connect(fd, (struct sockaddr *)&there, there_size) < 0)
+        begun = errno == EINPROGRESS || errno == EINTR;
+    if (begun)
         return fd;
+    int error = -errno;
     close(fd);
     return error;
 }

@@ -186,8 +186,10 @@ static int take_line(struct stream *s, size_t max, struct span *line)
 
 int stream_read_line(struct fiber *self, struct stream *s, size_t max, struct span *line, uint64_t deadline)
 {
-    if (s->error)
-        return s->error;
+    if (s->error) {
+        int taken = s->heard_out ? take_line(s, max, line) : 0;
+        return taken > 0 ? 0 : taken < 0 ? taken : s->error;
+    }
     /* A peer that pipelines without end never makes us wait for input, which is what else sends the replies. */
     int error = s->output.size >= FLUSH_FROM ? stream_flush(self, s, deadline) : 0;
     if (error)
@@ -241,6 +243,18 @@ int stream_flush(struct fiber *self, struct stream *s, uint64_t deadline)
     s->flushed = s->flushed || sent > 0;
     buf_drop(&s->output, sent);
     return error;
+}
+
+void stream_hear_out(struct stream *s, int error)
+{
+    ssize_t n = 1;
+    (void)stream_fail(s, error, "");
+    s->heard_out = true;
+    s->drained = false;
+    while (n > 0 && make_room(s) == 0) {
+        n = stream_try_read(s, s->input + s->end, STREAM_INPUT_MAX - s->end);
+        s->end += n > 0 ? (size_t)n : 0;
+    }
 }
 
 int stream_write(struct fiber *self, struct stream *s, struct span bytes, uint64_t deadline)

@@ -54,6 +54,10 @@ bool stream_is_quiet(struct stream *s);
 struct buf *stream_output(struct stream *s);
 /* Sends what is gathered. */
 MUST_USE int stream_flush(struct fiber *self, struct stream *s, uint64_t deadline);
+/* After `error` of a write (-EPIPE, -ECONNRESET, -ETIMEDOUT): a peer that no longer listens may have said why. Takes
+ * what came until now, as far as there is room for it, and does not wait. The connection is over; but stream_read_line
+ * still gives each whole line of that before it returns the error. */
+void stream_hear_out(struct stream *s, int error);
 /* Appends to the output and flushes whenever more than 64 KiB are gathered. For bodies of any size. */
 MUST_USE int stream_write(struct fiber *self, struct stream *s, struct span bytes, uint64_t deadline);
 

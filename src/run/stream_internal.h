@@ -21,6 +21,7 @@ struct stream {
     bool wants_write; /* what the last try is waiting for */
     bool flushed;     /* since there was input */
     bool undelayed;   /* TCP_NODELAY is on */
+    bool heard_out;   /* behind `error` there may be lines to read: see stream_hear_out */
     int error;        /* sticky */
     int socket_error; /* of the last try, 0 when it was another kind */
     struct buf output;

@@ -1,9 +1,7 @@
 """The site's own black list: its files, the helper that compiles them, the commands that edit it, and what the gate does with it."""
-import json
 import os
 import re
 import signal
-import smtplib
 
 import pytest
 

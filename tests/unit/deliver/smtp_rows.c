@@ -7,6 +7,7 @@
 #define MAIL "C: MAIL FROM:<s@y>\n"
 #define TEXT "C: Subject: t\nC: \nC: ..dot\nC: .\n"
 #define CHUNK "C: BDAT 20 LAST\nC: Subject: t\nC: \nC: .dot\n"
+#define UNDER_WAY MAIL "S: 250 ok\nC: RCPT TO:<a@x>\nS: 250 ok\nC: DATA\nS: 354 go\nN: 30000\n"
 #define QUIT "C: QUIT\nS: 221 bye\n"
 #define TLS GREET "S: 250-mx.test\nS: 250-STARTTLS\nS: 250 AUTH PLAIN\nC: STARTTLS\nP:\n"
 #define AGAIN(offer) "S: 220 go\nT:\nC: EHLO us.test\nS: 250-mx.test\nS: 250 " offer "\n"
@@ -202,6 +203,33 @@ const struct smtp_row smtp_rows[] = {
      "o=0; f=EIO [unknown]"},
     {"a message that can't be read, in one flight: nothing of it was said", CHUNKING "W:\n", "of",
      "o=0; f=EIO [unknown]"},
+
+    /* ---- Refused on its way, by a peer that does not listen to its end ---- */
+    {"DATA, too large", BARE UNDER_WAY "S: 552 5.3.4 large\nX:\n", "oH",
+     "o=0; H=EREMOTEIO for 552 5.3.4 large [552 5.3.4 large]"},
+    {"DATA, and down", BARE UNDER_WAY "S: 421-4.3.2 going\nS: 421 4.3.2 down\nX:\n", "oH",
+     "o=0; H=EREMOTEIO for 421 4.3.2 going down [421 4.3.2 going down]"},
+    {"DATA, and gone without a word", BARE UNDER_WAY "X:\n", "oH", "o=0; H=EPIPE [unknown]"},
+    {"DATA, and half a word", BARE UNDER_WAY "R: 552 5.3\nX:\n", "oH", "o=0; H=EPIPE [unknown]"},
+    {"DATA, and no SMTP", BARE UNDER_WAY "S: oh\nS: 552 5.3.4 large\nX:\n", "oH", "o=0; H=EPROTO [unknown]"},
+    {"DATA, taken before its end: by nobody", BARE UNDER_WAY "S: 250 kept\nX:\n", "oH", "o=0; H=EPIPE [unknown]"},
+    {"under TLS", TLS AGAIN("DSN") UNDER_WAY "S: 552 5.3.4 large\nX:\n", "otH",
+     "o=0; t=0; H=EREMOTEIO for 552 5.3.4 large [552 5.3.4 large]"},
+    {"the first chunk",
+     CHUNKING MAIL "C: RCPT TO:<a@x>\nS: 250 ok\nS: 250 ok\nC: BDAT 90000\nN: 100\nS: 552 5.3.4 large\nX:\n", "oH",
+     "o=0; H=EREMOTEIO for 552 5.3.4 large [552 5.3.4 large]"},
+    {"the second chunk",
+     CHUNKING MAIL "C: RCPT TO:<a@x>\nS: 250 ok\nS: 250 ok\nC: BDAT 90000\nN: 90000\nS: 250 ok\nC: BDAT 90000\nN: 100\n"
+                   "S: 452 4.3.1 full\nX:\n",
+     "oH", "o=0; H=EREMOTEIO for 452 4.3.1 full [452 4.3.1 full]"},
+    {"in one flight, one refused, and the message",
+     CHUNKING MAIL "C: RCPT TO:<a@x>\nC: RCPT TO:<b@x>\nC: BDAT 30000 LAST\nN: 100\nS: 250 ok\nS: 550 a\nS: 250 ok\n"
+                   "S: 554 5.7.1 no\nX:\n",
+     "oF", "o=0; F=EREMOTEIO for 554 5.7.1 no [550 a] [554 5.7.1 no]"},
+    {"in one flight, and gone after the envelope",
+     CHUNKING MAIL
+     "C: RCPT TO:<a@x>\nC: RCPT TO:<b@x>\nC: BDAT 30000 LAST\nN: 100\nS: 250 ok\nS: 550 a\nS: 250 ok\nX:\n",
+     "oF", "o=0; F=EPIPE for 550 a [550 a] [unknown]"},
 
     /* ---- TLS and AUTH ---- */
     {"STARTTLS", TLS AGAIN("DSN") QUIT, "otq", "o=0; t=0; q=0"},

@@ -27,7 +27,11 @@ struct job {
 /* ---- Messages ---- */
 
 #define LARGE 100000
-static char large[LARGE];
+#define HUGE 1000000
+/* Of the client's socket for messages H and F, as small as the kernel makes it: what is larger meets a peer that does
+ * not listen. */
+#define SEND_BUFFER 1
+static char huge[HUGE];
 
 struct text {
     struct span bytes;
@@ -59,7 +63,9 @@ static const struct {
     {'m', SPAN("a\n.\nb"), 2, false, false, "s@y", {"a@x"}},
     {'8', SPAN("\xc3\xa4\r\n"), 100, true, false, "s@y", {"a@x"}},
     {'s', SPAN("plain\r\n"), 2, true, false, "s@y", {"a@x"}},
-    {'L', {large, LARGE}, 30000, false, false, "s@y", {"a@x"}},
+    {'L', {huge, LARGE}, 30000, false, false, "s@y", {"a@x"}},
+    {'H', {huge, HUGE}, 30000, false, false, "s@y", {"a@x"}},
+    {'F', {huge, 30000}, 30000, false, false, "s@y", {"a@x", "b@x"}},
     {'u', SPAN("x\r\n"), 100, true, true, "s\xc3\xa4@y", {"\xc3\xa4@x", "b@x"}},
     {'d', SPAN("x\r\n"), 100, false, false, "s@y", {"a@x", "b@x"}},
     {'h', SPAN("x\r\n"), 100, false, false, "s@y", {"a> NOTIFY=NEVER\r\nDATA@x", "\xc3\xa4@x", "\"a>b\"@x", "a b@x"}},
@@ -209,10 +215,17 @@ static void stop_when_alone(struct fiber *self, void *argument)
     loop_stop(loop);
 }
 
+static void make_sockets(int fds[2], const char *calls)
+{
+    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds), 0);
+    if (strpbrk(calls, "HF"))
+        assert_int_equal(setsockopt(fds[0], SOL_SOCKET, SO_SNDBUF, &(int){SEND_BUFFER}, sizeof(int)), 0);
+}
+
 static bool run_row(const struct smtp_row *row, bool slow)
 {
     int fds[2];
-    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds), 0);
+    make_sockets(fds, row->calls);
     struct loop *loop = loop_new();
     struct job job = {.loop = loop, .stream = stream_new(loop, fds[0]), .calls = row->calls};
     struct peer peer = {.stream = stream_new(loop, fds[1]),
@@ -336,6 +349,8 @@ static const struct {
     {RCPT "W:\n", "o1", 0, 300, -ETIMEDOUT},
     {DATA "W:\n", "o1", 0, 120, -ETIMEDOUT},
     {DATA TEXT "W:\n", "o1", 0, 600, -ETIMEDOUT},
+    {DATA "S: 354 go\nE: 452 4.3.1 full\n", "oH", 0, 230, -EREMOTEIO},
+    {DATA "S: 354 go\nE: 250 ok\n", "oH", 0, 230, -ETIMEDOUT},
     {DATA TEXT "W:\n", "o1", 77, 77, -ETIMEDOUT},
     {READY "C: QUIT\nW:\n", "oq", 0, 10, 0},
     {GREET "S: 250-mx\nS: 250 STARTTLS\nC: STARTTLS\nW:\n", "ot", 0, 300, -ETIMEDOUT},
@@ -345,7 +360,7 @@ static const struct {
 static void run_wait(const char *script, bool cancel, struct waiting *w)
 {
     int fds[2];
-    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds), 0);
+    make_sockets(fds, w->calls);
     w->loop = loop_new();
     w->stream = stream_new(w->loop, fds[0]);
     struct peer peer = {
@@ -386,8 +401,8 @@ static int set_up(void **state)
     buf_init(&problem, 1000);
     buf_init(&certificate, 65536);
     buf_init(&key, 65536);
-    for (size_t i = 0; i < LARGE; i++)
-        large[i] = i % 50 == 48 ? '\r' : i % 50 == 49 ? '\n' : 'x';
+    for (size_t i = 0; i < HUGE; i++)
+        huge[i] = i % 50 == 48 ? '\r' : i % 50 == 49 ? '\n' : 'x';
     if (tls_make_self_signed("mail.example", &certificate, &key) != 0)
         return -1;
     server_tls = tls_context_new(buf_span(&certificate), buf_span(&key), 12, &problem);
