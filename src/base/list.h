@@ -43,7 +43,9 @@ static inline struct list_node *list_take_first(struct list_node *head)
     if (list_is_empty(head))
         return NULL;
     struct list_node *node = head->next;
-    list_remove(node);
+    head->next = node->next;
+    node->next->previous = head;
+    list_init(node);
     return node;
 }
 

@@ -52,10 +52,11 @@ static int read_old(struct ctl *ctl, const struct place *place, struct buf *text
     int fd = openat(place->directory, BLACKLIST_OWN_FILE, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
     if (fd < 0 && errno == ENOENT)
         return EX_OK;
-    int error = fd < 0 || fstat(fd, &status) < 0 ? -errno : 0;
+    bool is_there = fd >= 0 && fstat(fd, &status) == 0;
+    int error = is_there ? 0 : -errno;
     /* Whose it is must be whose the directory is: what others have is not copied for them. */
-    bool is_own = !error && S_ISREG(status.st_mode) && (status.st_uid == place->owner.st_uid || status.st_uid == 0);
-    if (!error)
+    bool is_own = is_there && S_ISREG(status.st_mode) && (status.st_uid == place->owner.st_uid || status.st_uid == 0);
+    if (is_there)
         error = is_own ? read_all(fd, text) : -EPERM;
     if (fd >= 0)
         close(fd);

@@ -104,10 +104,10 @@ static int change_members(struct ctl *ctl, StoreWrite__Change kind, const char *
     size_t count = ctl->argument_count - 1;
     StoreWrite__MailingListMember *members = arena_array(&arena, count + 1, sizeof *members);
     list.members = arena_array(&arena, count + 1, sizeof(StoreWrite__MailingListMember *));
-    int status = take_address(ctl, &arena, ctl->arguments[0], &list.address);
-    if (!members || !list.members)
-        status = ctl_fail(ctl, EX_OSERR, "out of memory");
-    for (size_t i = 0; status == EX_OK && i < count; i++) {
+    bool has_memory = members && list.members;
+    int status = has_memory ? take_address(ctl, &arena, ctl->arguments[0], &list.address)
+                            : ctl_fail(ctl, EX_OSERR, "out of memory");
+    for (size_t i = 0; has_memory && status == EX_OK && i < count; i++) {
         store_write__mailing_list_member__init(&members[i]);
         status = take_address(ctl, &arena, ctl->arguments[i + 1], &members[i].address);
         list.members[list.n_members++] = &members[i];

@@ -108,6 +108,7 @@ static int read_lines(struct fiber *self, struct smtp_client *c, uint64_t deadli
 static int read_reply(struct fiber *self, struct smtp_client *c, const char *step, unsigned seconds,
                       struct smtp_reply *reply, bool is_hello)
 {
+    *reply = (struct smtp_reply){0};
     if (c->over)
         return c->error;
     c->step = step;

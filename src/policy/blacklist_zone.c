@@ -67,8 +67,8 @@ static void write_network4(struct writer *w, uint32_t number, unsigned octets)
         return;
     for (unsigned i = 0; i < 10; i++)
         write_network4(w, number | i << (24 - 8 * octets), octets + 1);
-    for (char letter = 'a'; letter <= 'f'; letter++) {
-        buf_printf(w->out, "%c.", letter);
+    for (const char *letter = "abcdef"; *letter; letter++) {
+        buf_printf(w->out, "%c.", *letter);
         write_octets(w->out, number, octets);
         write_txt(w->out, span_text("not listed"));
     }

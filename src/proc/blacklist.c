@@ -89,7 +89,7 @@ static int seal(int fd)
 /* A descriptor with the compiled list, or a negative errno; the helper has logged what it found wrong. */
 static int compile(struct fiber *self, struct supervisor *s)
 {
-    pid_t pid;
+    pid_t pid = -1;
     int fd = memfd_create("ostiary-blacklist", MFD_CLOEXEC | MFD_ALLOW_SEALING);
     int error = fd < 0 ? -errno : start_helper(s, fd, &pid);
     if (!error) {

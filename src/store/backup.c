@@ -196,7 +196,7 @@ static struct backup_file *add_file(struct backup *b, const char *name)
 static int copy_database(struct backup *b)
 {
     char path[PATH_MAX];
-    struct stat status;
+    struct stat status = {0};
     struct backup_file *file = add_file(b, b->database_name);
     int n = snprintf(path, sizeof path, "%s/%s", b->job->directory, b->database_name);
     if (n < 0 || (size_t)n >= sizeof path)
@@ -245,7 +245,7 @@ static int copy_volumes(struct backup *b)
 /* A file beside the store; one that is not there is left out. */
 static int copy_other(struct backup *b, const char *path, const char *name)
 {
-    struct stat status;
+    struct stat status = {0};
     int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
     if (fd < 0 && errno == ENOENT)
         return 0;

@@ -54,7 +54,7 @@ static bool parse_hex(struct span text, unsigned char out[BACKUP_CHECKSUM_SIZE])
     if (text.size != 2 * (size_t)BACKUP_CHECKSUM_SIZE)
         return false;
     for (size_t i = 0; i < text.size; i++) {
-        const char *digit = memchr(digits, text.data[i], 16);
+        const char *digit = text.data[i] ? strchr(digits, text.data[i]) : NULL;
         if (!digit)
             return false;
         out[i / 2] = (unsigned char)(i % 2 ? out[i / 2] | (digit - digits) : (digit - digits) << 4);

@@ -88,8 +88,10 @@ static int find_place(struct store *s, const struct import *import, uint64_t siz
     int rc = find_account(s, import->account, &account, problem);
     if (rc == 0)
         rc = reach_mailbox(s, account, name, m);
-    if (rc < 0)
-        return store_fail(s, rc);
+    if (rc < 0) {
+        (void)store_fail(s, rc);
+        return rc;
+    }
     if (rc == 0 && (*m)->uidnext == UINT32_MAX) {
         buf_printf(problem, "The mailbox %.*s has no uids left.", SPAN_ARG(name));
         return SAID;

@@ -173,7 +173,7 @@ int queue_change(struct store *s, const struct queue_choice *choice, enum queue_
     arena_reset(&s->arena);
     int rc = queue_list(s->db, choice, after, QUEUE_PAGE, &s->arena, page);
     struct queue_facts facts = {.change = actions[action].logged};
-    if (rc == 0 && !(facts.items = arena_array(&s->arena, page->count + 1, sizeof(*facts.items))))
+    if (rc >= 0 && !(facts.items = arena_array(&s->arena, page->count + 1, sizeof(*facts.items))))
         rc = -ENOMEM;
     for (size_t i = 0; rc >= 0 && i < page->count; i++) {
         const struct queue_row *row = &page->rows[i];
