@@ -6,11 +6,10 @@ import re
 import signal
 import socketserver
 import threading
-import time
 
 import pytest
 
-from conftest import Server, unverified, wait_until
+from conftest import unverified, wait_until
 
 HOST = 'hostname = "out.test"\n'
 QUICK = 'courier.retry_first = "1s"\ncourier.retry_longest = "1s"\n'
