@@ -4,6 +4,7 @@
 #include "ctl/auth_client.h"
 #include "ctl/commands.h"
 #include "ctl/json.h"
+#include "format/ip_address.h"
 #include "ipc/binary.h"
 
 #include <sysexits.h>
@@ -90,14 +91,23 @@ static int run_flush(struct fiber *self, struct auth_client *client, struct auth
     return EX_OK;
 }
 
+static int run(struct ctl *ctl, int (*program)(struct fiber *, struct auth_client *, struct auth_work *))
+{
+    struct auth_work work = {.run = program, .ctl = ctl};
+    struct ip_address ip;
+    struct span match = span_text(ctl->argument_count ? ctl->arguments[0] : "");
+    if (match.size && span_find(match, '@') == match.size && !ip_address_parse(match, &ip))
+        return ctl_fail(ctl, EX_USAGE, "'%.100s' is neither the IP address of a client nor the address of an account",
+                        ctl->arguments[0]);
+    return auth_client_run(&work);
+}
+
 int ctl_clients_list(struct ctl *ctl)
 {
-    struct auth_work work = {.run = run_list, .ctl = ctl};
-    return auth_client_run(&work);
+    return run(ctl, run_list);
 }
 
 int ctl_clients_flush(struct ctl *ctl)
 {
-    struct auth_work work = {.run = run_flush, .ctl = ctl};
-    return auth_client_run(&work);
+    return run(ctl, run_flush);
 }

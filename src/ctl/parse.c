@@ -121,7 +121,8 @@ static const char *take_value(struct ctl *ctl, struct words *w, const char *word
     const char *equals = strchr(word, '=');
     if (equals)
         return equals + 1;
-    if (w->at >= w->count) {
+    /* A forgotten value must not swallow the next option; "--name=--odd" gives one that looks so. */
+    if (w->at >= w->count || (strncmp(w->words[w->at], "--", 2) == 0 && w->words[w->at][2])) {
         ctl_fail(ctl, EX_USAGE, "--%s needs a value", name);
         return NULL;
     }

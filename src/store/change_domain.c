@@ -129,8 +129,10 @@ int edit_domain_remove(struct edit *e)
         return rc;
     rc = database_find(e->s->db, &used, "SELECT COUNT(*) FROM domain WHERE alias_of = $1", "u", e->domain_id);
     if (rc > 0 && used > 0) {
-        buf_printf(e->problem, "The domain %.*s still has %ju other names: remove those domains first.",
-                   SPAN_ARG(e->domain), (uintmax_t)used);
+        buf_printf(e->problem,
+                   "The domain %.*s still has %ju other name%s: remove %s first, `ostiary domain list` shows %s.",
+                   SPAN_ARG(e->domain), (uintmax_t)used, used == 1 ? "" : "s", used == 1 ? "it" : "them",
+                   used == 1 ? "it" : "them");
         return SAID;
     }
     if (rc >= 0)

@@ -263,6 +263,8 @@ uidls_file {tmp_path}/uidls
     other = subprocess.run([w.replace("bob@", "alice@") for w in letter], capture_output=True, text=True, timeout=PATIENCE)
     assert other.returncode != 0 and "550 5.7.1" in other.stdout, other.stdout
     assert "127.0.0.1" in ours.run("clients", "list").stdout
+    assert "neither the IP address" in ours.run("clients", "flush", "bob", check=False).stderr
+    assert ours.run_json("clients", "flush", "192.0.2.7")["flushed"] == 0
     ours.run("clients", "flush")
     assert ours.run_json("clients", "list")["clients"] == []
     refused()

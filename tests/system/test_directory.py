@@ -50,7 +50,7 @@ def test_domains(house):
         (("domain", "set", "spare.test", "--unknown-to", "a.test"), "is a backup domain", DATA),
         (("domain", "set", "move.test", "--next-hop", "a.test"), "no backup", DATA),
         (("domain", "set", "www.example.test", "--unknown-to", "a.test"), "another name", DATA),
-        (("domain", "remove", "example.test"), "other names", DATA),
+        (("domain", "remove", "example.test"), "other name", DATA),
         (("account", "add", "x@www.example.test", "--password-generate"), "give the address as x@example.test", DATA),
     ):
         assert said in refused(house, *words, status=status), words

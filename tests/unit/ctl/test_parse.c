@@ -40,6 +40,8 @@ static const struct row rows[] = {
     {"serve --json", "'ostiary serve' has no option '--json'"},
     {"account add x --quota", "--quota needs a value"},
     {"account list --config", "--config needs a value"},
+    {"account set x --quota --enable", "--quota needs a value"},
+    {"account set x --name=--enable", NULL, "account set", "account set", false, false, NULL, 1},
     {"account add x --password-stdin=y", "--password-stdin takes no value"},
     {"domain add", "usage: ostiary domain add DOMAIN; for example: ostiary domain add example.org"},
     {"domain add a b", "'b' is too much; usage: ostiary domain add DOMAIN"},

@@ -161,7 +161,7 @@ static void domains(void **state)
     change.is_backup = true;
     fixture_change(&f, &change, NULL);
     fixture_change(&f, &(struct change){.kind = CHANGE_DOMAIN_REMOVE, .subject = span_text("example.test")},
-                   "still has 1 other names");
+                   "still has 1 other name: remove it first");
     fixture_change(&f, &(struct change){.kind = CHANGE_ACCOUNT_ADD, .subject = span_text("x@also.test")},
                    "give the address as x@example.test");
     fixture_stop(&f);
