@@ -1,0 +1,60 @@
+"""doc/ostiary.1.scd says what the program says: each command, each option, nothing more."""
+import pathlib
+import re
+import shutil
+import subprocess
+
+import pytest
+
+from conftest import OSTIARY
+
+PAGES = pathlib.Path(__file__).parents[2] / "doc"
+TEXT = (PAGES / "ostiary.1.scd").read_text()
+COMMON = {"config", "json", "help"}
+
+
+def say(*words):
+    return subprocess.run([OSTIARY, *words], capture_output=True, text=True, check=True).stdout
+
+
+def commands():
+    """{command: its options}, by the program's own help."""
+    out = {}
+    for line in say("help").splitlines():
+        entry = re.match(r"  (\S+(?: \S+)?)  +\S", line)
+        if entry:
+            out[entry[1]] = set(re.findall(r"^  --([a-z-]+)", say(*entry[1].split(), "--help"), re.M)) - COMMON
+    return out
+
+
+def entries():
+    """{command: the options of its line}, by the manual."""
+    out = {}
+    for line in TEXT.splitlines():
+        for command, rest in re.findall(r"(?:^|, )\*([a-z]+(?: [a-z]+)?)\*([^,]*)", line) if line.startswith("*") else ():
+            out.setdefault(command, set(re.findall(r"--([a-z-]+)", rest)) - COMMON)
+    return out
+
+
+def test_the_manual_has_each_command_with_its_options():
+    program, manual = commands(), entries()
+    assert len(program) > 40
+    missing = sorted(set(program) - set(manual))
+    assert not missing, f"doc/ostiary.1.scd does not have: {missing}"
+    wrong = {c: sorted(options ^ manual[c]) for c, options in program.items() if options != manual[c]}
+    assert not wrong, f"options of the program or of doc/ostiary.1.scd only: {wrong}"
+    gone = sorted(c for c in manual if " " in c and c.split()[0] in {p.split()[0] for p in program} and c not in program)
+    assert not gone, f"doc/ostiary.1.scd still has: {gone}"
+
+
+@pytest.mark.parametrize("command", sorted(commands()))
+def test_each_example_is_of_its_command(command):
+    """`ostiary COMMAND --help` ends with an example that begins with the command."""
+    assert f"\nexample: ostiary {command}" in say(*command.split(), "--help")
+
+
+@pytest.mark.skipif(not shutil.which("scdoc"), reason="scdoc is not installed")
+@pytest.mark.parametrize("page", ["ostiary.1.scd", "ostiary.conf.5.scd"])
+def test_the_pages_can_be_made(page):
+    result = subprocess.run(["scdoc"], input=(PAGES / page).read_text(), capture_output=True, text=True)
+    assert result.returncode == 0 and result.stdout.startswith(".\\"), result.stderr
