@@ -73,8 +73,7 @@ static bool recall(const struct intake_route_cache *cache, struct arena *arena, 
     return true;
 }
 
-/* The forms by which the relays of the 1990s were talked into relaying. A local name with such a character that does
- * exist is no relay form. */
+/* The forms by which the relays of the 1990s were talked into relaying. */
 static bool names_another_host(struct span local_part)
 {
     return span_find(local_part, '%') < local_part.size || span_find(local_part, '!') < local_part.size ||
@@ -170,6 +169,20 @@ static int read_reply(struct arena *arena, const StoreRead__ResolveReply *reply,
 
 /* ---- Asking ---- */
 
+/* Is it nobody's here, or sent on under the very name that was asked for, to a server that knows the names and trusts
+ * us: we would bring it what it refuses from strangers. A local name with such a character that does exist is none. */
+static bool is_relay_form(const struct intake_route *route, struct span local_part)
+{
+    if (!names_another_host(local_part))
+        return false;
+    for (size_t i = 0; i < route->count; i++) {
+        struct span address = route->targets[i].address;
+        if (span_equal_nocase(span_head(address, span_find_last(address, '@')), local_part))
+            return true;
+    }
+    return route->kind == INTAKE_ROUTE_NO_USER;
+}
+
 static int ask(struct fiber *self, const struct intake *intake, struct arena *arena,
                const struct intake_question *question, struct span domain, uint64_t deadline,
                struct intake_route *route)
@@ -186,8 +199,8 @@ static int ask(struct fiber *self, const struct intake *intake, struct arena *ar
         return error;
     error = read_reply(arena, (const StoreRead__ResolveReply *)answer.message, route);
     answer_release(&answer);
-    if (!error && route->kind == INTAKE_ROUTE_NO_USER && names_another_host(question->path->local_part))
-        route->kind = INTAKE_ROUTE_RELAY_FORM;
+    if (!error && is_relay_form(route, question->path->local_part))
+        *route = (struct intake_route){.kind = INTAKE_ROUTE_RELAY_FORM};
     return error;
 }
 

@@ -10,7 +10,8 @@
 enum intake_route_kind {
     INTAKE_ROUTE_LOCAL, /* targets say where; remote ones may be among them */
     INTAKE_ROUTE_NO_USER,
-    INTAKE_ROUTE_RELAY_FORM, /* our domain, but the local part names another host: a%b@us, b!a@us, "a@b"@us */
+    INTAKE_ROUTE_RELAY_FORM, /* our domain, but the local part names another host: a%b@us, b!a@us, "a@b"@us, and nobody
+                                here is called so */
     INTAKE_ROUTE_NOT_OURS,   /* relaying: intake_route_relay, if the client may */
     INTAKE_ROUTE_OVER_QUOTA,
     INTAKE_ROUTE_DISABLED,

@@ -61,7 +61,7 @@ static unsigned report(struct fiber *self, struct smtp_session *s, const struct 
     request.code = refusal->code;
     request.reason = binary_from_span(span_text(refusal->reason));
     request.session = binary_from_span(span_text(s->peer->session));
-    request.account = binary_from_span(s->account_address);
+    request.account = binary_from_span(smtp_account_address(s));
     struct answer answer;
     int error = channel_call(self, peers_get(s->context->peers, ROLE_AUTH), AUTH_REPORT, &request.base,
                              (struct span){0}, -1, smtp_deadline(s, REPORT_SECONDS), &answer);

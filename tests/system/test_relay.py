@@ -90,6 +90,25 @@ def test_no_notation_relays_for_strangers(stranger_server, sender):
     assert recipients(stranger_server) == []
 
 
+def test_no_notation_relays_by_way_of_a_server_that_trusts_us(fresh):
+    """Where names are known elsewhere, they go there as they are: what that server refuses from strangers it may take from us."""
+    server = kept(fresh("smtp.errors = 1000"))
+    server.run("domain", "add", "backup.test", "--backup")
+    server.run("domain", "add", "main.test", "--backup", "--next-hop", "127.0.0.1:1")
+    server.run("domain", "add", "moved.test", "--next-hop", "127.0.0.1:1")
+    server.run("domain", "add", "twin.test", "--alias-of", "moved.test")
+    server.run("alias", "add", "a%b@moved.test", "alice@example.test")
+    with server.smtp() as smtp:
+        assert smtp.docmd("EHLO", "x.test")[0] == 250
+        assert smtp.docmd("MAIL", "FROM:<x@other.test>")[0] == 250
+        for domain in ("backup.test", "main.test", "moved.test", "TWIN.test"):
+            for form in ("x%elsewhere.test", "elsewhere.test!x", '"x@elsewhere.test"', "x%elsewhere.test%y.test"):
+                reply = smtp.docmd("RCPT", f"TO:<{form}@{domain}>")
+                assert (reply[0], reply[1][:5]) == (550, b"5.7.1"), (form, domain, reply)
+        assert smtp.docmd("RCPT", "TO:<a%b@moved.test>")[0] == 250
+        assert smtp.docmd("RCPT", "TO:<x@backup.test>")[0] == 250
+
+
 def test_the_postmaster_of_our_address_is_reached(stranger_server):
     with stranger_server.smtp() as smtp:
         assert smtp.docmd("EHLO", "x.test")[0] == 250
