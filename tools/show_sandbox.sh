@@ -5,6 +5,7 @@ program=$1
 shift
 once=""
 base=10000
+directory=""
 options=()
 while [ $# -gt 0 ]; do
     case $1 in
@@ -15,7 +16,7 @@ while [ $# -gt 0 ]; do
         shift
         ;;
     --dir)
-        options+=(--dir "${2:?--dir needs a directory}")
+        directory=${2:?--dir needs a directory}
         shift
         ;;
     *)
@@ -26,6 +27,10 @@ while [ $# -gt 0 ]; do
     shift
 done
 work=$(mktemp -d)
+# The server, which is another user when root starts it, has to come through to its data.
+chmod 711 "$work"
+[ -n "$directory" ] || directory=$work/server
+options+=(--dir "$directory")
 server=""
 
 end() {
@@ -50,7 +55,7 @@ until read -r -t 1 -u 9 _; do
     kill -0 "$server" 2>/dev/null || {
         wait "$server" && status=0 || status=$?
         server=""
-        [[ $status != 69 || " ${options[*]} " == *" --dir "* ]] || echo "dev run: with --port-base N it listens elsewhere: on N + 25, N + 110 and so on" >&2
+        [[ $status != 69 || $directory != "$work/server" ]] || echo "dev run: with --port-base N it listens elsewhere: on N + 25, N + 110 and so on" >&2
         exit "$status"
     }
 done
@@ -80,6 +85,28 @@ for to in someone@elsewhere.test nobody@example.test; do
     grep -E '^<(~|\*\*)? +5[0-9][0-9] ' "$work/refused" || fail "no refusal with a reason for $to: $(tail -n 3 "$work/refused")"
 done
 
+ostiary() { "$program" "$@" --config "$directory/ostiary.conf"; }
+
+heading "4. alice writes to another site: her letter waits, as this server lets no mail out (ostiary queue list)"
+swaks --server "127.0.0.1:$((base + 587))" -tls --auth-user alice@example.test --auth-password sandbox --from alice@example.test \
+    --to someone@example.org --header "Subject: to another site" --suppress-data >"$work/submitted" 2>&1 || {
+    cat "$work/submitted"
+    fail "the letter was not accepted"
+}
+for _ in {1..100}; do
+    ostiary queue list '@example.org' >"$work/queue" || fail "the queue could not be listed"
+    ! grep -q ' 1 attempt' "$work/queue" || break
+    sleep 0.1
+done
+cat "$work/queue"
+grep -q 'someone@example.org .* 1 attempt' "$work/queue" || fail "the letter is not in the queue"
+
+heading "5. Who is connected, and what was refused (ostiary watch)"
+exec 8<>"/dev/tcp/127.0.0.1/$((base + 110))"
+read -r -t 20 -u 8 _ || fail "no greeting over POP3"
+ostiary watch --once
+exec 8>&-
+
 if [ -n "$once" ]; then
     heading "All of it worked"
     kill -TERM "$server"
@@ -91,6 +118,7 @@ fi
 
 heading "The server stays until Ctrl-C; its log follows. A line to try:"
 echo "   swaks --server $smtp --from you@elsewhere.test --to bob@example.test"
+echo "   $program queue list --config $directory/ostiary.conf"
 echo
 trap 'exit 0' INT TERM
 wait "$server" || true
