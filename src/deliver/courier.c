@@ -15,12 +15,6 @@
 #define PASSWORD_MAX 1024
 #define ASK_SECONDS 30
 
-struct client {
-    struct list_node node;
-    struct courier *courier;
-    struct channel *channel;
-};
-
 /* ---- Small things ---- */
 
 struct schedule courier_schedule(const struct courier *c)
@@ -122,32 +116,12 @@ int courier_set_settings(struct courier *c, struct settings *settings, struct sp
 
 static void called(void *context, struct call *call)
 {
-    struct client *client = context;
-    probe_start(client->courier, call);
-}
-
-static void closed(void *context, struct channel *channel)
-{
-    struct client *client = context;
-    list_remove(&client->node);
-    channel_free(client->channel);
-    free(client);
+    probe_start(context, call);
 }
 
 int courier_attach(struct courier *c, int fd, enum role peer)
 {
-    static const struct channel_events events = {.called = called, .closed = closed};
-    struct client *client = calloc(1, sizeof *client);
-    struct channel *channel = channel_new(c->loop, fd, &courier_service, peer, &events, client);
-    if (!client || !channel) {
-        channel_free(channel);
-        free(client);
-        return -ENOMEM;
-    }
-    client->courier = c;
-    client->channel = channel;
-    list_append(&c->clients, &client->node);
-    return 0;
+    return attachments_add(&c->clients, fd, peer);
 }
 
 /* ---- Start and end ---- */
@@ -169,7 +143,7 @@ struct courier *courier_new(struct loop *loop, struct settings *settings, struct
     list_init(&c->starving);
     list_init(&c->results);
     list_init(&c->reports);
-    list_init(&c->clients);
+    attachments_init(&c->clients, loop, &courier_service, called, c);
     condition_init(&c->room);
     condition_init(&c->scan);
     condition_init(&c->results_changed);

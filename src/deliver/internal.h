@@ -7,6 +7,7 @@
 #include "base/map.h"
 #include "deliver/courier.h"
 #include "deliver/hosts.h"
+#include "ipc/attachments.h"
 #include "queue/schedule.h"
 #include "queue/verdict.h"
 #include "run/tls.h"
@@ -122,8 +123,8 @@ struct courier {
     struct condition results_changed;
     bool results_under_way;
     struct list_node reports;
-    unsigned reporters; /* fibers */
-    struct list_node clients;
+    unsigned reporters;         /* fibers */
+    struct attachments clients; /* who ask whether a next hop takes an address */
     struct probe_cache *probes;
 };
 

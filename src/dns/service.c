@@ -5,6 +5,7 @@
 #include "dns/name.h"
 #include "dns/packet.h"
 #include "dns/unbound_events.h"
+#include "ipc/attachments.h"
 #include "ipc/binary.h"
 #include "ipc/services.h"
 #include "resolver.pb-c.h"
@@ -29,16 +30,10 @@ struct resolver {
     struct ub_ctx *context;
     struct buf settings; /* what the context was made from */
     unsigned timeout_ms;
-    struct list_node clients;
+    struct attachments clients;
     struct list_node waiting; /* questions that libunbound does not have yet */
     struct list_node asked;
     size_t count; /* of questions in both lists */
-};
-
-struct client {
-    struct resolver *resolver;
-    struct channel *channel;
-    struct list_node node;
 };
 
 /* libunbound can't be told to forget a question: one whose time is over stays in `asked`, without its call, until
@@ -167,40 +162,14 @@ static int question_start(struct resolver *r, struct call *call)
 
 static void called(void *context, struct call *call)
 {
-    struct client *client = context;
-    int error = question_start(client->resolver, call);
+    int error = question_start(context, call);
     if (error)
         call_fail(call, error);
 }
 
-/* ---- Clients ---- */
-
-static void client_free(struct client *client)
-{
-    list_remove(&client->node);
-    channel_free(client->channel);
-    free(client);
-}
-
-static void closed(void *context, struct channel *channel)
-{
-    client_free(context);
-}
-
 int resolver_attach(struct resolver *r, int fd, enum role peer)
 {
-    static const struct channel_events events = {.called = called, .closed = closed};
-    struct client *client = calloc(1, sizeof *client);
-    struct channel *channel = channel_new(r->loop, fd, &resolver_service, peer, &events, client);
-    if (!client || !channel) {
-        channel_free(channel);
-        free(client);
-        return -ENOMEM;
-    }
-    client->resolver = r;
-    client->channel = channel;
-    list_append(&r->clients, &client->node);
-    return 0;
+    return attachments_add(&r->clients, fd, peer);
 }
 
 /* ---- Settings ---- */
@@ -289,7 +258,7 @@ struct resolver *resolver_new(struct loop *loop, const struct settings *settings
         return NULL;
     }
     r->loop = loop;
-    list_init(&r->clients);
+    attachments_init(&r->clients, loop, &resolver_service, called, r);
     list_init(&r->waiting);
     list_init(&r->asked);
     buf_init(&r->settings, 0);
@@ -318,8 +287,7 @@ void resolver_free(struct resolver *r)
             question_free(q);
         }
     }
-    list_each_safe (node, &r->clients)
-        client_free(container_of(node, struct client, node));
+    attachments_release(&r->clients);
     unbound_events_free(r->events);
     buf_release(&r->settings);
     free(r);

@@ -3,7 +3,7 @@
 #define STORE_READER_INTERNAL_H
 
 #include "ipc/grant.h"
-#include "store/attachments.h"
+#include "ipc/attachments.h"
 #include "store/directory.h"
 #include "store/reader.h"
 #include "store/srs_key.h"

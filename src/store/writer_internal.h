@@ -2,7 +2,7 @@
 #ifndef STORE_WRITER_INTERNAL_H
 #define STORE_WRITER_INTERNAL_H
 
-#include "store/attachments.h"
+#include "ipc/attachments.h"
 #include "store/core.h"
 #include "store/writer.h"
 

@@ -56,10 +56,13 @@ def free_port_base():
 
 def with_setting(text, line):
     name, value = (part.strip() for part in line.split("=", 1))
+    again = re.compile(rf"^{re.escape(name)} = .*$", re.M)
+    if again.search(text):
+        return again.sub(lambda _: line, text)
     section, _, key = name.rpartition(".")
     table = re.search(rf"^{section} = \{{.*?\}}$", text, re.M | re.S) if section else None
     begin, end = table.span() if table else (0, len(text))
-    place = re.compile(rf"\b{key} = (\"[^\"]*\"|\w+)") if table else re.compile(rf"^{re.escape(name)} = (.*)$", re.M)
+    place = re.compile(rf"\b{key} = (\"[^\"]*\"|\w+|\{{[^{{}}]*\}})") if table else re.compile(rf"^{re.escape(name)} = (.*)$", re.M)
     old = place.search(text, begin, end)
     return text[:old.start(1)] + value + text[old.end(1):] if old else f"{text}\n{line}\n"
 

@@ -107,7 +107,7 @@ def test_doctor(fresh, zones):
     assert ("list", "good", "the DNS list good.test passes its self-test") in found
     assert ("list", "warning", "the DNS list empty.test fails its self-test (RFC 5782)") in found
     assert ("server", "good", "the server runs") in found
-    assert len([f for f in found if f[0] == "port" and f[1] == "good"]) == 6
+    assert len([f for f in found if f[0] == "port" and f[1] == "good"]) == 7
 
     dns.write("example.test", "@ IN MX 10 other\nother IN A 192.0.2.10\nmail IN A 192.0.2.9")
     dns.write("2.0.192.in-addr.arpa", "")

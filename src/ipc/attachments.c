@@ -1,4 +1,4 @@
-#include "store/attachments.h"
+#include "ipc/attachments.h"
 
 #include <errno.h>
 #include <unistd.h>

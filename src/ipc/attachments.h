@@ -1,6 +1,6 @@
 /* The channels of a service: each peer has one, a dead one is freed. */
-#ifndef STORE_ATTACHMENTS_H
-#define STORE_ATTACHMENTS_H
+#ifndef IPC_ATTACHMENTS_H
+#define IPC_ATTACHMENTS_H
 
 #include "ipc/channel.h"
 
