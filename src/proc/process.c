@@ -353,7 +353,11 @@ static int wait_for_end(struct fiber *self, struct process *p)
 static void record_end(const struct process *p, int status)
 {
     const char *role = role_name(p->row->role);
-    if (WIFSIGNALED(status)) {
+    if (WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL && p->supervisor->stopping && !p->ready) {
+        /* By us: it had nothing in hand, so it was not waited for. */
+        log_write(LOG_LOW, "supervisor", NULL, "process ended while it was starting role=%s instance=%u", role,
+                  p->instance);
+    } else if (WIFSIGNALED(status)) {
         const char *name = sigabbrev_np(WTERMSIG(status));
         log_write(LOG_CRASH, "supervisor", NULL, "process died role=%s instance=%u pid=%d signal=SIG%s%s", role,
                   p->instance, (int)p->pid, name ? name : "?",
