@@ -14,8 +14,9 @@
 /* How a host was tried. */
 enum attempt {
     ATTEMPT_OPEN,
-    ATTEMPT_NEXT,   /* another may do */
-    ATTEMPT_FAILED, /* none is to be tried: refused for good, or canceled */
+    ATTEMPT_NEXT,    /* another may do */
+    ATTEMPT_REFUSED, /* the same, but this one refused for good */
+    ATTEMPT_FAILED,  /* none is to be tried: canceled */
     ATTEMPT_LOOP,
     ATTEMPT_IN_THE_CLEAR, /* the same once more, without TLS */
 };
@@ -79,11 +80,16 @@ static enum attempt lost(struct fiber *self, struct connection *conn, const char
     return failed(self, conn, ATTEMPT_NEXT);
 }
 
-/* A refusal: of this host for now, or of the whole site for good. */
+/* A refusal by this host: another one may think otherwise (RFC 5321 section 4.2.4.2; RFC 7504 section 3). */
 static enum attempt refused(struct fiber *self, struct connection *conn, enum verdict_stage stage)
 {
     note_reply(conn, stage, &conn->client.reply);
-    return failed(self, conn, conn->verdict.kind == VERDICT_FAILED ? ATTEMPT_FAILED : ATTEMPT_NEXT);
+    if (conn->verdict.kind == VERDICT_FAILED) {
+        log_attempt(conn, "refused by the host");
+        smtp_client_release(&conn->client);
+        return fiber_is_canceled(self) ? ATTEMPT_FAILED : ATTEMPT_REFUSED;
+    }
+    return failed(self, conn, ATTEMPT_NEXT);
 }
 
 /* ---- The steps ---- */
@@ -269,13 +275,61 @@ static int get_hosts(struct fiber *self, struct site *site, struct connection *c
     return fiber_is_canceled(self) ? -ECANCELED : -EHOSTUNREACH;
 }
 
+/* We reached ourselves. */
+static void note_loop(struct connection *conn, const struct site *site)
+{
+    if (site->route.kind == SITE_NEXT_HOP || site->route.kind == SITE_SMART_HOST)
+        /* A mistake to be mended, and not the mail's. */
+        note_trouble(conn, TROUBLE_UNREACHABLE, "the next hop is this server itself");
+    else if (conn->list->hosts[0].preference < conn->host->preference)
+        /* Better hosts are there, but not now: that is no loop. */
+        note_trouble(conn, TROUBLE_UNREACHABLE, "");
+    else
+        note_trouble(conn, TROUBLE_LOOP, "");
+}
+
+/* Why there is no connection, of several hosts that said different things: as long as one of them may take the mail
+ * another time, it is deferred. */
+struct reason {
+    bool is_set;
+    struct verdict verdict;
+    char failed_host[sizeof((struct connection *)NULL)->failed_host];
+    char reply[CONNECTION_REPLY_MAX];
+};
+
+static void note_reason(struct reason *reason, const struct connection *conn)
+{
+    if (reason->is_set && reason->verdict.kind != VERDICT_FAILED && conn->verdict.kind == VERDICT_FAILED)
+        return;
+    reason->is_set = true;
+    reason->verdict = conn->verdict;
+    memcpy(reason->failed_host, conn->failed_host, sizeof reason->failed_host);
+    memcpy(reason->reply, conn->reply, sizeof reason->reply);
+}
+
+static void give_reason(struct connection *conn, const struct reason *reason)
+{
+    if (!reason->is_set)
+        return;
+    conn->verdict = reason->verdict;
+    memcpy(conn->failed_host, reason->failed_host, sizeof conn->failed_host);
+    memcpy(conn->reply, reason->reply, sizeof conn->reply);
+}
+
 static int try_all(struct fiber *self, struct site *site, struct connection *conn)
 {
+    struct reason reason = {.is_set = false};
     note_trouble(conn, TROUBLE_UNREACHABLE, "");
     for (size_t i = 0; i < conn->list->count; i++) {
         conn->host = &conn->list->hosts[i];
-        if (conn->host->is_down)
+        if (conn->host->is_down) {
+            /* What it did before is in the log; it may be back later. */
+            if (!reason.is_set || reason.verdict.kind == VERDICT_FAILED) {
+                note_trouble(conn, TROUBLE_UNREACHABLE, "");
+                note_reason(&reason, conn);
+            }
             continue;
+        }
         enum attempt how = try_host(self, conn, site);
         if (how == ATTEMPT_IN_THE_CLEAR)
             how = try_host(self, conn, site);
@@ -284,12 +338,12 @@ static int try_all(struct fiber *self, struct site *site, struct connection *con
         if (how == ATTEMPT_FAILED)
             return fiber_is_canceled(self) ? -ECANCELED : -EHOSTUNREACH;
         if (how == ATTEMPT_LOOP) {
-            /* Better hosts are there, but not now: that is no loop. */
-            if (i && conn->list->hosts[0].preference < conn->host->preference)
-                note_trouble(conn, TROUBLE_UNREACHABLE, "");
+            note_loop(conn, site);
             return -EHOSTUNREACH;
         }
+        note_reason(&reason, conn);
     }
+    give_reason(conn, &reason);
     return -EHOSTUNREACH;
 }
 

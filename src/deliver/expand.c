@@ -4,9 +4,11 @@
 #include "base/clock.h"
 #include "deliver/handover.h"
 #include "deliver/message.h"
+#include "format/address.h"
 #include "format/header.h"
 #include "format/smtp_command.h"
 #include "format/trace.h"
+#include "format/verp.h"
 #include "ipc/binary.h"
 #include "ipc/services.h"
 #include "store_write.pb-c.h"
@@ -76,12 +78,12 @@ static bool is_loop(struct span header, struct span address, struct span list_id
     return false;
 }
 
-/* RFC 3834: what a program sends in answer is not for a list. */
-static bool is_automatic(struct span header)
+/* RFC 3834: what a program sends in answer is not for a list. What a program sends of itself may well be. */
+static bool is_automatic_answer(struct span header)
 {
     struct header_field field;
     return header_find(header, span_text("Auto-Submitted"), &field) &&
-           !span_starts_nocase(span_trim(field.value), span_text("no"));
+           span_starts_nocase(span_trim(field.value), span_text("auto-replied"));
 }
 
 /* ---- The copy ---- */
@@ -118,18 +120,11 @@ static void write_list_fields(const struct expansion *x, struct buf *out)
     buf_add_text(out, "Precedence: list\r\n");
 }
 
-/* The list's own reverse path: bounces that nobody can tell a member by are dropped there. */
+/* The list's own reverse path, for one member or for none. */
 static void write_bounce_path(const struct expansion *x, uint64_t member, struct buf *out)
 {
-    struct buf local;
-    buf_init(&local, 256);
-    buf_add_span(&local, buf_span(&x->local_part));
-    buf_add_text(&local, "-bounces");
-    if (member)
-        buf_printf(&local, "+%llu", (unsigned long long)member);
-    mail_path_write(buf_span(&local), buf_span(&x->domain), out);
-    out->failed |= buf_failed(&local);
-    buf_release(&local);
+    verp_write(buf_span(&x->local_part), buf_span(&x->domain), member,
+               span_from(x->courier->srs_key, sizeof x->courier->srs_key), out);
 }
 
 /* Into x->body: trace, our fields, the header without those that are ours to write, the rest as it is. */
@@ -342,7 +337,7 @@ static int expand(struct fiber *self, struct expansion *x)
     write_list_id(x, &list_id);
     bool goes_round = is_loop(head, binary_span(page_of(x)->address), buf_span(&list_id));
     buf_release(&list_id);
-    if (goes_round || is_automatic(head)) {
+    if (goes_round || is_automatic_answer(head)) {
         drop(x->entry, TROUBLE_LIST_LOOP);
         return 0;
     }
@@ -361,7 +356,7 @@ void expand_list(struct fiber *self, struct courier *c, struct entry *e, bool *d
     *x = (struct expansion){.courier = c, .entry = e, .settings = settings_ref(c->settings), .list = {.fd = -1}};
     x->message = (struct message){.first = {.fd = -1}, .piece = {.fd = -1}};
     arena_init(&x->memory, MEMORY_MAX);
-    buf_init(&x->local_part, LOCAL_PART_MAX);
+    buf_init(&x->local_part, PATH_MAX_SMTP);
     buf_init(&x->domain, DOMAIN_MAX);
     intake_body_init(&x->body);
     int error = expand(self, x);

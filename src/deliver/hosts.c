@@ -228,7 +228,8 @@ static void find_by_name(struct fiber *self, struct search *s, const struct site
     enum dns_status status;
     if (!add_addresses(self, s, route->host, route->port, 0, &status)) {
         s->list->count = 0;
-        s->list->trouble = TROUBLE_LOOP;
+        s->list->trouble = route->kind == SITE_LITERAL ? TROUBLE_LOOP : TROUBLE_UNREACHABLE;
+        s->list->problem = route->kind == SITE_LITERAL ? "" : "the next hop is this server itself";
         return;
     }
     /* What the administrator named: when its name is not in the DNS that is a mistake to be mended, not the mail's. */

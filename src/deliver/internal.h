@@ -85,8 +85,8 @@ struct site {
     unsigned sources;       /* that feed it */
     bool is_starving;       /* in courier->starving */
     struct list_node starving_node;
-    unsigned failures;                /* in a row */
-    uint64_t closed_at, closed_until; /* wall clock; 0: open */
+    unsigned failures;     /* in a row */
+    uint64_t closed_until; /* monotonic; 0: open */
     struct verdict closed_verdict;
     char *closed_reply;
     struct host_list *hosts; /* NULL: to be found */
@@ -115,9 +115,10 @@ struct courier {
     struct map sources, sites;
     unsigned runners;          /* connections in all */
     struct list_node starving; /* sites that may have more connections, but for the limit of all */
-    struct condition room;     /* fewer sources, or fewer entries in hand */
+    struct condition room;     /* fewer sources; less to be done before a stop */
     struct condition scan;     /* there is a reason to ask what is due */
     bool scan_wanted;
+    bool scan_again;          /* it was wanted while one was under way */
     uint64_t next_at;         /* when the next entry falls due, wall clock; 0: none known */
     struct list_node results; /* entries */
     struct condition results_changed;
@@ -161,6 +162,9 @@ void site_succeeded(struct site *site);
 /* No host of it could be reached: closes it for a while. */
 void site_failed(struct site *site, const struct verdict *verdict, struct span reply);
 bool site_is_closed(const struct site *site);
+/* An administrator's word ends the back-off: of the destination's site, where it is known; of all. */
+void site_open(struct courier *c, struct span destination);
+void site_open_all(struct courier *c);
 /* Frees it when nobody needs it. */
 void site_leave(struct site *site);
 /* Somebody starves: an idle connection may be closed for it. */

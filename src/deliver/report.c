@@ -214,6 +214,11 @@ static void report_done(struct courier *c, struct report *report, bool is_told)
 {
     for (struct list_node *node; (node = list_take_first(&report->entries));) {
         struct entry *e = container_of(node, struct entry, node);
+        if (!is_told && e->verdict.kind == VERDICT_DELIVERED) {
+            /* The other side has it: rather no report than a second copy. */
+            results_add(c, e);
+            continue;
+        }
         if (is_told && e->outcome != STORE_WRITE__QUEUE_OUTCOME__QUEUE_DONE)
             work_due_at(c, e->retry_at);
         entry_release(e);

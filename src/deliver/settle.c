@@ -78,7 +78,8 @@ static bool decide(struct courier *c, struct entry *e)
         log_entry(LOG_FAILURE, e, is_wanted(e, SMTP_NOTIFY_FAILURE) ? "failed" : "failed, nobody is told");
         return is_wanted(e, SMTP_NOTIFY_FAILURE);
     }
-    uint64_t not_before = site_is_closed(e->source->site) ? e->source->site->closed_until : 0;
+    const struct site *site = e->source->site;
+    uint64_t not_before = site_is_closed(site) ? now + (site->closed_until - clock_monotonic()) : 0;
     e->outcome =
         step == SCHEDULE_WARN ? STORE_WRITE__QUEUE_OUTCOME__QUEUE_WARNED : STORE_WRITE__QUEUE_OUTCOME__QUEUE_DEFERRED;
     e->retry_at = schedule_next(&schedule, e->attempts + 1, e->created_at, now, not_before, random_number());
@@ -107,7 +108,7 @@ void job_finish(struct courier *c, struct job *job)
         if (is_told && report) {
             list_append(&report->entries, &e->node);
             report->count++;
-        } else if (is_told) {
+        } else if (is_told && e->verdict.kind != VERDICT_DELIVERED) {
             /* No memory: it stays due, and what has to be said is said another time. */
             entry_release(e);
         } else {

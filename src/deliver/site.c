@@ -14,6 +14,8 @@
 static void site_free(struct site *site)
 {
     map_remove(&site->courier->sites, span_text(site->key));
+    if (site->is_starving)
+        list_remove(&site->starving_node);
     host_list_unref(site->hosts);
     free(site->closed_reply);
     free((char *)(uintptr_t)site->route.host);
@@ -28,7 +30,7 @@ static bool is_used(const struct site *site)
 
 bool site_is_closed(const struct site *site)
 {
-    return site->closed_until > clock_wall();
+    return site->closed_until > clock_monotonic();
 }
 
 void site_leave(struct site *site)
@@ -85,21 +87,22 @@ static struct site *site_new(struct courier *c, const struct site_route *route, 
     return NULL;
 }
 
-struct site *site_get(struct courier *c, struct span destination)
+/* NULL where it is not known and not to be made, or without memory. */
+static struct site *find_site(struct courier *c, struct span destination, bool is_made)
 {
     struct arena memory;
     struct site_route route;
     struct buf key;
     struct site *site = NULL;
     arena_init(&memory, ROUTE_MEMORY);
-    buf_init(&key, 1024);
+    buf_init(&key, ROUTE_MEMORY);
     /* What nobody can make sense of is a site all the same: its entries fail with a reason. */
     if (!site_route_parse(destination, c->settings, &memory, &route))
         route = (struct site_route){.kind = SITE_LITERAL, .host = ""};
     key_write(&route, destination, &key);
     if (!buf_failed(&key)) {
         site = map_get(&c->sites, span_text(key.data));
-        if (!site) {
+        if (!site && is_made) {
             make_room(c);
             site = site_new(c, &route, key.data);
         }
@@ -107,6 +110,26 @@ struct site *site_get(struct courier *c, struct span destination)
     buf_release(&key);
     arena_release(&memory);
     return site;
+}
+
+struct site *site_get(struct courier *c, struct span destination)
+{
+    return find_site(c, destination, true);
+}
+
+void site_open(struct courier *c, struct span destination)
+{
+    struct site *site = find_site(c, destination, false);
+    if (site)
+        site->closed_until = 0;
+}
+
+void site_open_all(struct courier *c)
+{
+    struct span key;
+    void *value;
+    for (size_t position = 0; map_next(&c->sites, &position, &key, &value);)
+        ((struct site *)value)->closed_until = 0;
 }
 
 /* ---- Jobs and runners ---- */
@@ -236,8 +259,7 @@ void site_failed(struct site *site, const struct verdict *verdict, struct span r
     struct schedule schedule = courier_schedule(c);
     uint64_t wait = schedule_wait(&schedule, ++site->failures, random_number());
     site->window = site->window > 1 ? site->window / 2 : 1;
-    site->closed_at = clock_wall();
-    site->closed_until = site->closed_at + (wait < CLOSED_MAX ? wait : CLOSED_MAX);
+    site->closed_until = clock_monotonic() + (wait < CLOSED_MAX ? wait : CLOSED_MAX);
     site->closed_verdict = *verdict;
     free(site->closed_reply);
     site->closed_reply = strndup(reply.size ? reply.data : "", reply.size);

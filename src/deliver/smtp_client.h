@@ -133,7 +133,8 @@ MUST_USE int smtp_client_send(struct fiber *self, struct smtp_client *c, const s
                               struct smtp_client_outcome *outcome);
 
 /* Is this recipient taken, as far as RCPT tells? MAIL and RCPT; RSET goes before what comes next. The recipient's
- * `final` is then the reply to RCPT (or to MAIL). */
+ * `final` is then the reply to RCPT; its code is 0 where MAIL was refused, which says nothing about the recipient
+ * (then `reply` has the refusal). */
 MUST_USE int smtp_client_probe(struct fiber *self, struct smtp_client *c, struct span reverse_path,
                                struct smtp_client_recipient *recipient);
 

@@ -308,5 +308,10 @@ int smtp_client_probe(struct fiber *self, struct smtp_client *c, struct span rev
         return error;
     c->transactions++;
     error = smtp_client_send_envelope(self, &t);
-    return error ? error : smtp_client_finish_envelope(self, &t);
+    if (!error)
+        error = smtp_client_finish_envelope(self, &t);
+    /* What is said to MAIL says nothing about the recipient. */
+    if (t.mail_refused)
+        recipient->final = (struct smtp_reply){0};
+    return error;
 }

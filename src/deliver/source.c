@@ -11,6 +11,8 @@
 #define PAGE 200
 /* More is fetched when fewer than these are in hand. */
 #define LOW_WATER 400
+/* Of a destination with nothing in hand, while the others hold as much as is allowed: slow ones don't stop it. */
+#define SMALL_PAGE 20
 #define REWIND_SECONDS 10
 #define FIELD_MAX 4096
 
@@ -40,7 +42,6 @@ void entry_release(struct entry *e)
     struct source *s = e->source;
     s->in_hand--;
     condition_wake_all(&s->changed);
-    condition_wake_all(&s->courier->room);
     /* A page that was read before the row went may be on its way: it must not bring the entry back. */
     if (s->is_fetching) {
         e->is_dead = true;
@@ -144,26 +145,14 @@ static struct job *job_new(struct entry *e)
     return job;
 }
 
-/* A destination that is down slows all of its entries: those that were due before it was found to be down, and new
- * ones, wait with it. One that was tried before and is due since then was asked for by an administrator. */
-static bool waits_with_site(struct site *site, const struct entry *e)
-{
-    if (!site_is_closed(site))
-        return false;
-    if (e->attempts && e->next_at > site->closed_at) {
-        site->closed_until = 0;
-        return false;
-    }
-    return true;
-}
-
 static void hand_over(struct source *s, struct job *job)
 {
     const struct entry *first = container_of(job->entries.next, struct entry, node);
     if (first->give_up) {
         struct verdict given_up = verdict_of_trouble(TROUBLE_GIVEN_UP);
         job_finish_with(s->courier, job, &given_up, (struct span){0}, (struct span){0});
-    } else if (waits_with_site(s->site, first)) {
+    } else if (site_is_closed(s->site)) {
+        /* Those that fall due while it is down wait with it, new ones as well. */
         job_finish_with(s->courier, job, &s->site->closed_verdict, (struct span){0}, span_text(s->site->closed_reply));
     } else {
         site_add(s->site, job);
@@ -222,7 +211,7 @@ static int fetch(struct fiber *self, struct source *s)
     request.after_next_at = s->after_next_at;
     request.after_message_id = s->after_message_id;
     request.after_number = s->after_number;
-    request.limit = PAGE;
+    request.limit = s->courier->in_hand.count < ENTRIES_IN_HAND_MAX ? PAGE : SMALL_PAGE;
     s->is_fetching = true;
     int error = channel_call(self, peers_get(s->courier->peers, ROLE_READER), STORE_READ_QUEUE_ENTRIES, &request.base,
                              (struct span){0}, -1, clock_in_seconds(STORE_SECONDS), &answer);
@@ -241,15 +230,24 @@ static int fetch(struct fiber *self, struct source *s)
 
 static bool may_fetch(const struct source *s)
 {
-    return s->in_hand < LOW_WATER && s->courier->in_hand.count < ENTRIES_IN_HAND_MAX;
+    return !s->in_hand || (s->in_hand < LOW_WATER && s->courier->in_hand.count < ENTRIES_IN_HAND_MAX);
+}
+
+/* All that was due is in hand. */
+static int wait_for_news(struct fiber *self, struct source *s)
+{
+    struct courier *c = s->courier;
+    int error = 0;
+    while (!error && s->in_hand && !s->is_woken && !c->is_stopping && !c->is_paused)
+        error = condition_wait(self, &s->changed, CLOCK_NEVER);
+    return error;
 }
 
 /* One page, or the wait for a reason to ask for one. False when nothing is left, or on an end. */
 static bool step(struct fiber *self, struct source *s)
 {
-    struct courier *c = s->courier;
     if (!may_fetch(s))
-        return condition_wait(self, s->in_hand < LOW_WATER ? &c->room : &s->changed, CLOCK_NEVER) == 0;
+        return condition_wait(self, &s->changed, CLOCK_NEVER) == 0;
     /* Rows may appear before the cursor: entries that were released, a clock that was set back. */
     bool at_start = !s->after_message_id;
     if (!at_start && clock_monotonic() - s->rewound_at > REWIND_SECONDS * NANOSECONDS)
@@ -266,7 +264,7 @@ static bool step(struct fiber *self, struct source *s)
     if (count || s->is_woken)
         return true;
     if (s->in_hand)
-        return condition_wait(self, &s->changed, CLOCK_NEVER) == 0;
+        return wait_for_news(self, s) == 0;
     if (at_start)
         return false;
     rewind_cursor(s);

@@ -11,7 +11,7 @@
 
 #define WAIT_SECONDS 60
 #define PAGE 100
-#define NAME_MAX_OCTETS 1000
+#define NAME_MAX_OCTETS 4096 /* more than the store keeps */
 /* Asked anew without a reason: a safety net, should a word be lost. */
 #define SCAN_SECONDS 300
 
@@ -19,6 +19,7 @@ void work_scan_soon(struct courier *c)
 {
     c->scan_wanted = true;
     condition_wake_all(&c->scan);
+    condition_wake_all(&c->room); /* where a scan under way may wait */
 }
 
 void work_due_at(struct courier *c, uint64_t at)
@@ -57,6 +58,10 @@ static int wait_for_news(struct fiber *self, struct courier *c)
     if (error)
         return error;
     const StoreWrite__QueueWaitReply *reply = (const StoreWrite__QueueWaitReply *)answer.message;
+    if (reply->asked && reply->rescan)
+        site_open_all(c);
+    for (size_t i = 0; reply->asked && i < reply->n_destinations; i++)
+        site_open(c, binary_span(reply->destinations[i]));
     for (size_t i = 0; i < reply->n_destinations; i++)
         if (source_wake(c, binary_span(reply->destinations[i])))
             c->scan_wanted = true;
@@ -84,6 +89,37 @@ void work_wait_main(struct fiber *self, void *argument)
 
 /* ---- The queue as it is ---- */
 
+static int ask_due(struct fiber *self, struct courier *c, struct span after, uint32_t limit, struct answer *answer)
+{
+    StoreRead__QueueDueRequest request = STORE_READ__QUEUE_DUE_REQUEST__INIT;
+    request.now = clock_wall();
+    request.after = binary_from_span(after);
+    request.limit = limit;
+    int error = channel_call(self, peers_get(c->peers, ROLE_READER), STORE_READ_QUEUE_DUE, &request.base,
+                             (struct span){0}, -1, clock_in_seconds(STORE_SECONDS), answer);
+    if (!error && !after.size) {
+        const StoreRead__QueueDueReply *reply = (const StoreRead__QueueDueReply *)answer->message;
+        c->next_at = reply->next_at;
+        pause_sending(c, reply->paused);
+    }
+    return error;
+}
+
+/* Until there may be room for one source more. It may take long, and a pause has to be heard meanwhile. */
+static int wait_for_room(struct fiber *self, struct courier *c)
+{
+    struct answer answer;
+    int error = condition_wait(self, &c->room, CLOCK_NEVER);
+    if (error || !c->scan_wanted || c->is_stopping)
+        return error;
+    c->scan_wanted = false;
+    c->scan_again = true;
+    error = ask_due(self, c, (struct span){0}, 1, &answer);
+    if (!error)
+        answer_release(&answer);
+    return error;
+}
+
 /* Wakes the sources of a page, waiting for room. Leaves the last name in `after`. */
 static int wake_page(struct fiber *self, struct courier *c, const StoreRead__QueueDueReply *reply, struct buf *after)
 {
@@ -91,7 +127,7 @@ static int wake_page(struct fiber *self, struct courier *c, const StoreRead__Que
         struct span name = binary_span(reply->destinations[i]);
         int error;
         while ((error = source_wake(c, name)) == -EAGAIN) {
-            error = condition_wait(self, &c->room, CLOCK_NEVER);
+            error = wait_for_room(self, c);
             if (error)
                 return error;
         }
@@ -110,20 +146,11 @@ static int scan(struct fiber *self, struct courier *c)
     bool more = true;
     buf_init(&after, NAME_MAX_OCTETS);
     while (more && !error && !c->is_stopping) {
-        StoreRead__QueueDueRequest request = STORE_READ__QUEUE_DUE_REQUEST__INIT;
         struct answer answer;
-        request.now = clock_wall();
-        request.after = binary_from_span(buf_span(&after));
-        request.limit = PAGE;
-        error = channel_call(self, peers_get(c->peers, ROLE_READER), STORE_READ_QUEUE_DUE, &request.base,
-                             (struct span){0}, -1, clock_in_seconds(STORE_SECONDS), &answer);
+        error = ask_due(self, c, buf_span(&after), PAGE, &answer);
         if (error)
             break;
         const StoreRead__QueueDueReply *reply = (const StoreRead__QueueDueReply *)answer.message;
-        if (!after.size) {
-            c->next_at = reply->next_at;
-            pause_sending(c, reply->paused);
-        }
         more = reply->more && reply->n_destinations;
         error = reply->paused ? 0 : wake_page(self, c, reply, &after);
         answer_release(&answer);
@@ -145,8 +172,9 @@ void work_scan_main(struct fiber *self, void *argument)
     struct courier *c = argument;
     int error = 0;
     while (error != -ECANCELED && !c->is_stopping) {
-        c->scan_wanted = false;
+        c->scan_wanted = c->scan_again = false;
         error = scan(self, c);
+        c->scan_wanted |= c->scan_again;
         if (error && error != -ECANCELED) {
             log_write(LOG_PROBLEM, "courier", NULL, "the queue can't be asked what is due, tried again error=%s",
                       strerror(-error));

@@ -133,7 +133,7 @@ static const char *parse_quoted_string(struct reader *r, struct span *content)
     return NULL;
 }
 
-static const char *parse_local_part(struct reader *r, bool is_limited, struct mail_path *path)
+static const char *parse_local_part(struct reader *r, struct mail_path *path)
 {
     const char *start = r->at;
     path->quoted = peek(r) == '"';
@@ -143,8 +143,6 @@ static const char *parse_local_part(struct reader *r, bool is_limited, struct ma
     if (problem)
         return problem;
     struct span given = span_from(start, (size_t)(r->at - start));
-    if (is_limited && given.size > LOCAL_PART_MAX)
-        return "the local part is longer than 64 octets";
     problem = check_8bit(given, r->utf8);
     if (problem)
         return problem;
@@ -276,9 +274,9 @@ static const char *skip_route(struct reader *r, struct mail_path *path)
     return NULL;
 }
 
-static const char *parse_mailbox(struct reader *r, bool is_limited, struct mail_path *path)
+static const char *parse_mailbox(struct reader *r, struct mail_path *path)
 {
-    const char *problem = parse_local_part(r, is_limited, path);
+    const char *problem = parse_local_part(r, path);
 
     if (problem)
         return problem;
@@ -318,7 +316,7 @@ static const char *parse_inside(struct reader *r, enum path_kind kind, struct ma
         if (problem)
             return problem;
     }
-    return parse_mailbox(r, kind == FORWARD_PATH, path);
+    return parse_mailbox(r, path);
 }
 
 const char *mail_path_parse(struct span *input, enum path_kind kind, bool utf8, struct arena *arena,
@@ -349,7 +347,7 @@ const char *mail_address_parse(struct span text, bool utf8, struct arena *arena,
     struct reader r = reader_over(text, utf8, arena);
 
     memset(path, 0, sizeof(*path));
-    const char *problem = parse_mailbox(&r, true, path);
+    const char *problem = parse_mailbox(&r, path);
     if (problem)
         return problem;
     if (r.at != r.end)

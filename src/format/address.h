@@ -10,9 +10,9 @@
  * - A local part that needed no quotes is the same with and without them: "a.b"@x equals a.b@x. The content is kept in
  * its case.
  * - An underscore may stand in a domain: such senders exist. A trailing dot may not.
- * - The local part's 64 octets (section 4.5.3.1.1) are held for forward paths and bare addresses only. Mailing lists
- * write recipients into their reverse paths and pass that limit every day; for them the path's 256 octets are the
- * limit.
+ * - The local part's 64 octets (section 4.5.3.1.1) are no limit; the path's 256 are. Mailing lists and forwarders (SRS)
+ * write other people's addresses into their reverse paths and pass 64 every day; and where a bounce comes back, that is
+ * the forward path.
  */
 #ifndef FORMAT_ADDRESS_H
 #define FORMAT_ADDRESS_H
@@ -21,7 +21,6 @@
 #include "base/buf.h"
 #include "format/ip_address.h"
 
-#define LOCAL_PART_MAX 64
 #define DOMAIN_MAX 255
 #define PATH_MAX_SMTP 256 /* with its angle brackets */
 

@@ -1,18 +1,14 @@
 #include "format/srs.h"
 
 #include "format/address.h"
+#include "format/address_hash.h"
 
-#include <openssl/evp.h>
-#include <openssl/hmac.h>
-#include <stdlib.h>
-
-#define HASH_SIZE 6
 #define DAY_SECONDS 86400
 #define DAY_COUNT 1024 /* two digits of base32 */
 #define TAG_SIZE 4     /* "SRS0" */
 #define ADDRESS_MAX 512
 
-static const char digits[] = "abcdefghijklmnopqrstuvwxyz234567";
+static const char digits[] = "abcdefghijklmnopqrstuvwxyz234567"; /* base32 */
 
 static bool is_separator(char c)
 {
@@ -24,40 +20,6 @@ static bool has_tag(struct span local_part, const char *tag)
 {
     return local_part.size > TAG_SIZE && span_is_nocase(span_head(local_part, TAG_SIZE), tag) &&
            is_separator(local_part.data[TAG_SIZE]);
-}
-
-/* Over the lower case of the parts: servers on the way fold what they should not. */
-static void hash_parts(struct span key, const struct span *parts, size_t count, char out[HASH_SIZE])
-{
-    unsigned char digest[EVP_MAX_MD_SIZE];
-    struct buf text;
-    buf_init(&text, 4 * ADDRESS_MAX);
-    for (size_t i = 0; i < count; i++) {
-        for (size_t j = 0; j < parts[i].size; j++)
-            buf_add_char(&text, ascii_lower(parts[i].data[j]));
-        buf_add_char(&text, '=');
-    }
-    /* Without memory, or with a broken library, there is no right hash. */
-    if (buf_failed(&text) ||
-        !HMAC(EVP_sha256(), key.data, (int)key.size, (const unsigned char *)text.data, text.size, digest, NULL))
-        abort();
-    uint64_t bits = 0;
-    for (size_t i = 0; i < sizeof bits; i++)
-        bits = bits << 8 | digest[i];
-    for (size_t i = 0; i < HASH_SIZE; i++)
-        out[i] = digits[bits >> (59 - 5 * i) & 31];
-    buf_release(&text);
-}
-
-static bool hash_is_right(struct span key, const struct span *parts, size_t count, struct span hash)
-{
-    char right[HASH_SIZE], given[HASH_SIZE];
-    hash_parts(key, parts, count, right);
-    if (hash.size != HASH_SIZE)
-        return false;
-    for (size_t i = 0; i < HASH_SIZE; i++)
-        given[i] = ascii_lower(hash.data[i]);
-    return span_equal_secret(span_from(right, HASH_SIZE), span_from(given, HASH_SIZE));
 }
 
 static void stamp_write(uint64_t wall_seconds, char out[2])
@@ -87,20 +49,32 @@ static unsigned stamp_age(struct span stamp, uint64_t wall_seconds)
 
 /* ---- Forward ---- */
 
+/* Nothing that is longer than a path may be: no server would take the mail. */
+static void path_write(struct buf *local, struct span forwarder, struct buf *out)
+{
+    struct buf path;
+    buf_init(&path, 4 * ADDRESS_MAX);
+    out->failed |= buf_failed(local);
+    mail_path_write(buf_span(local), forwarder, &path);
+    out->failed |= buf_failed(&path);
+    if (path.size + 2 <= PATH_MAX_SMTP)
+        buf_add_span(out, buf_span(&path));
+    buf_release(&path);
+}
+
 static void write_srs1(struct span first, struct span rest, struct span forwarder, struct span key, struct buf *out)
 {
-    char hash[HASH_SIZE];
+    char hash[ADDRESS_HASH_SIZE];
     struct buf local;
     buf_init(&local, 2 * ADDRESS_MAX);
-    hash_parts(key, (const struct span[]){first, rest}, 2, hash);
+    address_hash(key, (const struct span[]){first, rest}, 2, hash);
     buf_add_text(&local, "SRS1=");
-    buf_add(&local, hash, HASH_SIZE);
+    buf_add(&local, hash, ADDRESS_HASH_SIZE);
     buf_add_char(&local, '=');
     buf_add_span(&local, first);
     buf_add_char(&local, '=');
     buf_add_span(&local, rest);
-    out->failed |= buf_failed(&local);
-    mail_path_write(buf_span(&local), forwarder, out);
+    path_write(&local, forwarder, out);
     buf_release(&local);
 }
 
@@ -128,21 +102,20 @@ void srs_forward_write(struct span local_part, struct span domain, struct span f
         write_srs1(first, rest, forwarder, key, out);
         return;
     }
-    char stamp[2], mark[HASH_SIZE];
+    char stamp[2], mark[ADDRESS_HASH_SIZE];
     struct buf local;
     stamp_write(wall_seconds, stamp);
-    hash_parts(key, (const struct span[]){span_from(stamp, 2), domain, local_part}, 3, mark);
+    address_hash(key, (const struct span[]){span_from(stamp, 2), domain, local_part}, 3, mark);
     buf_init(&local, 2 * ADDRESS_MAX);
     buf_add_text(&local, "SRS0=");
-    buf_add(&local, mark, HASH_SIZE);
+    buf_add(&local, mark, ADDRESS_HASH_SIZE);
     buf_add_char(&local, '=');
     buf_add(&local, stamp, 2);
     buf_add_char(&local, '=');
     buf_add_span(&local, domain);
     buf_add_char(&local, '=');
     buf_add_span(&local, local_part);
-    out->failed |= buf_failed(&local);
-    mail_path_write(buf_span(&local), forwarder, out);
+    path_write(&local, forwarder, out);
     buf_release(&local);
 }
 
@@ -174,7 +147,7 @@ static enum srs_result reverse_srs0(struct span local_part, struct span key, uin
     struct span hash = span_cut(&rest, '=');
     struct span stamp = span_cut(&rest, '=');
     struct span domain = span_cut(&rest, '=');
-    if (!domain.size || !rest.size || !hash_is_right(key, (const struct span[]){stamp, domain, rest}, 3, hash))
+    if (!domain.size || !rest.size || !address_hash_is_right(key, (const struct span[]){stamp, domain, rest}, 3, hash))
         return SRS_WRONG;
     if (stamp_age(stamp, wall_seconds) > SRS_DAYS)
         return SRS_OLD;
@@ -191,7 +164,7 @@ enum srs_result srs_reverse(struct span local_part, struct span key, uint64_t wa
     if (!has_tag(local_part, "SRS1"))
         return SRS_NONE;
     if (!srs1_split(local_part, &hash, &first, &rest) ||
-        !hash_is_right(key, (const struct span[]){first, rest}, 2, hash))
+        !address_hash_is_right(key, (const struct span[]){first, rest}, 2, hash))
         return SRS_WRONG;
     return address_write(span_text("SRS0"), rest, first, out);
 }

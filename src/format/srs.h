@@ -17,7 +17,8 @@
 #define SRS_DAYS 21
 
 /* Appends the rewritten address to *out: local@domain, the local part quoted where it has to be. `local_part` is
- * unquoted, `forwarder` our domain. An address that has no domain can't be rewritten: nothing is appended. */
+ * unquoted, `forwarder` our domain. An address that has no domain, or would grow longer than a path may be (256 octets
+ * with its brackets), can't be rewritten: nothing is appended. */
 void srs_forward_write(struct span local_part, struct span domain, struct span forwarder, struct span key,
                        uint64_t wall_seconds, struct buf *out);
 

@@ -111,7 +111,7 @@ static bool is_whole(const StoreRead__Target *t)
     case STORE_READ__TARGET_KIND__TARGET_LIST:
         return t->list_id != 0;
     case STORE_READ__TARGET_KIND__TARGET_LIST_BOUNCE:
-        return t->list_id && t->list_member;
+        return t->list_id;
     default:
         return false;
     }

@@ -7,7 +7,7 @@
  *   2. SRS0=… and SRS1=… (format/srs.h): a bounce that goes back where its message came from
  *   3. an alias of the whole address; where it names its own address, that is the account's own mailbox
  *   4. an account
- *   5. a mailing list, "<list>-owner" of one, "<list>-bounces+<member>" of one
+ *   5. a mailing list, "<list>-owner" of one, and where its copies' bounces go (format/verp.h)
  *   6. the same three of the name without its detail
  *   7. the alias "@domain", for all names that nobody has
  *   8. the domain's next hop for unknown names (it moves house), or its main server where we are its backup
@@ -35,7 +35,7 @@ struct directory {
     struct database *db;
     struct span detail_separator; /* its characters each separate: "+"; empty = off */
     struct span default_domain;
-    struct span srs_key;                   /* empty: no SRS address is known */
+    struct span srs_key;                   /* empty: no SRS address and no bounce of a list is known */
     uint64_t wall_seconds;                 /* for them */
     const struct directory_alias *pending; /* or NULL */
     bool past_forwarding;                  /* an account is found also where its mail is forwarded without a copy */

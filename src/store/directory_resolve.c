@@ -1,6 +1,7 @@
 #include "store/directory.h"
 
 #include "format/srs.h"
+#include "format/verp.h"
 
 #include <errno.h>
 
@@ -251,20 +252,18 @@ static int may_post(struct resolver *r, const struct list_row *list)
                          r->sender);
 }
 
+/* A bounce of a list's copy. One whose hash is not ours is nobody's, not even that of who catches all: a stranger wants
+ * a member suspended. */
 static int try_bounce(struct resolver *r, const struct place *p, struct span local_part)
 {
-    static const struct span mark = SPAN("-bounces+");
-    size_t plus = span_find_last(local_part, '+');
-    struct route_target target = {.kind = TARGET_LIST_BOUNCE};
+    struct verp verp;
     struct list_row list;
-    if (plus == local_part.size || plus < mark.size ||
-        !span_equal(span_from(local_part.data + plus + 1 - mark.size, mark.size), mark) ||
-        !span_parse_u64(span_skip(local_part, plus + 1), INT64_MAX, &target.list_member) || target.list_member == 0)
+    if (!r->directory->srs_key.size || !verp_parse(local_part, &verp))
         return 0;
-    int rc = find_list(r, p, span_head(local_part, plus + 1 - mark.size), &list);
-    if (rc <= 0)
+    int rc = find_list(r, p, verp.list, &list);
+    if (rc <= 0 || !verp_is_right(&verp, p->domain.name, r->directory->srs_key))
         return rc;
-    target.list_id = list.id;
+    struct route_target target = {.kind = TARGET_LIST_BOUNCE, .list_id = list.id, .list_member = verp.member};
     return add_target(r, &target, true);
 }
 

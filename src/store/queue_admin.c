@@ -183,7 +183,7 @@ int queue_change(struct store *s, const struct queue_choice *choice, enum queue_
         ++*changed;
         facts.items[facts.count++] = (struct queue_item){row->message_id, row->number};
         if (actions[action].is_news)
-            queue_news_add(&s->news, row->destination);
+            queue_news_ask(&s->news, row->destination);
     }
     if (rc >= 0)
         rc = facts.change ? queue_log(s, &facts) : 0;

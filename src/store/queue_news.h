@@ -10,12 +10,15 @@
 struct queue_news {
     struct map destinations; /* names only */
     bool rescan;             /* more than can be named, or another change: look at everything */
+    bool asked;              /* an administrator wants it done now, whatever the back-off */
 };
 
 void queue_news_init(struct queue_news *n);
 void queue_news_release(struct queue_news *n);
 /* Notes a destination; past QUEUE_NEWS_MAX, and without memory, everything is to be looked at. */
 void queue_news_add(struct queue_news *n, struct span destination);
+/* The same by an administrator's word. */
+void queue_news_ask(struct queue_news *n, struct span destination);
 /* Everything is to be looked at. */
 void queue_news_rescan(struct queue_news *n);
 static inline bool queue_news_is_empty(const struct queue_news *n)

@@ -20,6 +20,7 @@ static void answer_waiting(struct store_writer *w)
     struct span name;
     void *value;
     reply.rescan = news->rescan;
+    reply.asked = news->asked;
     reply.destinations = names;
     while (reply.n_destinations < QUEUE_NEWS_MAX && map_next(&news->destinations, &position, &name, &value))
         names[reply.n_destinations++] = binary_from_span(name);

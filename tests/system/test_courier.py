@@ -19,7 +19,7 @@ class Peer:
     """A scripted server: `answers` maps the beginning of a command ("RCPT TO:<bob", "DATA", "." for the end of data) to a
     reply; a list of replies is used up one by one, then the last one stays. What it takes is in `messages`."""
 
-    def __init__(self, answers=None, port=0, greeting="220 peer.test", keywords=("PIPELINING", "8BITMIME", "ENHANCEDSTATUSCODES")):
+    def __init__(self, answers=None, port=0, greeting="220 peer.test", keywords=("PIPELINING", "8BITMIME", "ENHANCEDSTATUSCODES"), host="127.0.0.1"):
         self.answers, self.messages, self.lines, self.sessions = dict(answers or {}), [], [], 0
         self.lock = threading.Lock()
         peer = self
@@ -36,7 +36,7 @@ class Peer:
             daemon_threads = True
             request_queue_size = 128
 
-        self.server = Listener(("127.0.0.1", port), Handler)
+        self.server = Listener((host, port), Handler)
         self.port = self.server.server_address[1]
         threading.Thread(target=self.server.serve_forever, daemon=True).start()
 
@@ -340,7 +340,7 @@ def test_a_mailing_list(fresh, peer):
     assert message["Return-Path"] == "<talk-bounces@example.test>"
     is_empty(near)
     (sender, recipients, body), = there.messages
-    assert re.match(r"<talk-bounces\+\d+@example.test>", sender) and recipients[0].startswith("<dora@one.test>")
+    assert re.match(r"<talk-bounces\+\d+-\w{6}@example.test>", sender) and recipients[0].startswith("<dora@one.test>")
     assert b"Subject: to all" in body and b"other.list" not in body
 
     # The bounce is counted for the member and goes to nobody.
@@ -427,3 +427,46 @@ def test_given_up_by_the_administrator(fresh, peer):
     (message, fields), = reports(near)
     assert fields[1]["Action"] == "failed" and "450 4.2.0 later" in fields[1]["Diagnostic-Code"]
     is_empty(near)
+
+
+def test_another_host_may_take_what_the_first_refuses_at_its_greeting(fresh, peer, zones):
+    refuses = peer(greeting="554 no service for you")
+    takes = peer(port=refuses.port, host="127.0.0.2")
+    dns = zones({"far.test": "@ IN MX 10 a\n@ IN MX 20 b\na IN A 127.0.0.1\nb IN A 127.0.0.2\n", "sulky.test": "@ IN MX 10 a\na IN A 127.0.0.1\n"})
+    near = fresh(f"{HOST}courier.port = {refuses.port}\n{dns.settings()}")
+    submit(near, ["carol@far.test", "dave@sulky.test"])
+    (_, fields), = reports(near)
+    assert fields[1]["Final-Recipient"] == "rfc822; dave@sulky.test" and "554" in fields[1]["Diagnostic-Code"]
+    is_empty(near)
+    assert refuses.sessions == 2 and [m[1] for m in takes.messages] == [["<carol@far.test>"]]
+
+
+def test_a_next_hop_that_is_this_server_is_no_reason_to_bounce(fresh):
+    """A mistake in the settings, which somebody mends."""
+    near = fresh(HOST + QUICK)
+    near.configure(f'{HOST}{QUICK}courier.smart_host = "127.0.0.1:{near.port(25)}"\ncourier.smart_host_tls = "none"\n')
+    near.reload()
+    submit(near, ["carol@far.test"])
+    wait_until(lambda: [e for e in queue(near) if e["attempts"] and "itself" in e["reply"]], "an attempt that is deferred")
+    assert len(near.messages()) == 0
+
+
+def test_pausing_while_others_wait_for_a_connection(fresh, peer, zones):
+    """Destinations that starve are forgotten by a pause, and by those who would have fed them."""
+    go_on, there = threading.Event(), peer()
+    there.answer = lambda line, default, plain=there.answer: (go_on.wait(30), plain(line, default))[1]
+    record = "@ IN MX 10 mx\nmx IN A 127.0.0.1\n"
+    dns = zones({"a.test": record, "b.test": record, "c.test": record})
+    near = fresh(f"{HOST}courier.connections = 1\ncourier.port = {there.port}\n{dns.settings()}")
+    before = courier_pid(near)
+    submit(near, ["x@a.test"])
+    wait_until(lambda: there.sessions, "a connection")
+    submit(near, ["x@b.test", "x@c.test"])
+    near.run("queue", "pause", "out")
+    wait_until(lambda: "sending is paused" in near.log(), "the pause")
+    go_on.set()
+    wait_until(lambda: there.messages, "the message in hand")
+    near.run("queue", "resume", "out")
+    is_empty(near)
+    assert sorted(m[1] for m in there.messages) == [["<x@a.test>"], ["<x@b.test>"], ["<x@c.test>"]]
+    assert courier_pid(near) == before

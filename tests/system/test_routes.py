@@ -1,5 +1,6 @@
 """Where mail for addresses of ours leads when that is another site: a second server plays all of them."""
 import email
+import re
 import smtplib
 
 import pytest
@@ -46,6 +47,20 @@ def test_forwarding_rewrites_the_sender(pair):
     assert arrived(far, "someone@elsewhere.test", "bounced")["Return-Path"] == "<>"
 
 
+def test_forwarding_of_a_long_sender(pair):
+    """The SRS address of a sender of 40 octets has a local part above RFC 5321's 64; its bounce comes back all the same."""
+    here, far = pair
+    sender = "a-newsletter-with-quite-a-long-name-no-42@elsewhere.test"
+    far.run("account", "add", sender, "--password-stdin", text_input=PASSWORD + "\n")
+    here.run("account", "forward", "bob@example.test", "x@far.test", "--keep")
+    here.send("Subject: news\n\nbody\n", "bob@example.test", sender)
+    path = arrived(far, "x@far.test", "news")["Return-Path"].strip("<>")
+    assert len(path.rpartition("@")[0]) > 64
+    with here.smtp() as smtp:
+        smtp.sendmail("", [path], "Subject: bounced\n\nbody\n")
+    assert arrived(far, sender, "bounced")["Return-Path"] == "<>"
+
+
 def test_unknown_names_go_to_the_old_server(pair):
     here, far = pair
     here.run("domain", "add", "move.test", "--next-hop", f"127.0.0.1:{far.port(25)}")
@@ -82,6 +97,17 @@ def test_mailing_list(pair):
     arrived(here, "carol@example.test", "to the owner", "sandbox")
     # Bounces are counted for the member, and stored nowhere.
     with here.smtp() as smtp:
+        assert smtp.docmd("EHLO", "x.test")[0] == 250 and smtp.docmd("MAIL", "FROM:<>")[0] == 250
+        assert smtp.rcpt(re.sub(r"-\w{6}@", "-aaaaaa@", path))[0] == 550
+        assert smtp.rcpt(re.sub(r"-\w{6}@", "@", path))[0] == 550
+        assert smtp.rcpt("choir-bounces@example.test")[0] == 250
+    with here.smtp() as smtp:
         smtp.sendmail("", [path], "Subject: undeliverable\n\nbody\n")
     members = {m["address"]: m for m in here.run_json("mailinglist", "show", "choir@example.test")["members"]}
     assert members["x@far.test"]["bounces"] == 1 and members["bob@example.test"]["bounces"] == 0
+    # What a program sends of itself is a post; what it answers is not.
+    here.send("Subject: absent\nAuto-Submitted: auto-replied (vacation)\n\nbody\n", "choir@example.test")
+    here.send("Subject: backup done\nAuto-Submitted: auto-generated\n\nbody\n", "choir@example.test")
+    arrived(here, "bob@example.test", "backup done", "sandbox")
+    wait_until(lambda: not here.run_json("queue", "list"), "an empty queue")
+    assert not any(b"Subject: absent" in m for m in here.messages("bob@example.test"))

@@ -98,7 +98,7 @@ const struct smtp_row smtp_rows[] = {
      PIPELINING "C: MAIL FROM:<s@y> SIZE=0\nC: RCPT TO:<a@x>\nP:\nS: 250 ok\nS: 250 2.1.5 yes\n"
                 "C: RSET\nC: MAIL FROM:<s@y> SIZE=0\nC: RCPT TO:<a@x>\nS: 250 ok\nS: 250 ok\nS: 550 5.1.1 no\n"
                 "C: RSET\nC: MAIL FROM:<s@y> SIZE=0\nC: RCPT TO:<a@x>\nS: 250 ok\nS: 550 not you\nS: 503 no\n" QUIT,
-     "opppq", "o=0; p=0 [250 2.1.5 yes]; p=0 [550 5.1.1 no]; p=0 [550 not you]; q=0"},
+     "opppq", "o=0; p=0 [250 2.1.5 yes]; p=0 [550 5.1.1 no]; p=0 [unknown]; q=0"},
     {"larger than the SIZE of the peer", GREET "S: 250-mx\nS: 250 SIZE 10\n" QUIT, "o1q",
      "o=0; 1=0 [552 5.3.4 The message is larger than the next server takes (ours)]; q=0"},
     {"large, by DATA",

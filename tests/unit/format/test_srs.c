@@ -101,6 +101,23 @@ static void the_case_may_change_nothing_else(void **state)
     buf_release(&back);
 }
 
+/* A path has 256 octets with its brackets; what would pass that stays as it was. */
+static void long_senders(void **state)
+{
+    char local[300];
+    struct buf out;
+    memset(local, 'a', sizeof local);
+    buf_init(&out, 1000);
+    size_t room = 254 - strlen("SRS0=hhhhhh=dd=example.org=@forward.example");
+    srs_forward_write(span_from(local, room), span_text("example.org"), forwarder, key, NOW, &out);
+    assert_int_equal(out.size, 254);
+    buf_reset(&out);
+    srs_forward_write(span_from(local, room + 1), span_text("example.org"), forwarder, key, NOW, &out);
+    assert_int_equal(out.size, 0);
+    assert_false(buf_failed(&out));
+    buf_release(&out);
+}
+
 static void it_ends(void **state)
 {
     struct buf out = forward(span_text("alice"), "example.org"), back;
@@ -147,6 +164,7 @@ int main(void)
         cmocka_unit_test(there_and_back),
         cmocka_unit_test(through_three_forwarders),
         cmocka_unit_test(the_case_may_change_nothing_else),
+        cmocka_unit_test(long_senders),
         cmocka_unit_test(it_ends),
         cmocka_unit_test(others),
     };

@@ -337,7 +337,7 @@ static void what_an_administrator_does(void **state)
     assert_int_equal(act(&f, QUEUE_DO_HOLD, (struct queue_choice){.match = span_text("@B.TEST")}), 4);
     assert_int_equal(act(&f, QUEUE_DO_HOLD, (struct queue_choice){.match = span_text("b.test")}), 0);
     assert_int_equal(act(&f, QUEUE_DO_RETRY, (struct queue_choice){.message_id = one}), 1);
-    assert_true(queue_news_is_empty(&f.store->news) == false);
+    assert_true(queue_news_is_empty(&f.store->news) == false && f.store->news.asked);
     assert_non_null(map_get(&f.store->news.destinations, span_text("e.test")));
     assert_null(map_get(&f.store->news.destinations, span_text("b.test")));
     assert_int_equal(act(&f, QUEUE_DO_RELEASE, (struct queue_choice){.message_id = one, .number = 1}), 1);
@@ -350,6 +350,7 @@ static void what_an_administrator_does(void **state)
     /* What is to be given up does not wait again, and the courier hears of it. */
     queue_news_clear(&f.store->news);
     results(&f, &later, 1);
+    assert_false(f.store->news.asked);
     assert_non_null(map_get(&f.store->news.destinations, span_text("b.test")));
     assert_int_equal(fixture_count(&f, "SELECT COUNT(*) FROM queue WHERE next_at > 1700000000000000000"), 0);
     assert_int_equal(act(&f, QUEUE_DO_RETRY, (struct queue_choice){.message_id = one}), 3);

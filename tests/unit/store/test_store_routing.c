@@ -2,6 +2,7 @@
 #include "fixture.h"
 
 #include "format/srs.h"
+#include "format/verp.h"
 #include "store/directory.h"
 #include "store/srs_key.h"
 
@@ -219,6 +220,24 @@ static void aliases(void **state)
     fixture_stop(&f);
 }
 
+static const struct span bounce_key = SPAN("0123456789abcdef0123456789abcdef");
+
+/* What leads where a bounce to the member comes back, made with `key` for `domain`. */
+static void expect_bounce(struct fixture *f, struct directory *d, const char *list, const char *domain_name,
+                          uint64_t member, const char *expected)
+{
+    struct buf address, path;
+    buf_init(&address, 1024);
+    buf_init(&path, 1024);
+    verp_write(span_text(list), span_text(domain_name), member, bounce_key, &path);
+    buf_printf(&address, "%.*s@example.test%c", SPAN_ARG(span_head(buf_span(&path), span_find(buf_span(&path), '@'))),
+               0);
+    assert_false(buf_failed(&address));
+    expect(f, d, address.data, "", expected);
+    buf_release(&address);
+    buf_release(&path);
+}
+
 static void lists(void **state)
 {
     struct fixture f;
@@ -250,16 +269,23 @@ static void lists(void **state)
         {"news-owner@example.test", "", "remote:boss@else.test/example.test"},
         {"lost-owner@example.test", "x@else.test", "NO_USER"},
         {"nolist-owner@example.test", "x@else.test", "NO_USER"},
-        {"us-bounces+12@example.test", "", "bounce:12"},
-        {"us-bounces+0@example.test", "", "NO_USER"},
-        {"us-bounces+@example.test", "", "NO_USER"},
-        {"us-bounces+x@example.test", "", "NO_USER"},
-        {"nolist-bounces+1@example.test", "", "NO_USER"},
+        {"us-bounces@example.test", "", "bounce:0"},
+        {"US-Bounces@also.test", "", "bounce:0"},
+        {"nolist-bounces@example.test", "", "NO_USER"},
+        {"us-bounces+12@example.test", "", "NO_USER"},
+        {"us-bounces+12-aaaaaa@example.test", "", "NO_USER"},
+        {"us-bounces+x@example.test", "", "bounce:0"}, /* a detail; nobody is counted */
         {"-bounces+1@example.test", "", "NO_USER"},
         {"-owner@example.test", "", "NO_USER"},
     };
+    d.srs_key = bounce_key;
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
         expect(&f, &d, rows[i].address, rows[i].sender, rows[i].expected);
+    expect_bounce(&f, &d, "us", "example.test", 12, "bounce:12");
+    expect_bounce(&f, &d, "us", "example.org", 12, "NO_USER");
+    expect_bounce(&f, &d, "nolist", "example.test", 12, "NO_USER");
+    d.srs_key = span_text("another key, which is as good..");
+    expect_bounce(&f, &d, "us", "example.test", 12, "NO_USER");
     assert_int_equal(fixture_count(&f, "SELECT COUNT(*) FROM list_member"), 2);
     assert_int_equal(database_run(f.store->db, "UPDATE list_member SET bounces = 5, suspended = 1", ""), 0);
     with_targets(&f, CHANGE_LIST_JOIN, "us@example.test", "zoe@else.test", NULL);
