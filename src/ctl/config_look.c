@@ -24,6 +24,11 @@ void config_advise(const struct settings *settings, struct buf *notes)
     }
     if (has_members && !settings->tls.certificate[0] && settings->trusted_networks.count == 0)
         buf_add_text(notes, "nobody can log in: passwords are taken over TLS only; set tls.certificate and tls.key\n");
+    if (settings->courier.smart_host[0] && settings->courier.smart_host_user[0] &&
+        !settings->courier.smart_host_password_file[0])
+        buf_add_text(
+            notes,
+            "courier.smart_host_user is set without courier.smart_host_password_file: the login there will fail\n");
     if (!has_strangers)
         buf_add_text(notes, "no listener has the service smtp: no mail comes in from elsewhere\n");
     if (settings->smtp.message_size < MESSAGE_LEAST)
@@ -104,6 +109,35 @@ static int look_at_tls(struct ctl *ctl, const struct settings *settings, struct 
     return status;
 }
 
+/* A file that the server can't start without is an error, another one a note. */
+static int look_at_file(struct ctl *ctl, const char *path, const char *setting, bool is_needed, struct buf *notes)
+{
+    if (!path[0] || access(path, R_OK) == 0)
+        return EX_OK;
+    int error = errno;
+    if (error == EACCES && geteuid() != 0)
+        buf_printf(notes, "%s can't be read by you and was not looked at\n", path);
+    else if (is_needed)
+        return ctl_fail(ctl, EX_CONFIG, "can't read %s, which %s names: %s", path, setting, strerror(error));
+    else
+        buf_printf(notes, "%s, which %s names, can't be read: %s\n", path, setting, strerror(error));
+    return EX_OK;
+}
+
+static int look_at_files(struct ctl *ctl, const struct settings *settings, struct buf *notes)
+{
+    bool checks_names =
+        settings->courier.smart_host[0] && (settings->courier.smart_host_tls == SMART_HOST_TLS_STARTTLS ||
+                                            settings->courier.smart_host_tls == SMART_HOST_TLS_IMPLICIT);
+    int status =
+        look_at_file(ctl, settings->courier.smart_host_password_file, "courier.smart_host_password_file", true, notes);
+    if (status == EX_OK)
+        status = look_at_file(ctl, settings->courier.ca_file, "courier.ca_file", checks_names, notes);
+    for (size_t i = 0; status == EX_OK && i < settings->blacklist.files.count; i++)
+        status = look_at_file(ctl, settings->blacklist.files.words[i], "blacklist.files", false, notes);
+    return status;
+}
+
 int config_look(struct ctl *ctl, const struct settings *settings, struct buf *notes)
 {
     uid_t uid;
@@ -112,6 +146,8 @@ int config_look(struct ctl *ctl, const struct settings *settings, struct buf *no
     if (find_user(settings->user, &uid, &gid, &ctl->problem) != 0)
         return EX_CONFIG;
     int status = settings->tls.certificate[0] ? look_at_tls(ctl, settings, notes) : EX_OK;
+    if (status == EX_OK)
+        status = look_at_files(ctl, settings, notes);
     if (status == EX_OK)
         config_advise(settings, notes);
     return status;

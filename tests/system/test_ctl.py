@@ -321,6 +321,19 @@ def test_config_check_advises(open_path):
     assert house.run("config", "check").count("note: ") == len(notes)
 
 
+def test_config_check_looks_at_the_files(open_path):
+    """What the server would not start without is an error, the rest a note."""
+    house = House(open_path)
+    house.write_config('blacklist = { files = { "/no/such/list" } }\n')
+    assert house.json("config", "check")["notes"] == ["/no/such/list, which blacklist.files names, can't be read: No such file or directory"]
+    house.write_config('courier = { smart_host = "mx.example.net", ca_file = "/no/such.pem" }\n')
+    assert house.run("config", "check", status=CONFIG) == "can't read /no/such.pem, which courier.ca_file names: No such file or directory"
+    house.write_config('courier = { smart_host = "mx.example.net", smart_host_user = "us", smart_host_password_file = "/no/such" }\n')
+    problem = house.run("config", "check", status=CONFIG)
+    assert "/no/such" in problem and "courier.smart_host_password_file" in problem
+    assert "/no/such" in house.run("serve", status=CONFIG)
+
+
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root becomes another user")
 def test_config_check_knows_the_user(open_path):
     house = House(open_path)

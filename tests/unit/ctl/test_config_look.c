@@ -17,6 +17,8 @@ static void test_advice(void **state)
         {"trusted_networks = { '10.0.0.0/8' }", ""},
         {"", "nobody can log in: passwords are taken over TLS only; set tls.certificate and tls.key\n"},
         {"listeners = { { service = 'smtp', address = '::', port = 25 } }", ""},
+        {TLS "courier = { smart_host = 'mx.example.net', smart_host_user = 'us' }",
+         "courier.smart_host_user is set without courier.smart_host_password_file: the login there will fail\n"},
         {TLS POP3, "no listener has the service smtp: no mail comes in from elsewhere\n"},
         {TLS "smtp = { message_size = '65535', header_size = '1K' }",
          "smtp.message_size is below the 64K that RFC 5321 asks for\n"},
