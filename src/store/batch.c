@@ -58,6 +58,7 @@ static int batch_start(struct store *s)
     if (rc != 0)
         return rc;
     s->in_batch = true;
+    s->queued_before = s->queued;
     s->batch_error = 0;
     s->volumes.batch = 0;
     return 0;
@@ -65,8 +66,10 @@ static int batch_start(struct store *s)
 
 static void batch_forget(struct store *s)
 {
-    if (s->in_batch)
+    if (s->in_batch) {
         database_rollback(s->db);
+        s->queued = s->queued_before;
+    }
     s->in_batch = false;
     mailboxes_clear(s);
     buf_reset(&s->facts);

@@ -30,6 +30,11 @@ enum volume_state {
 
 struct compaction;
 
+/* Kept here, since counting a million rows keeps the mail waiting. */
+struct queue_count {
+    uint64_t entries, held; /* the second: of the first */
+};
+
 struct store {
     struct database *db;
     struct volume_writer volumes;
@@ -50,6 +55,7 @@ struct store {
     struct arena arena;            /* of one operation */
     struct compaction *compaction; /* running, or NULL */
     struct queue_news news;
+    struct queue_count queued, queued_before; /* in this batch, when it began */
     struct {
         uint64_t batches, delivered, volumes_removed, bytes_freed, tail_bytes_cut;
     } counts;
@@ -129,9 +135,11 @@ struct delivery {
 };
 
 /* One record, however many recipients, and what the results say, or nothing of it all. A result of an entry that is
- * gone meanwhile is passed over. With results the mailboxes' quotas are not asked: what the courier has in hand was
- * accepted. *message_id is 0 where nothing had to be stored. 0 with the outcomes; -EINVAL (not a regular file, too many
- * recipients or results, an address that is none), -EMSGSIZE. */
+ * gone meanwhile is passed over; where all are, so is the message: it was stored with the end of the first of them, and
+ * the courier, which did not hear the answer, says it again; or a person dropped what it is about. With results the
+ * mailboxes' quotas are not asked: what the courier has in hand was accepted. *message_id is 0 where nothing had to be
+ * stored. 0 with the outcomes; -EINVAL (not a regular file, too many recipients or results, an address that is none),
+ * -EMSGSIZE. */
 MUST_USE int store_deliver(struct store *s, struct delivery *d, uint64_t *message_id);
 /* 0; -ENOENT: no such mailbox of that account. Unknown uids are passed over. */
 MUST_USE int store_expunge(struct store *s, uint64_t account_id, uint64_t mailbox_id, const uint32_t *uids,

@@ -259,6 +259,23 @@ static bool is_possible(const struct delivery *d)
            d->facts.received_at <= INT64_MAX && d->facts.sender_account_id <= INT64_MAX;
 }
 
+/* Are there results, and all of entries that are gone? */
+static int is_over(struct store *s, const struct delivery *d)
+{
+    uint64_t number;
+    int rc = 0;
+    for (size_t i = 0; rc == 0 && i < d->result_count; i++)
+        rc = database_find(s->db, &number, "SELECT number FROM queue WHERE message_id = $1 AND number = $2", "uu",
+                           d->results[i].message_id, (uint64_t)d->results[i].number);
+    return rc < 0 ? store_fail(s, rc) : rc == 0 && d->result_count > 0;
+}
+
+static void say_stored(struct delivery *d)
+{
+    for (size_t i = 0; i < d->recipient_count; i++)
+        d->recipients[i].outcome = DELIVERY_STORED;
+}
+
 int store_deliver(struct store *s, struct delivery *d, uint64_t *message_id)
 {
     struct body body = {.kind = BODY_NONE};
@@ -266,8 +283,12 @@ int store_deliver(struct store *s, struct delivery *d, uint64_t *message_id)
     if (!is_possible(d))
         return -EINVAL;
     int rc = delivery_body(s, d->body, d->body_fd, &body);
-    if (rc != 0)
-        return rc;
+    if (rc == 0)
+        rc = is_over(s, d);
+    if (rc != 0) {
+        say_stored(d);
+        return rc < 0 ? rc : 0;
+    }
     arena_reset(&s->arena);
     struct plan plan = {.s = s, .d = d, .size = body.size};
     map_init(&plan.seen);

@@ -3,6 +3,7 @@
 #include "base/log.h"
 #include "store/compact.h"
 #include "store/mailbox.h"
+#include "store/queue.h"
 #include "store/recovery.h"
 #include "store/schema.h"
 
@@ -126,6 +127,8 @@ struct store *store_open(const struct settings *settings, struct buf *problem)
         rc = schema_migrate(s->db, problem);
     if (rc == 0)
         rc = store_recover(s, problem);
+    if (rc == 0 && (rc = queue_count(s)) != 0)
+        buf_printf(problem, "The queue cannot be counted: %s.", strerror(-rc));
     if (rc == 0)
         return s;
     store_close(s);

@@ -56,6 +56,7 @@ int queue_insert(struct store *s, const struct message_facts *f, uint64_t size)
                           f->queued_at, (uint64_t)q->notify, q->list_id, f->sender_account_id, size, q->destination,
                           q->address, q->original, q->orcpt, q->forwarder, f->reverse_path);
         queue_news_add(&s->news, q->destination);
+        s->queued.entries++;
     }
     return rc;
 }
@@ -89,13 +90,32 @@ struct span queue_reply_clean(struct arena *arena, struct span reply)
     return span_from(text, size);
 }
 
+/* ---- How many ---- */
+
+int queue_count(struct store *s)
+{
+    int rc = database_find(s->db, &s->queued.held, "SELECT COUNT(*) FROM queue WHERE state = 1", "");
+    rc = rc > 0 ? database_find(s->db, &s->queued.entries, "SELECT COUNT(*) FROM queue", "") : rc;
+    s->queued_before = s->queued;
+    return rc > 0 ? 0 : rc < 0 ? rc : -EIO;
+}
+
+void queue_count_gone(struct store *s, uint32_t state)
+{
+    s->queued.entries -= s->queued.entries > 0;
+    s->queued.held -= state == QUEUE_STATE_HELD && s->queued.held > 0;
+}
+
+/* ---- What the courier says ---- */
+
 static int entry_done(struct store *s, const struct delivery_result *r, struct queue_facts *done)
 {
-    uint64_t id;
-    int rc = database_find(s->db, &id, "DELETE FROM queue WHERE message_id = $1 AND number = $2 RETURNING message_id",
+    uint64_t state;
+    int rc = database_find(s->db, &state, "DELETE FROM queue WHERE message_id = $1 AND number = $2 RETURNING state",
                            "uu", r->message_id, (uint64_t)r->number);
     if (rc <= 0)
         return rc;
+    queue_count_gone(s, (uint32_t)state);
     done->items[done->count++] = (struct queue_item){r->message_id, r->number};
     return store_message_release(s, r->message_id);
 }

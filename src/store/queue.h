@@ -65,8 +65,10 @@ MUST_USE int queue_list(struct database *db, const struct queue_choice *choice, 
  * another negative errno. */
 MUST_USE int queue_header(struct store *s, uint64_t message_id, struct buf *out);
 
-/* How many entries there are, and how many of them are held. 0 or a negative errno. */
-MUST_USE int queue_count(struct database *db, uint64_t *entries, uint64_t *held);
+/* Counts the rows into s->queued: at the start only, it walks over all of them. 0 or a negative errno. */
+MUST_USE int queue_count(struct store *s);
+/* Notes in s->queued that an entry is gone. */
+void queue_count_gone(struct store *s, uint32_t state);
 
 enum queue_action { QUEUE_DO_RETRY = 1, QUEUE_DO_HOLD, QUEUE_DO_RELEASE, QUEUE_DO_DROP, QUEUE_DO_BOUNCE };
 

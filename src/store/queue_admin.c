@@ -84,22 +84,6 @@ int queue_list(struct database *db, const struct queue_choice *choice, struct qu
     return rc < 0 ? rc : 0;
 }
 
-int queue_count(struct database *db, uint64_t *entries, uint64_t *held)
-{
-    /* Both counts walk a small index. */
-    struct statement *st = database_query(db,
-                                          "SELECT (SELECT COUNT(*) FROM queue WHERE state = 0),"
-                                          " (SELECT COUNT(*) FROM queue WHERE state = 1)",
-                                          "");
-    int rc = database_step(st);
-    if (rc > 0) {
-        *held = database_u64(st, 1);
-        *entries = database_u64(st, 0) + *held;
-    }
-    database_end(st);
-    return rc > 0 ? 0 : rc < 0 ? rc : -EIO;
-}
-
 /* ---- Changing ---- */
 
 static int set_state(struct store *s, const struct queue_row *row, enum queue_state state)
@@ -124,6 +108,7 @@ static int do_hold(struct store *s, const struct queue_row *row)
     if (row->state != QUEUE_STATE_DUE)
         return 0;
     int rc = set_state(s, row, QUEUE_STATE_HELD);
+    s->queued.held += rc == 0;
     return rc ? rc : 1;
 }
 
@@ -132,6 +117,7 @@ static int do_release(struct store *s, const struct queue_row *row)
     if (row->state != QUEUE_STATE_HELD)
         return 0;
     int rc = set_state(s, row, QUEUE_STATE_DUE);
+    s->queued.held -= rc == 0 && s->queued.held > 0;
     return rc ? rc : 1;
 }
 
@@ -140,6 +126,7 @@ static int do_drop(struct store *s, const struct queue_row *row)
     int rc = database_run(s->db, "DELETE FROM queue WHERE message_id = $1 AND number = $2", "uu", row->message_id,
                           (uint64_t)row->number);
     rc = rc ? rc : store_message_release(s, row->message_id);
+    queue_count_gone(s, row->state);
     return rc ? rc : 1;
 }
 
@@ -148,6 +135,7 @@ static int do_bounce(struct store *s, const struct queue_row *row)
     int rc = database_run(s->db, "UPDATE queue SET give_up = 1 WHERE message_id = $1 AND number = $2", "uu",
                           row->message_id, (uint64_t)row->number);
     rc = rc ? rc : set_state(s, row, QUEUE_STATE_DUE);
+    s->queued.held -= row->state == QUEUE_STATE_HELD && s->queued.held > 0;
     return rc ? rc : 1;
 }
 

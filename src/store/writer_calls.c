@@ -320,7 +320,6 @@ static int answer_list(struct store_writer *w, struct call *call)
 static int answer_status(struct store_writer *w, struct call *call)
 {
     StoreWrite__StatusReply reply = STORE_WRITE__STATUS_REPLY__INIT;
-    uint64_t queued, held;
     struct statement *st =
         database_query(w->store->db,
                        "SELECT (SELECT COALESCE(SUM(messages), 0) FROM mailbox), (SELECT COUNT(*) FROM account),"
@@ -337,15 +336,12 @@ static int answer_status(struct store_writer *w, struct call *call)
     database_end(st);
     if (rc <= 0)
         return rc ? rc : -EIO;
-    rc = queue_count(w->store->db, &queued, &held);
-    if (rc != 0)
-        return rc;
     reply.syncs = w->store->volumes.syncs;
     reply.batches = w->store->counts.batches;
     reply.delivered = w->store->counts.delivered;
     reply.schema_version = SCHEMA_VERSION;
-    reply.queued = queued;
-    reply.held = held;
+    reply.queued = w->store->queued.entries;
+    reply.held = w->store->queued.held;
     call_reply(call, &reply.base, (struct span){NULL, 0}, -1);
     return 0;
 }

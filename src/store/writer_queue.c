@@ -93,13 +93,11 @@ static void put_item(StoreWrite__QueueItem *to, const struct queue_row *row)
 
 static int put_state(struct store_writer *w, StoreWrite__QueueListReply *reply, bool is_first)
 {
-    uint64_t held;
     int in = queue_is_paused(w->store->db, QUEUE_IN), out = queue_is_paused(w->store->db, QUEUE_OUT);
     reply->paused_in = in > 0;
     reply->paused_out = out > 0;
-    if (in < 0 || out < 0)
-        return in < 0 ? in : out;
-    return is_first ? queue_count(w->store->db, &reply->total, &held) : 0;
+    reply->total = is_first ? w->store->queued.entries : 0;
+    return in < 0 ? in : out < 0 ? out : 0;
 }
 
 int writer_queue_list(struct store_writer *w, struct call *call)
