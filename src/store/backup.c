@@ -72,20 +72,40 @@ static int open_below(int at, const char *name)
     return fd < 0 ? -errno : fd;
 }
 
-/* A directory that holds other things is left alone. */
-static bool is_empty(int directory)
+/* What SQLite has beside a copy that it writes. */
+static bool is_beside_database(struct span name)
+{
+    static const char *const ends[] = {"-journal", "-wal", "-shm"};
+    for (size_t i = 0; i < sizeof ends / sizeof *ends; i++)
+        if (span_ends_nocase(name, span_text(ends[i])))
+            return backup_name_is_database(span_head(name, name.size - strlen(ends[i])));
+    return false;
+}
+
+static DIR *open_list(int directory)
 {
     int fd = openat(directory, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     DIR *dir = fd < 0 ? NULL : fdopendir(fd);
-    if (!dir) {
-        if (fd >= 0)
-            close(fd);
+    if (!dir && fd >= 0)
+        close(fd);
+    return dir;
+}
+
+/* A directory that holds other things is left alone. What a first backup that was broken off left is none of those. */
+static bool is_empty(int directory)
+{
+    static const char *const ours[] = {".", "..", "volumes", MANIFEST_NAME ".new"};
+    DIR *dir = open_list(directory);
+    if (!dir)
         return false;
-    }
     size_t others = 0;
-    for (struct dirent *entry; (entry = readdir(dir));)
-        others += strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0 &&
-                  strcmp(entry->d_name, "volumes") != 0;
+    for (struct dirent *entry; (entry = readdir(dir));) {
+        struct span name = span_text(entry->d_name);
+        bool is_ours = backup_name_is_good(name) || is_beside_database(name);
+        for (size_t i = 0; !is_ours && i < sizeof ours / sizeof *ours; i++)
+            is_ours = span_is(name, ours[i]);
+        others += !is_ours;
+    }
     closedir(dir);
     return others == 0;
 }
@@ -184,11 +204,39 @@ static int open_source(struct backup *b)
 
 /* ---- Copying ---- */
 
+static bool is_listed(const struct backup_manifest *m, const char *name)
+{
+    for (size_t i = 0; i < m->count; i++)
+        if (strcmp(m->files[i].name, name) == 0)
+            return true;
+    return false;
+}
+
 static struct backup_file *add_file(struct backup *b, const char *name)
 {
     struct backup_file *file = &b->after.files[b->after.count];
     snprintf(file->name, sizeof file->name, "%s", name);
     return file;
+}
+
+/* What the manifest lists must stay until there is another one: it may be gone on with, and else the new version gets a
+ * name of its own. 0 with the file counted. */
+static int copy_file(struct backup *b, int from, uint64_t size, const char *base)
+{
+    char name[BACKUP_NAME_MAX];
+    snprintf(name, sizeof name, "%s", base);
+    for (size_t i = 0; i < b->before.count; i++)
+        if (span_is(backup_name_base(span_text(b->before.files[i].name)), base))
+            snprintf(name, sizeof name, "%s", b->before.files[i].name);
+    struct backup_file *file = add_file(b, name);
+    int error = copier_extend(&b->copier, from, size, b->directory, file);
+    if (error == -ESTALE) {
+        for (unsigned n = 2; is_listed(&b->before, file->name); n++)
+            snprintf(file->name, sizeof file->name, "%.40s.%u", base, n);
+        error = copier_write(&b->copier, from, size, b->directory, file);
+    }
+    b->after.count += !error;
+    return error;
 }
 
 /* Takes the database over into a new file and ends the transaction, so that the log of the database can be reused while
@@ -223,21 +271,17 @@ static int copy_database(struct backup *b)
 static int copy_volumes(struct backup *b)
 {
     for (size_t i = 0; i < b->source_count; i++) {
-        char name[VOLUME_NAME_SIZE];
-        struct backup_file here = {.size = 0};
+        char name[VOLUME_NAME_SIZE], path[BACKUP_NAME_MAX];
         volume_name(b->sources[i].number, name);
-        snprintf(here.name, sizeof here.name, "%s", name);
-        int error = copier_update(&b->copier, b->sources[i].fd, b->sources[i].end, b->volumes, &here);
+        snprintf(path, sizeof path, "volumes/%s", name);
+        int error = copy_file(b, b->sources[i].fd, b->sources[i].end, path);
         if (error)
             return say(b, error,
                        error == -EBADMSG ? "a volume is shorter than the database says"
                                          : "a volume can't be "
                                            "copied");
-        struct backup_file *file = &b->after.files[b->after.count++];
-        *file = here;
-        snprintf(file->name, sizeof file->name, "volumes/%s", name);
         b->job->report.volumes++;
-        b->job->report.bytes += file->size;
+        b->job->report.bytes += b->sources[i].end;
     }
     return 0;
 }
@@ -250,12 +294,10 @@ static int copy_other(struct backup *b, const char *path, const char *name)
     if (fd < 0 && errno == ENOENT)
         return 0;
     int error = fd < 0 || fstat(fd, &status) < 0 ? -errno : S_ISREG(status.st_mode) ? 0 : -EINVAL;
-    struct backup_file *file = add_file(b, name);
     if (!error)
-        error = copier_update(&b->copier, fd, (uint64_t)status.st_size, b->directory, file);
+        error = copy_file(b, fd, (uint64_t)status.st_size, name);
     if (fd >= 0)
         close(fd);
-    b->after.count += !error;
     if (error)
         buf_printf(b->problem, "%s can't be copied: %s", path, strerror(-error));
     return error;
@@ -307,20 +349,26 @@ static int write_manifest(struct backup *b)
     return error ? say(b, error, "the manifest can't be written") : 0;
 }
 
-static bool is_listed(const struct backup_manifest *m, const char *name)
+/* Nothing depends on these any more, which are the backup's before, or of one that was broken off; one that can't be
+ * removed stays until the next time. */
+static void remove_unlisted(const struct backup *b, int directory, const char *prefix)
 {
-    for (size_t i = 0; i < m->count; i++)
-        if (strcmp(m->files[i].name, name) == 0)
-            return true;
-    return false;
+    DIR *dir = open_list(directory);
+    for (struct dirent *entry; dir && (entry = readdir(dir));) {
+        char name[BACKUP_NAME_MAX];
+        int size = snprintf(name, sizeof name, "%s%s", prefix, entry->d_name);
+        bool is_ours = size > 0 && (size_t)size < sizeof name && backup_name_is_good(span_text(name));
+        if ((is_ours && !is_listed(&b->after, name)) || (!*prefix && is_beside_database(span_text(name))))
+            unlinkat(directory, entry->d_name, 0);
+    }
+    if (dir)
+        closedir(dir);
 }
 
-/* Nothing depends on these any more; one that can't be removed stays until the next time. */
 static void remove_old(const struct backup *b)
 {
-    for (size_t i = 0; i < b->before.count; i++)
-        if (!is_listed(&b->after, b->before.files[i].name))
-            unlinkat(b->directory, b->before.files[i].name, 0);
+    remove_unlisted(b, b->directory, "");
+    remove_unlisted(b, b->volumes, "volumes/");
 }
 
 /* ---- All of it ---- */

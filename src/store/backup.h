@@ -4,7 +4,9 @@
  * writes it to a new file) and the committed end of each volume; volumes are only appended to, so the bytes up to there
  * never change. Their files are opened while the transaction is there; compaction may then remove their names. A backup
  * goes on from the one before: volumes that are there already, or their beginnings, are compared and not written again.
- * The manifest is replaced last; until then the backup before is the valid one. Waits for the disk only. */
+ * What the manifest lists is never replaced: a file that became another one gets a name of its own. The manifest is
+ * replaced last; until then the backup before is the valid one, also after a failure or a kill. Waits for the disk
+ * only. */
 #ifndef STORE_BACKUP_H
 #define STORE_BACKUP_H
 

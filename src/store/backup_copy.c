@@ -126,34 +126,29 @@ int copier_read(struct copier *c, int from, uint64_t size, int to, unsigned char
     return copy(c, from, size, &target, checksum);
 }
 
-static int write_anew(struct copier *c, int from, uint64_t size, int to, struct backup_file *file)
+int copier_write(struct copier *c, int from, uint64_t size, int to, struct backup_file *file)
 {
-    char beside[BACKUP_NAME_MAX + 8];
-    snprintf(beside, sizeof beside, "%s.new", file->name);
-    int fd = openat(to, beside, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
+    file->size = size;
+    int fd = openat(to, file->name, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
     int error = fd < 0 ? -errno : copier_read(c, from, size, fd, file->checksum);
-    if (!error && renameat(to, beside, to, file->name) < 0)
-        error = -errno;
-    if (error)
-        unlinkat(to, beside, 0);
     if (fd >= 0)
         close(fd);
     return error;
 }
 
-int copier_update(struct copier *c, int from, uint64_t size, int to, struct backup_file *file)
+int copier_extend(struct copier *c, int from, uint64_t size, int to, struct backup_file *file)
 {
     struct stat status;
     file->size = size;
     int fd = openat(to, file->name, O_RDWR | O_CLOEXEC | O_NOFOLLOW);
-    if (fd < 0 && errno != ENOENT)
-        return -errno;
+    if (fd < 0)
+        return errno == ENOENT ? -ESTALE : -errno;
     int error = -ESTALE;
-    if (fd >= 0 && fstat(fd, &status) == 0 && S_ISREG(status.st_mode)) {
+    /* What is longer has something else behind, which whoever copies it by hand would take for a part of it. */
+    if (fstat(fd, &status) == 0 && S_ISREG(status.st_mode) && (uint64_t)status.st_size <= size) {
         struct target target = {fd, (uint64_t)status.st_size};
         error = copy(c, from, size, &target, file->checksum);
     }
-    if (fd >= 0)
-        close(fd);
-    return error == -ESTALE ? write_anew(c, from, size, to, file) : error;
+    close(fd);
+    return error;
 }

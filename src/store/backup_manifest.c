@@ -15,17 +15,34 @@ static bool skip_word(struct span *s, const char *word)
     return true;
 }
 
-bool backup_name_is_database(struct span name)
+struct span backup_name_base(struct span name)
 {
     uint64_t number;
-    return skip_word(&name, "store.db.") && span_parse_u64(name, UINT32_MAX, &number);
+    size_t digits = 0;
+    while (digits < name.size && name.data[name.size - digits - 1] >= '0' && name.data[name.size - digits - 1] <= '9')
+        digits++;
+    size_t dot = name.size - digits - 1;
+    bool has_number = digits > 0 && digits < name.size && name.data[dot] == '.' &&
+                      span_parse_u64(span_skip(name, dot + 1), UINT32_MAX, &number);
+    return has_number ? span_head(name, dot) : name;
+}
+
+bool backup_name_is_database(struct span name)
+{
+    struct span base = backup_name_base(name);
+    return base.size < name.size && span_is(base, "store.db");
 }
 
 bool backup_name_is_good(struct span name)
 {
     char volume[VOLUME_NAME_SIZE];
-    if (span_is(name, "ostiary.conf") || span_is(name, "blacklist.txt") || backup_name_is_database(name))
-        return name.size < BACKUP_NAME_MAX;
+    if (name.size >= BACKUP_NAME_MAX)
+        return false;
+    if (backup_name_is_database(name))
+        return true;
+    name = backup_name_base(name);
+    if (span_is(name, "ostiary.conf") || span_is(name, "blacklist.txt"))
+        return true;
     if (!skip_word(&name, "volumes/") || name.size == 0 || name.size >= sizeof volume ||
         memchr(name.data, 0, name.size))
         return false;
@@ -106,13 +123,17 @@ static bool is_in_order(const struct backup_manifest *m)
         struct span name = span_text(m->files[i].name);
         databases += backup_name_is_database(name);
         if (skip_word(&name, "volumes/")) {
-            uint32_t number = volume_number(name.data);
+            char volume[BACKUP_NAME_MAX];
+            name = backup_name_base(name);
+            memcpy(volume, name.data, name.size);
+            volume[name.size] = 0;
+            uint32_t number = volume_number(volume);
             if (number <= last_volume)
                 return false;
             last_volume = number;
         } else if (!backup_name_is_database(name)) {
             for (size_t other = 0; other < i; other++)
-                if (span_is(name, m->files[other].name))
+                if (span_equal(backup_name_base(name), backup_name_base(span_text(m->files[other].name))))
                     return false;
         }
     }

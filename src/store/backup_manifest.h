@@ -18,7 +18,7 @@
 #define BACKUP_NAME_MAX 64
 
 struct backup_file {
-    char name[BACKUP_NAME_MAX]; /* "store.db.1", "volumes/0001.vol", "ostiary.conf", "blacklist.txt" */
+    char name[BACKUP_NAME_MAX]; /* "store.db.1", "volumes/0001.vol", "ostiary.conf", "blacklist.txt.2" */
     uint64_t size;              /* so many bytes of the file count: a volume in it may have grown since */
     unsigned char checksum[BACKUP_CHECKSUM_SIZE];
 };
@@ -30,6 +30,9 @@ struct backup_manifest {
     size_t count;
 };
 
+/* What it is called in the store: a name in the backup may have ".<number>" behind it, so that a new version stands
+ * beside the one that the manifest still lists. */
+struct span backup_name_base(struct span name);
 /* The names that a manifest may have, and no others: no path leads out of the backup. */
 bool backup_name_is_good(struct span name);
 /* Is it a database's, "store.db.<number>"? */

@@ -75,16 +75,24 @@ static int open_target(struct restore *r)
 }
 
 /* The name in the data directory. The database gets its own at the very end: without it there is no store. */
-static const char *target_name(const struct backup_file *file)
+static const char *target_name(const struct backup_file *file, char name[BACKUP_NAME_MAX])
 {
-    return backup_name_is_database(span_text(file->name)) ? "store.db.restored" : file->name;
+    struct span base = backup_name_base(span_text(file->name));
+    if (backup_name_is_database(span_text(file->name)))
+        base = span_text("store.db.restored");
+    memcpy(name, base.data, base.size);
+    name[base.size] = 0;
+    return name;
 }
 
 static int restore_file(struct restore *r, const struct backup_file *file)
 {
     unsigned char checksum[BACKUP_CHECKSUM_SIZE];
+    char name[BACKUP_NAME_MAX];
     int from = openat(r->from, file->name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
-    int to = from < 0 ? -1 : openat(r->to, target_name(file), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
+    int to = from < 0
+                 ? -1
+                 : openat(r->to, target_name(file, name), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
     int error = from < 0 || to < 0 ? -errno : copier_read(&r->copier, from, file->size, to, checksum);
     if (!error && memcmp(checksum, file->checksum, sizeof checksum) != 0)
         error = -EBADMSG;
@@ -126,8 +134,9 @@ static int restore_files(struct restore *r)
 /* Ours alone: the directory was empty. */
 static void remove_files(const struct restore *r)
 {
+    char name[BACKUP_NAME_MAX];
     for (size_t i = 0; i < r->manifest.count; i++)
-        unlinkat(r->to, target_name(&r->manifest.files[i]), 0);
+        unlinkat(r->to, target_name(&r->manifest.files[i], name), 0);
     unlinkat(r->to, "store.db", 0);
     unlinkat(r->to, "volumes", AT_REMOVEDIR);
 }

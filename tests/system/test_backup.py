@@ -2,9 +2,12 @@
 import concurrent.futures
 import re
 import shutil
+import subprocess
 import threading
 
 import pytest
+
+from conftest import wait_until
 
 MESSAGE = "From: a@b.test\nSubject: {0}\nMessage-ID: <{0}@b.test>\n\nbody of {0}\n" + "x" * 2000 + "\n"
 
@@ -156,3 +159,67 @@ def test_what_is_refused(fresh, backup, tmp_path):
     assert result.returncode == 73 and "of another store" in result.stderr
     # The server that is stopped is backed up as well.
     assert server.run_json("backup", str(backup))["volumes"] == 1
+
+
+def test_a_backup_that_fails_leaves_the_one_before_whole(fresh, backup):
+    """Also where files changed that are in it, and where the volumes are those of another history."""
+    server = fresh()
+    server.send(MESSAGE.format("x"))
+    server.run("blacklist", "add", "10.0.0.1")
+    server.run("backup", str(backup))
+    old = server.config.read_text()
+    server.stop()
+    shutil.copytree(server.directory / "data", server.directory / "then")
+    server.start()
+    server.send(MESSAGE.format("y"))
+    server.run("backup", str(backup))
+    # The store goes back to where it was and has other mail in the place of y's.
+    server.stop()
+    shutil.rmtree(server.directory / "data")
+    (server.directory / "then").rename(server.directory / "data")
+    server.start()
+    server.send(MESSAGE.format("z"))
+    server.config.write_text("-- changed\n" + old)
+    blacklist = server.directory / "data" / "blacklist.txt"
+    blacklist.rename(server.directory / "kept")
+    blacklist.mkdir()
+    result = server.run("backup", str(backup), check=False)
+    assert result.returncode != 0 and "blacklist.txt can't be copied" in result.stderr
+    blacklist.rmdir()
+    (server.directory / "kept").rename(blacklist)
+    # What was begun is still what was: x and y.
+    server.stop()
+    (server.directory / "data").rename(server.directory / "kept")
+    server.run("restore", str(backup))
+    assert (server.directory / "data" / "ostiary.conf").read_text() == old
+    server.start()
+    assert subjects(server) == {"x", "y"}
+    # The next one that is whole takes its place, and nothing of the others stays.
+    server.stop()
+    shutil.rmtree(server.directory / "data")
+    (server.directory / "kept").rename(server.directory / "data")
+    server.run("backup", str(backup))
+    listed = re.findall(r"^file \S+ \S+ (\S+)$", (backup / "manifest").read_text(), re.M)
+    assert sorted(listed + ["manifest"]) == sorted(str(p.relative_to(backup)) for p in backup.rglob("*") if p.is_file())
+    server.start()
+    restored(server, backup)
+    assert (server.directory / "data" / "ostiary.conf").read_text() == "-- changed\n" + old
+    assert subjects(server) == {"x", "z"}
+
+
+def test_a_backup_that_is_killed(fresh, backup, tmp_path):
+    server = fresh('smtp.message_size = "1M"\nstore.volume_size = "1M"\nstore.compress_from = 0')
+    for i in range(6):
+        server.send(MESSAGE.format(f"m{i}") + ("y" * 70 + "\n") * 8000)
+    killed = 0
+    while killed < 5:
+        words = [server.binary, "backup", str(backup), "--config", str(server.config)]
+        process = subprocess.Popen(words, env=server.environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        wait_until(lambda: process.poll() is not None or len(list(backup.glob("volumes/*"))) > killed % 4, "the first files")
+        process.kill()
+        killed += process.wait() < 0
+        server.send(MESSAGE.format(f"between{killed}"))
+        server.run("backup", str(backup))
+    shutil.copytree(backup, tmp_path / "again")
+    restored(server, tmp_path / "again")
+    assert subjects(server) >= {f"m{i}" for i in range(6)} | {f"between{i + 1}" for i in range(5)}

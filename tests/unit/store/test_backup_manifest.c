@@ -23,6 +23,11 @@ static void test_texts(void **state)
     } rows[] = {
         {HEAD DB "end 1\n", true},
         {HEAD DB V1 V2 "file 0 " SUM " ostiary.conf\nfile 1 " SUM " blacklist.txt\nend 5\n", true},
+        {HEAD DB V1 "file 1 " SUM " volumes/0002.vol.2\nfile 0 " SUM " ostiary.conf.3\nend 4\n", true},
+        {HEAD DB V1 "file 1 " SUM " volumes/0001.vol.2\nend 3\n", false},
+        {HEAD DB "file 0 " SUM " ostiary.conf\nfile 0 " SUM " ostiary.conf.2\nend 3\n", false},
+        {HEAD DB "file 0 " SUM " ostiary.conf.2.2\nend 2\n", false},
+        {HEAD DB "file 0 " SUM " .2\nend 2\n", false},
         {"", false},
         {HEAD DB, false},
         {HEAD DB "end 1", false},
