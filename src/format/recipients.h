@@ -21,7 +21,7 @@ struct header_recipient {
 struct header_recipients {
     struct header_recipient *first, *last;
     size_t count;       /* each address once, without regard to ASCII case */
-    bool is_incomplete; /* too many, or the arena was full */
+    bool is_incomplete; /* too many, one that is too long, or the arena was full */
 };
 
 /* `header` may have the body behind it. `default_domain` completes names without a domain; empty: they are a problem.

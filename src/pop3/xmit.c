@@ -247,6 +247,9 @@ static int deliver(struct fiber *self, struct xmit *x)
                                x->reception.data.has_8bit, &outcome);
     if (error)
         return break_off(x, "it could not be stored", error);
+    if (outcome.verdict == INTAKE_OVER_SENDING_QUOTA &&
+        x->envelope.remote_count > s->settings->submission.daily_recipients)
+        return refuse(x, "the message names more recipients at other sites than are allowed in a day");
     if (outcome.verdict == INTAKE_OVER_SENDING_QUOTA)
         return break_off(x, "the account's recipients of today would be too many", 0);
     if (outcome.verdict == INTAKE_OVER_QUOTA && !s->settings->smtp.quota_full_is_permanent)
@@ -273,7 +276,7 @@ static int finish(struct fiber *self, struct xmit *x)
         return refuse(x, "the message names no recipient in To, Cc or Bcc");
     int error = add_recipients(self, x);
     if (error == -E2BIG)
-        return refuse(x, "the message names too many recipients");
+        return refuse(x, "the message names too many recipients, or one that is too long");
     if (error)
         return break_off(x, "its recipients could not be looked up", error);
     return x->reachable ? deliver(self, x) : refuse(x, x->refusal);
