@@ -47,10 +47,15 @@ static int read_directory(const char *inside)
     return outcome(open(inside, O_RDONLY | O_DIRECTORY | O_CLOEXEC));
 }
 
+static struct sockaddr_in loopback(uint16_t port)
+{
+    return (struct sockaddr_in){
+        .sin_family = AF_INET, .sin_port = htons(port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+}
+
 static int connect_loopback(const char *inside)
 {
-    struct sockaddr_in address = {
-        .sin_family = AF_INET, .sin_port = htons(9), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    struct sockaddr_in address = loopback(9);
     int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
     if (fd < 0)
         return errno;
@@ -59,15 +64,50 @@ static int connect_loopback(const char *inside)
     return error;
 }
 
-static int bind_port(const char *inside)
+static int send_datagram(const char *inside)
 {
-    struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    struct sockaddr_in address = loopback(9);
+    int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    if (fd < 0)
+        return errno;
+    int error = sendto(fd, "", 0, 0, (struct sockaddr *)&address, sizeof address) < 0 ? errno : 0;
+    close(fd);
+    return error;
+}
+
+static int bind_to(uint16_t port, bool and_listen)
+{
+    struct sockaddr_in address = loopback(port);
     int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
     if (fd < 0)
         return errno;
     int error = bind(fd, (struct sockaddr *)&address, sizeof address) < 0 ? errno : 0;
+    if (!error && and_listen)
+        error = listen(fd, 1) < 0 ? errno : 0;
     close(fd);
     return error;
+}
+
+static int bind_any_port(const char *inside)
+{
+    return bind_to(0, false);
+}
+
+/* Where somebody may be waiting for a service of ours. */
+static int bind_known_port(const char *inside)
+{
+    return bind_to(2525, false);
+}
+
+static int listen_for_others(const char *inside)
+{
+    return bind_to(0, true);
+}
+
+/* To daemons of this machine: the bus, the log. */
+static int speak_to_neighbours(const char *inside)
+{
+    return outcome(socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
 }
 
 static int run_program(const char *inside)
@@ -149,7 +189,11 @@ static const struct {
     {"make", make_file},
     {"list", read_directory},
     {"connect", connect_loopback},
-    {"bind", bind_port},
+    {"datagram", send_datagram},
+    {"bind", bind_any_port},
+    {"port", bind_known_port},
+    {"listen", listen_for_others},
+    {"unix", speak_to_neighbours},
     {"exec", run_program},
     {"fork", make_process},
     {"signal", signal_supervisor},

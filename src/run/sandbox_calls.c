@@ -254,6 +254,7 @@ static int add_lists(scmp_filter_ctx filter, unsigned who)
         (argument), SCMP_CMP_MASKED_EQ, (mask), (value) \
     }
 #define IS_INT(argument, value) MASKED(argument, 0xffffffffu, value) /* the register's upper half is not looked at */
+#define IS_TYPE(value) MASKED(1, 0xf, value)                         /* of a socket, whatever its flags */
 #define REFUSE SCMP_ACT_ERRNO(EPERM)
 
 static const struct {
@@ -276,8 +277,12 @@ static const struct {
     {SCMP_SYS(sendmsg), ALWAYS, SCMP_ACT_ALLOW, 1, {MASKED(2, MSG_FASTOPEN, 0)}},
     {SCMP_SYS(sendmsg), ALWAYS, REFUSE, 1, {MASKED(2, MSG_FASTOPEN, MSG_FASTOPEN)}},
     /* Other families reach into the kernel or to processes of this machine. */
-    {SCMP_SYS(socket), CONNECTING, SCMP_ACT_ALLOW, 1, {IS_INT(0, AF_INET)}},
-    {SCMP_SYS(socket), CONNECTING, SCMP_ACT_ALLOW, 1, {IS_INT(0, AF_INET6)}},
+    {SCMP_SYS(socket), CONNECTING, SCMP_ACT_ALLOW, 2, {IS_INT(0, AF_INET), IS_TYPE(SOCK_STREAM)}},
+    {SCMP_SYS(socket), CONNECTING, SCMP_ACT_ALLOW, 2, {IS_INT(0, AF_INET6), IS_TYPE(SOCK_STREAM)}},
+    {SCMP_SYS(socket), ASKING, SCMP_ACT_ALLOW, 2, {IS_INT(0, AF_INET), IS_TYPE(SOCK_DGRAM)}},
+    {SCMP_SYS(socket), ASKING, SCMP_ACT_ALLOW, 2, {IS_INT(0, AF_INET6), IS_TYPE(SOCK_DGRAM)}},
+    {SCMP_SYS(socket), NOT_ASKING, REFUSE, 2, {IS_INT(0, AF_INET), IS_TYPE(SOCK_DGRAM)}},
+    {SCMP_SYS(socket), NOT_ASKING, REFUSE, 2, {IS_INT(0, AF_INET6), IS_TYPE(SOCK_DGRAM)}},
     {SCMP_SYS(socket), CONNECTING, REFUSE, 1, {IS_INT(0, AF_UNIX)}},
     {SCMP_SYS(socket), CONNECTING, REFUSE, 1, {IS_INT(0, AF_NETLINK)}},
     {SCMP_SYS(socket), NOT_CONNECTING, REFUSE, 0, {{0}}},

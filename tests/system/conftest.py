@@ -20,6 +20,8 @@ import nameserver
 
 OSTIARY = os.environ.get("OSTIARY", str(pathlib.Path(__file__).resolve().parents[2] / "build/ostiary"))
 STANDARD_PORTS = (25, 465, 587, 110, 995, 106, 906)
+# What no process of a server may ever have said, whatever a test did to it.
+FAULT = re.compile(r"ERROR: (Address|Leak)Sanitizer|runtime error:|sandbox: system call|process died .*signal=SIG(SYS|SEGV|BUS|ILL|FPE|ABRT)")
 PATIENCE = 60  # seconds: generous, since the machine may be busy; never a measure of speed
 
 
@@ -124,9 +126,8 @@ class Server:
     def close(self):
         if self.process and self.process.poll() is None:
             self.stop()
-        bad = [line for line in self.log().splitlines()
-               if "ERROR: AddressSanitizer" in line or "runtime error:" in line or "ERROR: LeakSanitizer" in line]
         text = self.log()
+        bad = [line for line in text.splitlines() if FAULT.search(line)]
         shutil.rmtree(self.directory, ignore_errors=True)
         assert not bad, text[-8000:]
 

@@ -1,4 +1,5 @@
 """The processes: start, restart, reload, end, sandboxes, limits of connections, the log."""
+import ctypes
 import os
 import pathlib
 import poplib
@@ -11,18 +12,28 @@ import pytest
 
 from conftest import OSTIARY, PATIENCE, Server, is_gone, unverified, wait_until
 
-ROLES = ("writer", "reader", "auth", "desk", "gate")
+ROLES = ("writer", "reader", "auth", "desk", "gate", "courier", "resolver")
 MESSAGE = "Subject: processes\r\n\r\nHello\r\n"
 
+# From this version on Landlock knows of TCP.
+LANDLOCK_CREATE_RULESET, LANDLOCK_WITH_TCP = 444, 4
+KEEPS_PORTS = ctypes.CDLL(None).syscall(LANDLOCK_CREATE_RULESET, None, 0, 1) >= LANDLOCK_WITH_TCP
+
 # What each role meets that tries to leave its sandbox: the errno, or "none" where it may. Without root Landlock answers EACCES where an own root directory answers
-# ENOENT.
+# ENOENT. Nobody listens at the port that is called.
 OUTSIDE = {"ENOENT", "EACCES"}
+CALLED = {"ECONNREFUSED"}
+KNOWN_PORT = {"EACCES"} if KEEPS_PORTS else {"none"}
 ESCAPES = {
     "open": {"writer": OUTSIDE, "reader": OUTSIDE},
     "make": {"writer": {"none"}, "reader": {"EACCES"}},
     "list": {"writer": {"none"}, "reader": {"none"}},
-    "connect": {},
-    "bind": {},
+    "connect": {"courier": CALLED, "resolver": CALLED},
+    "datagram": {"resolver": {"none"}},
+    "bind": {"courier": {"none"}, "resolver": {"none"}},
+    "port": {"courier": KNOWN_PORT, "resolver": KNOWN_PORT},
+    "listen": {},
+    "unix": {},
     "exec": {},
     "fork": {},
     "signal": {},
@@ -267,7 +278,7 @@ def test_own_users_of_roles(tmp_path):
     server = Server(binary=script)
     try:
         uids = {role: re.search(r"^Uid:\s+(\d+)", pathlib.Path(f"/proc/{pid_of(server, role)}/status").read_text(), re.M)[1] for role in ROLES}
-        assert uids == {"writer": "65534", "reader": "65534", "desk": "65534", "gate": "64001", "auth": "64002"}
+        assert uids == dict.fromkeys(ROLES, "65534") | {"gate": "64001", "auth": "64002"}
         server.send("Subject: large\r\n\r\n" + ("x" * 70 + "\r\n") * 20000)  # through the spool of another user
         assert len(server.messages()) == 1
     finally:
