@@ -81,6 +81,7 @@ int handover_send_for(struct fiber *self, struct courier *c, struct entry *e, st
     h->entries = &entries;
     h->count = 1;
     int error = handover_send(self, c, h, outcome);
+    h->entries = NULL;
     list_remove(&e->node);
     list_append(before->next, &e->node);
     return error;

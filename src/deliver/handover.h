@@ -19,7 +19,7 @@ struct handover {
  * whether it was done. Waits. */
 MUST_USE int handover_send(struct fiber *self, struct courier *c, const struct handover *h,
                            struct intake_outcome *outcome);
-/* The same for one entry that stands in its job's list; sets h->entries and h->count. */
+/* The same for one entry that stands in its job's list; sets h->count; h->entries is for the call only. */
 MUST_USE int handover_send_for(struct fiber *self, struct courier *c, struct entry *e, struct handover *h,
                                struct intake_outcome *outcome);
 
