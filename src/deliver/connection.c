@@ -35,6 +35,7 @@ struct verdict verdict_of_smtp_reply(enum verdict_stage stage, const struct smtp
 static void note_trouble(struct connection *conn, enum verdict_trouble trouble, const char *what)
 {
     conn->verdict = verdict_of_trouble(trouble);
+    conn->is_loop = trouble == TROUBLE_LOOP;
     conn->failed_host[0] = 0;
     snprintf(conn->reply, sizeof conn->reply, "%s%s%s", verdict_trouble_text(trouble), what[0] ? ": " : "", what);
 }
@@ -48,6 +49,29 @@ static void note_reply(struct connection *conn, enum verdict_stage stage, const 
     snprintf(conn->failed_host, sizeof conn->failed_host, "%s", conn->host->name);
     snprintf(conn->reply, sizeof conn->reply, "%.*s", SPAN_ARG(buf_span(&text)));
     buf_release(&text);
+}
+
+/* It is passed over from now on; others are told what this one heard. */
+static void host_is_down(struct connection *conn)
+{
+    struct host *host = conn->host;
+    host->is_down = true;
+    host->verdict = conn->verdict;
+    host->is_theirs = conn->failed_host[0] != 0;
+    snprintf(host->words, sizeof host->words, "%.*s", (int)sizeof host->words - 1, conn->reply);
+}
+
+static void note_down(struct connection *conn)
+{
+    conn->verdict = conn->host->verdict;
+    snprintf(conn->failed_host, sizeof conn->failed_host, "%s", conn->host->is_theirs ? conn->host->name : "");
+    snprintf(conn->reply, sizeof conn->reply, "%s", conn->host->words);
+}
+
+void connection_sent_away(struct connection *conn)
+{
+    note_reply(conn, VERDICT_AT_MAIL, &conn->client.reply);
+    host_is_down(conn);
 }
 
 static void log_attempt(const struct connection *conn, const char *what)
@@ -65,7 +89,7 @@ static enum attempt failed(struct fiber *self, struct connection *conn, enum att
 {
     smtp_client_release(&conn->client);
     if (how == ATTEMPT_NEXT) {
-        conn->host->is_down = true;
+        host_is_down(conn);
         log_attempt(conn, "host not usable now");
     }
     return fiber_is_canceled(self) ? ATTEMPT_FAILED : how;
@@ -136,7 +160,7 @@ static enum attempt connect_to(struct fiber *self, struct connection *conn, stru
         char text[CONNECTION_REPLY_MAX / 2];
         snprintf(text, sizeof text, "%s port %u: %s", conn->host->name, (unsigned)conn->host->port, strerror(-error));
         note_trouble(conn, TROUBLE_UNREACHABLE, text);
-        conn->host->is_down = true;
+        host_is_down(conn);
         log_attempt(conn, "no connection");
         return error == -ECANCELED ? ATTEMPT_FAILED : ATTEMPT_NEXT;
     }
@@ -323,11 +347,8 @@ static int try_all(struct fiber *self, struct site *site, struct connection *con
     for (size_t i = 0; i < conn->list->count; i++) {
         conn->host = &conn->list->hosts[i];
         if (conn->host->is_down) {
-            /* What it did before is in the log; it may be back later. */
-            if (!reason.is_set || reason.verdict.kind == VERDICT_FAILED) {
-                note_trouble(conn, TROUBLE_UNREACHABLE, "");
-                note_reason(&reason, conn);
-            }
+            note_down(conn);
+            note_reason(&reason, conn);
             continue;
         }
         enum attempt how = try_host(self, conn, site);

@@ -16,6 +16,7 @@ struct connection {
     struct host *host; /* in the list */
     /* Why there is none: for the entries that wait for it. */
     struct verdict verdict;
+    bool is_loop;          /* the way leads to this server itself */
     char failed_host[256]; /* whose words they are; "" when they are ours */
     char reply[CONNECTION_REPLY_MAX];
 };
@@ -25,6 +26,8 @@ struct connection {
 MUST_USE int connection_open(struct fiber *self, struct site *site, uint64_t deadline, struct connection *conn);
 /* With QUIT where that makes sense. Twice does no harm. */
 void connection_close(struct fiber *self, struct connection *conn);
+/* The host ended the conversation (client.reply): it is passed over by those who share its list. */
+void connection_sent_away(struct connection *conn);
 /* The verdict and the words of a reply that a peer gave. */
 struct verdict verdict_of_smtp_reply(enum verdict_stage stage, const struct smtp_reply *reply, bool others);
 

@@ -109,6 +109,7 @@ int courier_set_settings(struct courier *c, struct settings *settings, struct sp
     settings_ref(settings);
     settings_unref(c->settings);
     c->settings = settings;
+    site_open_all(c); /* what kept them closed may be mended */
     return 0;
 }
 

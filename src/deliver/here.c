@@ -24,6 +24,7 @@ struct arrival {
     struct envelope envelope;
     struct mail_path path;
     struct intake_route route;
+    bool only_here; /* mail for others is none of ours */
 };
 
 /* ---- Where it leads ---- */
@@ -72,7 +73,7 @@ static int find_way(struct fiber *self, struct arrival *a)
         return 0;
     int error = intake_route_find(self, &intake, &a->memory, &question, clock_in_seconds(ASK_SECONDS), &a->route);
     /* The domain may have moved to another server meanwhile. */
-    if (!error && a->route.kind == INTAKE_ROUTE_NOT_OURS)
+    if (!error && a->route.kind == INTAKE_ROUTE_NOT_OURS && !a->only_here)
         error = intake_route_relay(a->settings, &a->memory, &a->path, true, &a->route);
     if (!error && a->route.kind == INTAKE_ROUTE_LOCAL && !has_room(&a->route, a->entry->size))
         a->route.kind = INTAKE_ROUTE_OVER_QUOTA;
@@ -86,7 +87,7 @@ static int fill_envelope(struct arrival *a)
     const struct entry *e = a->entry;
     const StoreRead__QueueFetchReply *facts = a->message.facts;
     struct intake_naming naming = {.path = &a->path, .orcpt = e->orcpt, .notify = e->notify};
-    a->envelope.reverse_path = e->reverse_path;
+    a->envelope.reverse_path = entry_sender(e);
     a->envelope.envid = binary_span(facts->envid);
     a->envelope.ret = facts->ret;
     a->envelope.smtputf8 = facts->smtputf8;
@@ -116,10 +117,19 @@ static int hand_over(struct fiber *self, struct arrival *a, bool *done)
     return 0;
 }
 
+/* Nothing of it leaves: what leaves might come back, and go round for ever. */
+static bool is_here(const struct intake_route *route)
+{
+    for (size_t i = 0; i < route->count; i++)
+        if (route->targets[i].kind == INTAKE_TARGET_REMOTE)
+            return false;
+    return route->kind != INTAKE_ROUTE_NOT_OURS;
+}
+
 static int arrive(struct fiber *self, struct arrival *a, bool *done)
 {
     int error = find_way(self, a);
-    if (error)
+    if (error || (a->only_here && !is_here(&a->route)))
         return error;
     if (a->route.kind != INTAKE_ROUTE_LOCAL) {
         settle_by_route(a);
@@ -128,14 +138,14 @@ static int arrive(struct fiber *self, struct arrival *a, bool *done)
     error = message_open(self, &a->message, a->courier, a->entry->message_id);
     if (error)
         return error;
-    trace_return_path_write(a->entry->reverse_path, &a->body.memory);
+    trace_return_path_write(entry_sender(a->entry), &a->body.memory);
     error = message_copy(self, &a->message, 0, &a->body);
     if (!error)
         error = fill_envelope(a);
     return error ? error : hand_over(self, a, done);
 }
 
-void deliver_here(struct fiber *self, struct courier *c, struct entry *e, bool *done)
+static void deliver(struct fiber *self, struct courier *c, struct entry *e, bool only_here, bool *done)
 {
     struct arrival *a = calloc(1, sizeof *a);
     *done = false;
@@ -146,6 +156,7 @@ void deliver_here(struct fiber *self, struct courier *c, struct entry *e, bool *
     *a = (struct arrival){.courier = c,
                           .entry = e,
                           .settings = settings_ref(c->settings),
+                          .only_here = only_here,
                           .message = {.first = {.fd = -1}, .piece = {.fd = -1}}};
     arena_init(&a->memory, MEMORY_MAX);
     intake_body_init(&a->body);
@@ -158,4 +169,14 @@ void deliver_here(struct fiber *self, struct courier *c, struct entry *e, bool *
     arena_release(&a->memory);
     settings_unref(a->settings);
     free(a);
+}
+
+void deliver_here(struct fiber *self, struct courier *c, struct entry *e, bool *done)
+{
+    deliver(self, c, e, false, done);
+}
+
+void deliver_if_ours(struct fiber *self, struct courier *c, struct entry *e, bool *done)
+{
+    deliver(self, c, e, true, done);
 }

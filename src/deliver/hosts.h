@@ -25,13 +25,18 @@ struct site_route {
 MUST_USE bool site_route_parse(struct span destination, const struct settings *settings, struct arena *memory,
                                struct site_route *route);
 
+#define HOST_WORDS_MAX 500
+
 struct host {
     const char *name; /* as the DNS has it, for TLS, logs and reports */
     struct ip_address ip;
     uint16_t port;
     unsigned preference;
     bool without_tls; /* a handshake failed: it is tried in the clear */
-    bool is_down;     /* it did not answer while this list was in use */
+    bool is_down;     /* it did not answer, or sent us away, while this list was in use: */
+    struct verdict verdict;
+    bool is_theirs; /* the words are its own */
+    char words[HOST_WORDS_MAX];
 };
 
 #define HOSTS_MAX 16

@@ -182,6 +182,8 @@ void local_main(struct fiber *self, void *site);
 /* Notes what became of the entry; `host` and `reply` are copied, `host` may be empty. */
 void entry_settle(struct entry *e, struct verdict verdict, struct span host, struct span reply);
 void entry_settle_trouble(struct entry *e, enum verdict_trouble trouble, struct span reply);
+/* The reverse path: a mailing list's copy has its own in the place of the forwarder. */
+struct span entry_sender(const struct entry *e);
 /* All entries of the job are settled: tells the store and the senders. Frees the job. */
 void job_finish(struct courier *c, struct job *job);
 /* Settles all that are not, and finishes. */
@@ -209,6 +211,10 @@ void expand_list(struct fiber *self, struct courier *c, struct entry *e, bool *d
 
 /* A recipient of ours that is asked for again. The same. */
 void deliver_here(struct fiber *self, struct courier *c, struct entry *e, bool *done);
+
+/* The same for an entry whose way leads back to this server: its domain may have become ours while it waited. Where it
+ * has not, or we send its mail on, the entry stays as it was. */
+void deliver_if_ours(struct fiber *self, struct courier *c, struct entry *e, bool *done);
 
 /* ---- work.c ---- */
 

@@ -35,12 +35,6 @@ static const struct entry *first_entry(const struct report *report)
     return container_of(report->entries.next, struct entry, node);
 }
 
-/* A mailing list's copy has its own reverse path in the place of the forwarder. */
-static struct span sender_of(const struct entry *e)
-{
-    return span_find(e->forwarder, '@') < e->forwarder.size ? e->forwarder : e->reverse_path;
-}
-
 /* ---- What is said ---- */
 
 static enum dsn_action action_of(const struct entry *e)
@@ -189,7 +183,7 @@ static int write_report(struct fiber *self, struct courier *c, struct report *re
     if (!w)
         return -ENOMEM;
     *w = (struct writing){.courier = c, .report = report, .settings = settings_ref(c->settings)};
-    w->to = sender_of(first_entry(report));
+    w->to = entry_sender(first_entry(report));
     arena_init(&w->memory, MEMORY_MAX);
     intake_body_init(&w->body);
     envelope_init(&w->envelope);

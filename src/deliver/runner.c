@@ -165,7 +165,7 @@ static void settle(struct transaction *t, struct connection *conn, struct site *
     }
     /* A host that sends us away is not asked again by this job: another one, if there is one. */
     if (error == -EREMOTEIO && conn->client.transactions <= 1)
-        conn->host->is_down = true;
+        connection_sent_away(conn);
 }
 
 static size_t unsettled(const struct job *job)
@@ -270,6 +270,22 @@ static void site_is_down(struct site *site, const struct connection *conn)
         job_finish_with(site->courier, job, &conn->verdict, span_text(conn->failed_host), span_text(conn->reply));
 }
 
+/* The way leads to ourselves. */
+static void take_home(struct fiber *self, struct courier *c, struct job *job)
+{
+    list_each_safe (node, &job->entries) {
+        struct entry *e = container_of(node, struct entry, node);
+        bool done = false;
+        if (!e->is_settled)
+            deliver_if_ours(self, c, e, &done);
+        if (!done)
+            continue;
+        list_remove(&e->node);
+        job->count--;
+        entry_release(e);
+    }
+}
+
 /* 0 while there may be more to do for this connection. */
 static int run_job(struct fiber *self, struct site *site, struct connection *conn, struct job *job)
 {
@@ -286,6 +302,8 @@ static int run_job(struct fiber *self, struct site *site, struct connection *con
             return -EHOSTUNREACH;
         }
         if (error) {
+            if (conn->is_loop)
+                take_home(self, site->courier, job);
             job_finish_with(site->courier, job, &conn->verdict, span_text(conn->failed_host), span_text(conn->reply));
             if (conn->verdict.kind == VERDICT_DEFERRED)
                 site_is_down(site, conn);

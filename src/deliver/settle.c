@@ -37,6 +37,11 @@ void entry_settle_trouble(struct entry *e, enum verdict_trouble trouble, struct 
                  reply.size ? reply : span_text(verdict_trouble_text(trouble)));
 }
 
+struct span entry_sender(const struct entry *e)
+{
+    return span_find(e->forwarder, '@') < e->forwarder.size ? e->forwarder : e->reverse_path;
+}
+
 /* ---- Outcomes ---- */
 
 static void log_entry(enum log_level level, const struct entry *e, const char *what)

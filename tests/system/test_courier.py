@@ -470,3 +470,26 @@ def test_pausing_while_others_wait_for_a_connection(fresh, peer, zones):
     is_empty(near)
     assert sorted(m[1] for m in there.messages) == [["<x@a.test>"], ["<x@b.test>"], ["<x@c.test>"]]
     assert courier_pid(near) == before
+
+
+def test_a_domain_that_becomes_ours_while_its_mail_waits(fresh, zones):
+    dns = zones({"new.test": "@ IN MX 10 out.test.\n", "out.test": "@ IN A 127.0.0.1\n"})
+    near = fresh(f"{HOST}courier.retry_first = \"1s\"\n{dns.settings()}")
+    near.run("queue", "pause", "out")
+    submit(near, ["carol@new.test", "nobody@new.test", "dave@else.new.test"])
+    near.run("domain", "add", "new.test")
+    near.run("alias", "add", "carol@new.test", "bob@example.test")
+    near.run("queue", "resume", "out")
+    wait_until(lambda: any(b"Hello" in m for m in near.messages("bob@example.test")), "the message, here")
+    found = [f for _, fields in reports(near, 2) for f in fields[1:]]
+    assert {f["Final-Recipient"]: f["Status"] for f in found} == {"rfc822; nobody@new.test": "5.1.1", "rfc822; dave@else.new.test": "5.1.2"}
+    is_empty(near)
+    assert len(near.messages("bob@example.test")) == 1
+
+
+def test_a_server_that_is_too_busy_says_why(fresh, peer):
+    there = peer({"MAIL": "421 4.3.2 too busy today"})
+    near = fresh(sends_to(there.port))
+    submit(near, ["bob@one.test"])
+    entry, = wait_until(lambda: [e for e in queue(near) if e["attempts"]], "an attempt")
+    assert "too busy today" in entry["reply"]
