@@ -58,3 +58,30 @@ def test_each_example_is_of_its_command(command):
 def test_the_pages_can_be_made(page):
     result = subprocess.run(["scdoc"], input=(PAGES / page).read_text(), capture_output=True, text=True)
     assert result.returncode == 0 and result.stdout.startswith(".\\"), result.stderr
+
+
+GUIDES = [PAGES.parent / "README.md", PAGES / "moving-house.md"]
+
+
+@pytest.mark.parametrize("guide", GUIDES, ids=lambda path: path.name)
+def test_the_guides_name_commands_that_are_there(guide):
+    """Each `ostiary ...` of a guide is a command, with options that it has."""
+    program = commands()
+    lines = re.findall(r"(?:^ +|`)ostiary ([^`#\n]+)", guide.read_text(), re.M)
+    assert len(lines) > 5
+    for line in lines:
+        words = line.split()
+        name = " ".join(words[:2]) if " ".join(words[:2]) in program else words[0]
+        assert name in program, f"{guide.name}: there is no 'ostiary {line}'"
+        unknown = set(re.findall(r"--([a-z-]+)", line)) - program[name] - COMMON
+        assert not unknown, f"{guide.name}: 'ostiary {name}' has no {unknown}"
+
+
+def test_the_configuration_of_the_readme(tmp_path):
+    text = re.search(r"```lua\n(.*?)```", GUIDES[0].read_text(), re.S)[1]
+    subprocess.run(["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", tmp_path / "privkey.pem", "-out", tmp_path / "fullchain.pem",
+                    "-subj", "/CN=mail.example.org", "-addext", "subjectAltName=DNS:mail.example.org", "-days", "90"], check=True, capture_output=True)
+    text = text.replace("/etc/letsencrypt/live/mail.example.org", str(tmp_path)).replace('user = "ostiary"', 'user = "nobody"')
+    config = tmp_path / "ostiary.conf"
+    config.write_text(text)
+    assert say("config", "check", "--config", str(config)) == f"{config} is good\n"
