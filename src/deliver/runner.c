@@ -246,6 +246,8 @@ static int be_connected(struct fiber *self, struct site *site, struct connection
     disconnect(self, site, conn);
     int error = connection_open(self, site, CLOCK_NEVER, conn);
     site->connected += !error;
+    if (!error)
+        site_schedule(site); /* it greets: there may be more */
     return error;
 }
 

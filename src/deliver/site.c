@@ -6,6 +6,7 @@
 #include <stdlib.h>
 
 #define WINDOW_FIRST 5
+#define WINDOW_UNGREETED 2
 #define CLOSED_MAX (15 * 60 * NANOSECONDS)
 #define ROUTE_MEMORY 4096
 
@@ -137,6 +138,9 @@ void site_open_all(struct courier *c)
 static unsigned window_of(const struct site *site)
 {
     unsigned most = site->courier->settings->courier.connections_per_destination;
+    /* A peer that keeps everybody waiting before it greets holds few of the connections that all share. */
+    if (!site->connected && site->route.kind != SITE_LOCAL && most > WINDOW_UNGREETED)
+        most = WINDOW_UNGREETED;
     return site->window < most ? site->window : most;
 }
 

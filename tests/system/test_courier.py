@@ -4,6 +4,7 @@ import email.policy
 import os
 import re
 import signal
+import socket
 import socketserver
 import threading
 
@@ -493,3 +494,28 @@ def test_a_server_that_is_too_busy_says_why(fresh, peer):
     submit(near, ["bob@one.test"])
     entry, = wait_until(lambda: [e for e in queue(near) if e["attempts"]], "an attempt")
     assert "too busy today" in entry["reply"]
+
+
+def test_a_server_that_never_greets_does_not_hold_up_the_others(fresh, peer, zones):
+    there = peer()
+    dns = zones({"mute.test": "@ IN MX 10 mx\nmx IN A 127.0.0.2\n", "quick.test": "@ IN MX 10 mx\nmx IN A 127.0.0.1\n"})
+    with socket.create_server(("127.0.0.2", there.port)):
+        near = fresh(f"{HOST}courier.connections = 3\ncourier.port = {there.port}\n{dns.settings()}")
+        for i in range(6):
+            submit(near, [f"x{i}@mute.test"])
+        submit(near, ["bob@quick.test"])
+        wait_until(lambda: there.messages, "the other's mail")
+        assert len(queue(near)) == 6 and "deferred" not in near.log()
+
+
+def test_a_long_queue_for_a_dead_host_is_not_an_attempt_for_each(fresh, peer):
+    there = peer()
+    there.close()
+    near = fresh(sends_to(there.port, QUICK))
+    with near.smtp(587) as smtp:
+        smtp.starttls(context=unverified())
+        smtp.login("alice@example.test", "sandbox")
+        for i in range(40):
+            smtp.sendmail("alice@example.test", [f"x{i}@one.test"], "Subject: out\r\n\r\nHello\r\n")
+    wait_until(lambda: near.log().count(" deferred ") >= 400, "ten rounds")
+    assert near.log().count("no connection host=") * 4 < near.log().count(" deferred ")
