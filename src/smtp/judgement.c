@@ -169,6 +169,14 @@ static int is_ours(struct fiber *self, struct smtp_session *s, const struct mail
     return error;
 }
 
+/* Nothing is known: a domain of ours need not be in the DNS, and what does not answer now may do so later. */
+static void note_trouble(struct smtp_session *s, struct span domain, struct span problem)
+{
+    s->transaction.return_path = SMTP_RETURN_PATH_TROUBLE;
+    log_write(LOG_PROBLEM, "smtp", s->peer->session, "return-path not checked domain=%s problem=%s", log_quote(domain),
+              log_quote(problem));
+}
+
 static int ask_dns(struct fiber *self, struct smtp_session *s, struct span domain)
 {
     struct buf problem;
@@ -187,9 +195,7 @@ static int ask_dns(struct fiber *self, struct smtp_session *s, struct span domai
         s->transaction.return_path = SMTP_RETURN_PATH_NULL_MX;
         break;
     case DNS_MAIL_TROUBLE:
-        s->transaction.return_path = SMTP_RETURN_PATH_TROUBLE;
-        log_write(LOG_PROBLEM, "smtp", s->peer->session, "return-path not checked domain=%s problem=%s",
-                  log_quote(domain), log_quote(buf_span(&problem)));
+        note_trouble(s, domain, buf_span(&problem));
         break;
     }
     buf_release(&problem);
@@ -215,13 +221,15 @@ static int learn_return_path(struct fiber *self, struct smtp_session *s)
         t->return_path = SMTP_RETURN_PATH_NO_DOMAIN; /* it can't be in the DNS */
     } else if (!is_known(s->context->domains, domain)) {
         error = is_ours(self, s, path, &scratch, &ours);
-        if (error != -ECANCELED && (error || !ours))
+        if (error)
+            note_trouble(s, domain, span_text(strerror(-error)));
+        else if (!ours)
             error = ask_dns(self, s, domain);
-        else if (!error)
+        else
             remember(s->context->domains, domain);
     }
     arena_release(&scratch);
-    return error;
+    return error == -ECANCELED ? error : 0;
 }
 
 static int refuse_return_path(struct fiber *self, struct smtp_session *s, struct span recipient)
@@ -234,8 +242,9 @@ static int refuse_return_path(struct fiber *self, struct smtp_session *s, struct
                                         "has a domain without MX, A or AAAA records: no answer could reach you"},
         [SMTP_RETURN_PATH_NULL_MX] = {550, "5.7.27", "its domain has a null MX",
                                       "has a domain that takes no mail (null MX): no answer could reach you"},
-        [SMTP_RETURN_PATH_TROUBLE] = {451, "4.4.3", "the DNS does not answer for its domain",
-                                      "could not be checked, since the DNS does not answer; please try again later"},
+        [SMTP_RETURN_PATH_TROUBLE] =
+            {451, "4.4.3", "its domain could not be looked up",
+             "could not be checked, since its domain can't be looked up now; please try again later"},
     };
     const struct mail_path *path = &s->transaction.mail.path;
     enum smtp_return_path kind = s->transaction.return_path;

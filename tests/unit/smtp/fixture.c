@@ -93,7 +93,9 @@ static void answer_resolve(struct fixture *f, struct call *call)
     reply.intake_paused = f->lie == READ_PAUSED;
     reply.targets = pointers;
     reply.n_targets = reply.route != STORE_READ__ROUTE__ROUTE_LOCAL || f->lie == READ_NO_TARGETS ? 0 : count;
-    if (f->lie == READ_FAILS)
+    /* And one that it can't look up. */
+    if (f->lie == READ_FAILS ||
+        span_ends_nocase(span_from(request->domain.data, request->domain.len), span_text("broken.test")))
         call_fail(call, -EIO);
     else
         call_reply(call, &reply.base, nothing, -1);
