@@ -1,4 +1,5 @@
 """doc/ostiary.1.scd says what the program says: each command, each option, nothing more."""
+import functools
 import pathlib
 import re
 import shutil
@@ -17,6 +18,7 @@ def say(*words):
     return subprocess.run([OSTIARY, *words], capture_output=True, text=True, check=True).stdout
 
 
+@functools.cache
 def commands():
     """{command: its options}, by the program's own help."""
     out = {}
