@@ -3,6 +3,7 @@
 #include "base/list.h"
 #include "ctl/commands.h"
 #include "ctl/duration.h"
+#include "ctl/foreign.h"
 #include "ctl/json.h"
 #include "ctl/queue_choice.h"
 #include "ctl/store_client.h"
@@ -51,7 +52,10 @@ static void write_item(struct queue_work *q, const StoreWrite__QueueItem *item, 
     ctl_write_duration(out, age);
     buf_add_text(out, "  ");
     ctl_write_size(out, item->size);
-    buf_printf(out, "  %.*s -> %.*s", SPAN_ARG(or_nobody(item->reverse_path)), SPAN_ARG(binary_span(item->address)));
+    buf_add_text(out, "  ");
+    foreign_write(or_nobody(item->reverse_path), false, out);
+    buf_add_text(out, " -> ");
+    foreign_write(binary_span(item->address), false, out);
     if (strcmp(item->kind, "remote") != 0)
         buf_printf(out, " (%s)", item->kind);
     buf_add_text(out, "  ");
@@ -59,13 +63,21 @@ static void write_item(struct queue_work *q, const StoreWrite__QueueItem *item, 
     buf_add_text(out, ", ");
     write_next(out, item, q->now, paused);
     buf_add_char(out, '\n');
-    if (q->shows && item->original.len && !span_equal(binary_span(item->original), binary_span(item->address)))
-        buf_printf(out, "    named %.*s by its sender\n", SPAN_ARG(binary_span(item->original)));
-    if (q->shows)
-        buf_printf(out, "    by way of %.*s%s\n", SPAN_ARG(binary_span(item->destination)),
-                   item->warned ? "; the sender was told of the delay" : "");
-    if (item->reply.len)
-        buf_printf(out, "    %.*s\n", SPAN_ARG(binary_span(item->reply)));
+    if (q->shows && item->original.len && !span_equal(binary_span(item->original), binary_span(item->address))) {
+        buf_add_text(out, "    named ");
+        foreign_write(binary_span(item->original), false, out);
+        buf_add_text(out, " by its sender\n");
+    }
+    if (q->shows) {
+        buf_add_text(out, "    by way of ");
+        foreign_write(binary_span(item->destination), false, out);
+        buf_printf(out, "%s\n", item->warned ? "; the sender was told of the delay" : "");
+    }
+    if (item->reply.len) {
+        buf_add_text(out, "    ");
+        foreign_write(binary_span(item->reply), false, out);
+        buf_add_char(out, '\n');
+    }
 }
 
 static void write_item_json(struct json *json, const StoreWrite__QueueItem *item)
@@ -164,12 +176,7 @@ static void write_end(struct queue_work *q)
         }
     } else if (q->shows) {
         buf_add_char(&ctl->out, '\n');
-        /* What a stranger wrote must not command the terminal. */
-        for (size_t i = 0; i < q->header.size; i++) {
-            char c = q->header.data[i];
-            if (c != '\r')
-                buf_add_char(&ctl->out, ((unsigned char)c < ' ' && c != '\n' && c != '\t') || c == 127 ? '?' : c);
-        }
+        foreign_write(buf_span(&q->header), true, &ctl->out);
     } else {
         ctl_write_count(&ctl->out, q->count, "recipient");
         buf_add_char(&ctl->out, '\n');
