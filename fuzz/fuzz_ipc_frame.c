@@ -6,7 +6,8 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-static const struct service *const services[] = {&store_read_service, &store_write_service, &auth_service};
+static const struct service *const services[] = {&store_read_service, &store_write_service, &auth_service,
+                                                 &resolver_service, &courier_service};
 
 static void unpack(const struct frame *frame)
 {

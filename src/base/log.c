@@ -139,18 +139,43 @@ void log_write(enum log_level level, const char *component, const char *session,
         log_flush();
 }
 
-/* ASCII's controls, and those at U+0080 to U+009F, which drive terminals too, as UTF-8 or as single bytes. */
-static bool is_control(struct span s, size_t i)
+/* Breaks lines, has no width, or turns the direction of what follows: it makes a line read as what it is not. */
+static bool is_deceptive(uint32_t code)
 {
-    unsigned char c = (unsigned char)s.data[i], before = i ? (unsigned char)s.data[i - 1] : 0;
-    return c < ' ' || c == 0x7f || (c >= 0x80 && c <= 0x9f && (before < 0x80 || before == 0xc2));
+    return code == 0x61c || (code >= 0x200b && code <= 0x200f) || (code >= 0x2028 && code <= 0x202e) ||
+           (code >= 0x2060 && code <= 0x206f) || code == 0xfeff;
+}
+
+/* The size of the character at the beginning of `s` where it is UTF-8 and a terminal merely shows it; else 0. Controls
+ * are ASCII's and those at U+0080 to U+009F, which drive terminals too, as UTF-8 or as single bytes. */
+static size_t shown_size(struct span s)
+{
+    static const uint32_t least[] = {0, 0, 0xa0, 0x800, 0x10000};
+    unsigned char first = (unsigned char)s.data[0];
+    if (first < 0x80)
+        return first >= ' ' && first != 0x7f;
+    size_t size = first >= 0xf0 ? 4 : first >= 0xe0 ? 3 : 2;
+    uint32_t code = first & (0xffu >> (size + 1));
+    if (first < 0xc2 || first > 0xf4 || size > s.size)
+        return 0;
+    for (size_t i = 1; i < size; i++) {
+        unsigned char c = (unsigned char)s.data[i];
+        if ((c & 0xc0) != 0x80)
+            return 0;
+        code = code << 6 | (c & 0x3f);
+    }
+    if (code < least[size] || code > 0x10ffff || (code >= 0xd800 && code <= 0xdfff) || is_deceptive(code))
+        return 0;
+    return size;
 }
 
 static bool is_plain(struct span s)
 {
-    for (size_t i = 0; i < s.size; i++) {
-        char c = s.data[i];
-        if (c == ' ' || c == '"' || c == '\\' || is_control(s, i))
+    size_t size;
+    for (struct span rest = s; rest.size; rest = span_skip(rest, size)) {
+        char c = rest.data[0];
+        size = shown_size(rest);
+        if (c == ' ' || c == '"' || c == '\\' || !size)
             return false;
     }
     return s.size > 0 && s.size < QUOTE_MAX;
@@ -166,23 +191,24 @@ const char *log_quote(struct span s)
         place[s.size] = 0;
         return place;
     }
-    size_t n = 0;
+    size_t n = 0, size;
     place[n++] = '"';
-    for (size_t i = 0; i < s.size; i++) {
-        unsigned char c = (unsigned char)s.data[i];
+    for (; s.size; s = span_skip(s, size)) {
+        size = shown_size(s);
         if (n + 4 > QUOTE_MAX) {
             memcpy(place + n, "…", sizeof "…" - 1);
             n += sizeof "…" - 1;
             break;
         }
-        if (c == '"' || c == '\\') {
-            place[n++] = '\\';
-            place[n++] = (char)c;
-        } else if (is_control(s, i)) {
-            n += (size_t)snprintf(place + n, 5, "\\x%02x", c);
-        } else {
-            place[n++] = (char)c;
+        if (!size) {
+            n += (size_t)snprintf(place + n, 5, "\\x%02x", (unsigned char)s.data[0]);
+            size = 1;
+            continue;
         }
+        if (s.data[0] == '"' || s.data[0] == '\\')
+            place[n++] = '\\';
+        memcpy(place + n, s.data, size);
+        n += size;
     }
     place[n++] = '"';
     place[n] = 0;

@@ -33,8 +33,9 @@ void log_write(enum log_level level, const char *component, const char *session,
     __attribute__((format(printf, 4, 5)));
 void log_flush(void);
 
-/* s made safe for a value, in one of eight static places used in turn (so up to eight in one log_write): quoted and
- * escaped where needed, cut to 256 bytes. */
+/* s made safe for a value and for a terminal that shows it (UTF-8, without what controls it or turns the line around),
+ * in one of eight static places used in turn (so up to eight in one log_write): quoted and escaped where needed, cut to
+ * 256 bytes. */
 const char *log_quote(struct span s);
 
 #endif

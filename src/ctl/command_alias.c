@@ -159,6 +159,14 @@ static int run_forward(struct fiber *self, struct store_client *client, struct s
     return status;
 }
 
+static bool leads_only_to(const StoreWrite__Alias *alias, struct span address)
+{
+    for (size_t i = 0; i < alias->n_targets; i++)
+        if (!span_equal(binary_span(alias->targets[i]), address))
+            return false;
+    return alias->n_targets > 0;
+}
+
 static int forward(struct forward_work *w, struct arena *arena)
 {
     struct ctl *ctl = w->work.ctl;
@@ -175,6 +183,9 @@ static int forward(struct forward_work *w, struct arena *arena)
         return status;
     w->alias.address = binary_from_span(address);
     status = take_targets(ctl, arena, w->keep ? address : (struct span){NULL, 0}, &w->alias);
+    if (status == EX_OK && leads_only_to(&w->alias, address))
+        return ctl_fail(ctl, EX_USAGE, "%.*s would be forwarded to itself: name another target, or --off",
+                        SPAN_ARG(address));
     if (status == EX_OK && !(w->work.settings = ctl_read_settings(ctl)))
         status = EX_CONFIG;
     return status ? status : store_client_run(&w->work);

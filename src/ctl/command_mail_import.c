@@ -110,7 +110,7 @@ static void run_worker(struct fiber *self, void *argument)
         w->status = ctl_fail(w->work.ctl, EX_OSERR, "out of memory");
     else
         buf_init(&item->text, MESSAGE_MAX);
-    while (!w->status) {
+    while (item && !w->status) {
         uint64_t done, all;
         int result = mail_source_next(w->source, item, &problem);
         if (!result)

@@ -19,6 +19,8 @@ static void write_text(struct json *j, struct span text)
             buf_printf(j->out, "\\u%04x", c);
         else if (c == '"' || c == '\\')
             buf_printf(j->out, "\\%c", c);
+        else if (c == 0xc2 && i + 1 < text.size && ((unsigned char)text.data[i + 1] & 0xe0) == 0x80)
+            buf_printf(j->out, "\\u%04x", (unsigned char)text.data[i + 1]); /* drives a terminal */
         else if (size <= text.size - i && utf8_is_valid(span_from(text.data + i, size)))
             buf_add(j->out, text.data + i, size);
         else {

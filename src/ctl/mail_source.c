@@ -115,7 +115,7 @@ static int open_maildir(struct mail_source *s, const char *path)
     DIR *dir = error ? NULL : opendir(path);
     if (!error && !dir)
         error = -errno;
-    for (struct dirent *entry; !error && (entry = readdir(dir));)
+    for (struct dirent *entry; dir && !error && (entry = readdir(dir));)
         if (entry->d_name[0] == '.' && entry->d_name[1] && strcmp(entry->d_name, "..") != 0)
             error = list_subfolder(s, path, entry->d_name);
     if (dir)
@@ -158,7 +158,7 @@ static int next_file(struct mail_source *s, struct mail_item *item, struct buf *
 
 static int open_mbox(struct mail_source *s, const char *path)
 {
-    struct stat status;
+    struct stat status = {0};
     int fd = open(path, O_RDONLY | O_CLOEXEC);
     int error = fd < 0 || fstat(fd, &status) < 0 ? -errno : 0;
     if (!error && status.st_size) {

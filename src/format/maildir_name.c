@@ -52,7 +52,7 @@ static bool decode(struct span text, struct buf *out)
     uint32_t bits = 0, high = 0;
     unsigned have = 0;
     for (size_t i = 0; i < text.size; i++) {
-        const char *digit = memchr(digits, text.data[i], 64);
+        const char *digit = text.data[i] ? strchr(digits, text.data[i]) : NULL;
         if (!digit)
             return false;
         bits = (bits << 6 | (uint32_t)(digit - digits)) & 0x3fffff;

@@ -50,27 +50,52 @@ struct span mbox_from_sender(struct span from)
     return span_find(sender, '@') < sender.size ? sender : (struct span){NULL, 0};
 }
 
+/* 1 to 12; 0 for what is none. */
+static int month_number(struct span word)
+{
+    static const char names[12][4] = {"Jan", "Feb", "Mar", "Apr", "May", "Jun",
+                                      "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"};
+    for (int i = 0; i < 12; i++)
+        if (span_is(word, names[i]))
+            return i + 1;
+    return 0;
+}
+
+/* "04:12:00" */
+static bool parse_time(struct span word, struct tm *tm)
+{
+    uint64_t hour, minute, second;
+    struct span hours = span_cut(&word, ':'), minutes = span_cut(&word, ':');
+    if (!span_parse_u64(hours, 23, &hour) || !span_parse_u64(minutes, 59, &minute) ||
+        !span_parse_u64(word, 60, &second))
+        return false;
+    tm->tm_hour = (int)hour;
+    tm->tm_min = (int)minute;
+    tm->tm_sec = (int)second;
+    return true;
+}
+
 bool mbox_from_seconds(struct span from, int64_t *seconds)
 {
-    /* "Mon Nov 22 04:12:00 2026" with perhaps a zone before or behind the year. */
-    static const char months[] = "JanFebMarAprMayJunJulAugSepOctNovDec";
-    char text[80], month[4], zone[8];
+    /* "Mon Nov 22 04:12:00 2026", behind the sender, with perhaps a zone before or behind the year. */
+    enum { WEEKDAY, MONTH, DAY, TIME, YEAR, YEAR_BEHIND_ZONE, WORDS };
+    struct span words[WORDS] = {0};
     struct tm tm = {.tm_isdst = 0};
-    from = span_trim(span_skip(from, span_find(from, ' ')));
-    if (from.size >= sizeof text || memchr(from.data ? from.data : "", 0, from.size))
+    uint64_t day, year;
+    from = span_skip(from, span_find(from, ' '));
+    for (size_t i = 0; i < WORDS && from.size;) {
+        words[i] = span_cut(&from, ' ');
+        i += words[i].size > 0;
+    }
+    tm.tm_mon = month_number(words[MONTH]) - 1;
+    if (tm.tm_mon < 0 || !span_parse_u64(words[DAY], 31, &day) || day < 1 || !parse_time(words[TIME], &tm))
         return false;
-    memcpy(text, from.data ? from.data : "", from.size);
-    text[from.size] = 0;
-    bool found = sscanf(text, "%*3s %3s %2d %2d:%2d:%2d %4d", month, &tm.tm_mday, &tm.tm_hour, &tm.tm_min, &tm.tm_sec,
-                        &tm.tm_year) == 6 ||
-                 sscanf(text, "%*3s %3s %2d %2d:%2d:%2d %7s %4d", month, &tm.tm_mday, &tm.tm_hour, &tm.tm_min,
-                        &tm.tm_sec, zone, &tm.tm_year) == 7;
-    const char *at = found && strlen(month) == 3 ? strstr(months, month) : NULL;
-    if (!at || (at - months) % 3 || tm.tm_year < 1970 || tm.tm_mday < 1 || tm.tm_mday > 31 || tm.tm_hour < 0 ||
-        tm.tm_hour > 23 || tm.tm_min < 0 || tm.tm_min > 59 || tm.tm_sec < 0 || tm.tm_sec > 60)
+    if (!span_parse_u64(words[YEAR], 9999, &year) && !span_parse_u64(words[YEAR_BEHIND_ZONE], 9999, &year))
         return false;
-    tm.tm_mon = (int)(at - months) / 3;
-    tm.tm_year -= 1900;
+    if (year < 1970)
+        return false;
+    tm.tm_mday = (int)day;
+    tm.tm_year = (int)year - 1900;
     *seconds = timegm(&tm);
     return *seconds >= 0;
 }

@@ -32,13 +32,15 @@ static int refuse_too_many(struct smtp_session *s)
     return smtp_reply(s, 452, "4.5.3", "Too many recipients; please send the rest in another transaction");
 }
 
+/* One that has room is enough, as at the end of the data: a full mailbox does not close an address that leads to many.
+ */
 static bool has_room(const struct smtp_session *s, const struct intake_route *route)
 {
     uint64_t size = s->transaction.mail.has_size ? s->transaction.mail.size : 0;
     for (size_t i = 0; i < route->count; i++)
-        if (route->targets[i].kind == INTAKE_TARGET_MAILBOX && route->targets[i].quota_left < size)
-            return false;
-    return true;
+        if (route->targets[i].kind != INTAKE_TARGET_MAILBOX || route->targets[i].quota_left >= size)
+            return true;
+    return false;
 }
 
 static int refuse_route(struct fiber *self, struct smtp_session *s, struct span address, enum intake_route_kind kind)

@@ -142,8 +142,11 @@ int edit_domain_remove(struct edit *e)
                            " + (SELECT COUNT(*) FROM list WHERE domain_id = $1)",
                            "u", e->domain_id);
     if (rc > 0 && used > 0) {
-        buf_printf(e->problem, "The domain %.*s still has %ju accounts, aliases and lists: remove them first.",
-                   SPAN_ARG(e->domain), (uintmax_t)used);
+        buf_printf(
+            e->problem,
+            "The domain %.*s still has accounts, aliases or mailing lists, %ju in all: remove them first. `ostiary "
+            "account list @%.*s`, `ostiary alias list @%.*s` and `ostiary mailinglist list @%.*s` show them.",
+            SPAN_ARG(e->domain), (uintmax_t)used, SPAN_ARG(e->domain), SPAN_ARG(e->domain), SPAN_ARG(e->domain));
         return SAID;
     }
     e->id = e->domain_id;

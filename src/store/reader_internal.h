@@ -2,8 +2,8 @@
 #ifndef STORE_READER_INTERNAL_H
 #define STORE_READER_INTERNAL_H
 
-#include "ipc/grant.h"
 #include "ipc/attachments.h"
+#include "ipc/grant.h"
 #include "store/directory.h"
 #include "store/reader.h"
 #include "store/srs_key.h"

@@ -351,3 +351,12 @@ def test_eudora_a_closed_account_and_a_closed_list(fresh):
     wait_until(lambda: reports(ours).get("board@example.test") == "5.7.2", "the report about the list")
     wait_until(lambda: reports(ours).get("carol@example.test") == "5.2.1", "the report")
     arrived(ours, "one is closed", "bob@example.test")
+
+
+def test_a_sandbox_lets_no_mail_out(fresh):
+    """No developer's machine sends mail by accident: it waits, and the queue says why."""
+    ours = fresh()
+    swaks(ours, "someone@example.org", "stays in the sandbox")
+    item = wait_until(lambda: [i for i in ours.run_json("queue", "list") if i["attempts"]], "an attempt")[0]
+    assert item["recipient"] == "someone@example.org" and "name servers do not answer" in item["reply"], item
+    assert "name servers do not answer" in ours.run("queue", "list").stdout

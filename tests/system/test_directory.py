@@ -82,6 +82,7 @@ def test_forwarding(house):
     assert "is not forwarded" in refused(house, "account", "forward", address, "--off")
     assert "there is no account" in refused(house, "account", "forward", "nobody@example.test", address)
     assert "goes with neither" in refused(house, "account", "forward", address, address, "--off", status=USAGE)
+    assert "forwarded to itself" in refused(house, "account", "forward", address, address, status=USAGE)
     assert "needs a target" in refused(house, "account", "forward", address, "--keep", status=USAGE)
     house.run("account", "remove", "carol@example.test", "--yes")
     assert "carol@example.test" not in {row["address"] for row in house.run_json("alias", "list")}

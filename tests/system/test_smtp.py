@@ -229,3 +229,17 @@ def test_commands_out_of_order(server, command, code):
     raw.reply()
     assert raw.ask(command)[0] == code
     raw.close()
+
+
+def test_one_full_mailbox_does_not_close_an_address_of_many(fresh):
+    server = fresh()
+    server.run("alias", "add", "team@example.test", "alice@example.test", "bob@example.test")
+    server.run("account", "set", "bob@example.test", "--quota", "100")
+    with server.smtp() as smtp:
+        smtp.ehlo()
+        for size in ("", " SIZE=5000"):  # said or not, it is the same message
+            assert smtp.docmd("MAIL", f"FROM:<x@elsewhere.test>{size}")[0] == 250
+            assert smtp.rcpt("team@example.test")[0] == 250
+            smtp.rset()
+        assert smtp.docmd("MAIL", "FROM:<x@elsewhere.test> SIZE=5000")[0] == 250
+        assert smtp.rcpt("bob@example.test")[0] == 452

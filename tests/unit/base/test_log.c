@@ -62,10 +62,17 @@ static void test_quote(void **state)
         {SPAN("\xc3\xa9\xe2\x82\xac\xf0\x9f\x98\x80"), "\xc3\xa9\xe2\x82\xac\xf0\x9f\x98\x80"},
         {SPAN("\xc2\x9b"
               "31m"),
-         "\"\xc2\\x9b31m\""}, /* CSI as UTF-8 */
+         "\"\\xc2\\x9b31m\""}, /* CSI as UTF-8 */
         {SPAN("a\x9b"
               "31m"),
          "\"a\\x9b31m\""}, /* and as a byte */
+        {SPAN("\xff\x9b"
+              "2J"),
+         "\"\\xff\\x9b2J\""},                                                  /* behind what is no UTF-8 */
+        {SPAN("\xe2\x80\xaetset.elpmaxe"), "\"\\xe2\\x80\\xaetset.elpmaxe\""}, /* right to left */
+        {SPAN("bob\xe2\x80\x8b"), "\"bob\\xe2\\x80\\x8b\""},                   /* of no width */
+        {SPAN("\xe2\x82"), "\"\\xe2\\x82\""},
+        {SPAN("\xc0\xae\xed\xa0\x80\xf4\x90\x80\x80"), "\"\\xc0\\xae\\xed\\xa0\\x80\\xf4\\x90\\x80\\x80\""},
     };
     for (size_t i = 0; i < ROWS(rows); i++)
         assert_string_equal(log_quote(rows[i].s), rows[i].quoted);

@@ -55,6 +55,9 @@ static void test_texts(void **state)
         {SPAN(""), "\"\""},
         {SPAN("Gr\xc3\xbc\xc3\x9f"), "\"Gr\xc3\xbc\xc3\x9f\""},
         {SPAN("\xf0\x9f\x93\xac"), "\"\xf0\x9f\x93\xac\""},
+        {SPAN("\xc2\x9b"
+              "31m\xc2\xa0"),
+         "\"\\u009b31m\xc2\xa0\""},
         {SPAN("\xc3"), "\"\\ufffd\""},
         {SPAN("\xff\xfe"), "\"\\ufffd\\ufffd\""},
         {SPAN("\xf0\x9f\x93"), "\"\\ufffd\\ufffd\\ufffd\""},

@@ -101,7 +101,7 @@ static void problems_are_sentences(void **state)
         {CHANGE_DOMAIN_ADD, "not a domain", "not a domain name"},
         {CHANGE_DOMAIN_ADD, "a..b", "not a domain name"},
         {CHANGE_DOMAIN_ADD, "", "not a domain name"},
-        {CHANGE_DOMAIN_REMOVE, "example.test", "still has 5 accounts, aliases and lists"},
+        {CHANGE_DOMAIN_REMOVE, "example.test", "still has accounts, aliases or mailing lists, 5 in all"},
         {CHANGE_DOMAIN_REMOVE, "elsewhere.test", "The domain elsewhere.test is not one of ours."},
         {CHANGE_ACCOUNT_ADD, "dave@elsewhere.test", "ostiary domain add elsewhere.test"},
         {CHANGE_ACCOUNT_ADD, "ALICE@example.test", "already an account"},
