@@ -4,9 +4,11 @@ fault_shim.c is loaded in front of the C library and fails the calls that a page
 build, as others hand no environment to their processes.
 """
 import errno
+import json
 import mmap
 import os
 import pathlib
+import poplib
 import re
 import smtplib
 import struct
@@ -154,4 +156,57 @@ def test_a_full_disk(failing):
     faults.end()
     wait_until(lambda: try_send(server, 16) == 250, "mail with room again")
     assert set(numbers_in_maildrop(server)) >= {*sent, 16}
+    check_store(server)
+
+
+def has_empty_queue(server):
+    result = server.run("store", "status", "--json", check=False)
+    return result.returncode == 0 and json.loads(result.stdout)["queued"] == 0
+
+
+def numbers_of(server, address, is_wanted):
+    try:
+        return [int(re.search(rb"^Subject: fault (\d+)$", text, re.M)[1]) for text in server.messages(address) if is_wanted(text)]
+    except (OSError, poplib.error_proto):
+        return None
+
+
+def test_a_disk_that_fails_while_mail_goes_out(failing, fresh):
+    """What was acknowledged arrives at the other site, and its sender hears what was refused there, whichever write fails meanwhile."""
+    server, faults = failing
+    far = fresh()
+    far.run("domain", "add", "far.test")
+    for name in ("erin", "closed"):
+        far.run("account", "add", f"{name}@far.test", "--password-stdin", text_input="sandbox\n")
+    far.run("account", "set", "closed@far.test", "--disable")
+    server.stop()
+    server.configure(f'client_networks = {{ "127.0.0.0/8" }}\ncourier = {{ smart_host = "127.0.0.1:{far.port(25)}", smart_host_tls = "none", '
+                     'retry_first = "1s", retry_longest = "1s" }')
+    server.start()
+    acknowledged, number = set(), 0
+
+    def send():
+        nonlocal number
+        number += 1
+        try:
+            with server.smtp() as smtp:
+                if not smtp.sendmail("bob@example.test", ["erin@far.test", "closed@far.test"], f"Subject: fault {number}\r\n\r\nbody\r\n"):
+                    acknowledged.add(number)
+        except (OSError, smtplib.SMTPException):
+            time.sleep(0.02)  # not synchronisation: a client that was refused does not hammer
+        return number in acknowledged
+
+    for kinds, error, skip, count in CASES[::3]:  # the writer comes back later each time
+        wait_until(send, "mail before the fault")
+        faults.begin(error, kinds, skip + number % 4, count)
+        while faults.get(COUNT):
+            send()
+        faults.end()
+        wait_until(send, "mail behind the fault")
+    wait_until(lambda: has_empty_queue(server), "an empty queue")
+    there = wait_until(lambda: numbers_of(far, "erin@far.test", lambda text: True), "the other site's maildrop")
+    assert acknowledged and acknowledged <= set(there), "lost"
+    told = wait_until(lambda: numbers_of(server, "bob@example.test", lambda text: b"closed@far.test" in text and b"Action: failed" in text), "the reports")
+    assert acknowledged <= set(told), "a sender who heard nothing"
+    assert len(told) == len(set(told)), "told twice"
     check_store(server)
