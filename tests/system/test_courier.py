@@ -21,12 +21,13 @@ class Peer:
     reply; a list of replies is used up one by one, then the last one stays. What it takes is in `messages`."""
 
     def __init__(self, answers=None, port=0, greeting="220 peer.test", keywords=("PIPELINING", "8BITMIME", "ENHANCEDSTATUSCODES"), host="127.0.0.1"):
-        self.answers, self.messages, self.lines, self.sessions = dict(answers or {}), [], [], 0
+        self.answers, self.messages, self.lines, self.sessions, self.clients = dict(answers or {}), [], [], 0, []
         self.lock = threading.Lock()
         peer = self
 
         class Handler(socketserver.StreamRequestHandler):
             def handle(self):
+                peer.clients.append(self.client_address[0])
                 try:
                     peer.serve(self.rfile, self.wfile, greeting, keywords)
                 except OSError:
@@ -35,6 +36,7 @@ class Peer:
         class Listener(socketserver.ThreadingTCPServer):
             allow_reuse_address = True
             daemon_threads = True
+            address_family = socket.AF_INET6 if ":" in host else socket.AF_INET
             request_queue_size = 128
 
         self.server = Listener((host, port), Handler)

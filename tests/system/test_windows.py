@@ -87,3 +87,42 @@ def test_relaying_while_a_window_is_open(fresh):
     assert may_relay(server)
     server.run("clients", "flush", "alice@example.test")
     assert not may_relay(server)
+
+
+def relay_code(server, client="127.0.0.1"):
+    with server.smtp(source_address=(client, 0)) as smtp:
+        smtp.ehlo()
+        smtp.mail("alice@example.test")
+        return smtp.rcpt("friend@elsewhere.test")[0]
+
+
+def test_the_exact_address(fresh):
+    server = fresh("submission.pop_window = 300")
+    log_in(server)
+    assert relay_code(server) == 250
+    assert relay_code(server, "127.0.0.2") == 550
+
+
+def test_a_login_renews_it(fresh):
+    server = fresh("submission.pop_window = 300")
+    log_in(server)
+    wait_until(lambda: clients(server)[0]["seconds_left"] < 299, "some of the time to go by")
+    log_in(server)
+    assert clients(server)[0]["seconds_left"] >= 299
+
+
+def test_decided_at_mail(fresh):
+    """What MAIL found holds until the transaction ends, either way."""
+    server = fresh("submission.pop_window = 300")
+    with server.smtp() as smtp:
+        smtp.ehlo()
+        smtp.mail("alice@example.test")
+        log_in(server)
+        assert smtp.rcpt("friend@elsewhere.test")[0] == 550
+        smtp.rset()
+        smtp.mail("alice@example.test")
+        server.run("clients", "flush")
+        assert smtp.rcpt("friend@elsewhere.test")[0] == 250
+        smtp.rset()
+        smtp.mail("alice@example.test")
+        assert smtp.rcpt("friend@elsewhere.test")[0] == 550
