@@ -22,7 +22,9 @@ MUST_USE int resolver_read_anchors(const struct settings *settings, struct buf *
 MUST_USE struct resolver *resolver_new(struct loop *loop, const struct settings *settings, struct span anchors,
                                        struct buf *problem);
 /* After a reload. Where nothing of dns.* changed, nothing happens; else what was remembered is forgotten, and the
- * questions under way are asked anew. On failure (negative errno, a sentence in `problem`) the old ones stay. */
+ * questions under way are asked anew. On failure (negative errno, a sentence in `problem`) the old ones stay.
+ * Never on a fiber, as resolver_new: libunbound puts more on the stack than a fiber has. Best in a loop's hook that was
+ * added before the resolver was made: what is asked anew is asked in that turn, then. */
 MUST_USE int resolver_set_settings(struct resolver *r, const struct settings *settings, struct span anchors,
                                    struct buf *problem);
 /* Serves `peer` on fd, which is taken, also on failure. 0 or -ENOMEM. */
