@@ -17,6 +17,7 @@ import time
 import pytest
 
 import nameserver
+from scripted_server import Peer
 
 OSTIARY = os.environ.get("OSTIARY", str(pathlib.Path(__file__).resolve().parents[2] / "build/ostiary"))
 STANDARD_PORTS = (25, 465, 587, 110, 995, 106, 906)
@@ -265,3 +266,17 @@ def zones():
     yield make
     for z in made:
         z.close()
+
+
+@pytest.fixture
+def peer():
+    """Scripted servers for this test: peer(answers) gives one."""
+    made = []
+
+    def make(*arguments, **options):
+        made.append(Peer(*arguments, **options))
+        return made[-1]
+
+    yield make
+    for p in made:
+        p.close()

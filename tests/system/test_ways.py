@@ -1,7 +1,8 @@
 """Which way mail takes: aliases in the DNS, IPv6 and IPv4, and the address it is sent from."""
 import pytest
 
-from test_courier import HOST, Peer, is_empty, peer, reports, submit  # noqa: F401 (a fixture)
+from scripted_server import Peer
+from test_courier import HOST, is_empty, reports, submit
 
 
 @pytest.fixture
