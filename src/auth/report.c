@@ -71,7 +71,7 @@ void auth_window(struct auth_process *a, struct call *call)
     unsigned char grant[GRANT_SIZE];
     struct ip_address ip;
     const struct window *window = NULL;
-    if (a->settings->submission.pop_window && ip_address_parse(binary_span(r->peer_address), &ip))
+    if (a->settings->submission.pop_before_smtp && ip_address_parse(binary_span(r->peer_address), &ip))
         window = windows_get(&a->windows, &ip, clock_monotonic());
     if (window) {
         /* The transaction that begins under it may last as long as a session may. */

@@ -92,7 +92,7 @@ int auth_process_set_settings(struct auth_process *a, struct settings *settings,
     settings_ref(settings);
     settings_unref(a->settings);
     a->settings = settings;
-    if (!settings->submission.pop_window)
+    if (!settings->submission.pop_before_smtp)
         windows_close_matching(&a->windows, (struct span){NULL, 0});
     return 0;
 }

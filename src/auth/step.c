@@ -118,7 +118,7 @@ static int accept_login(struct step *s)
     }
     if (s->request->service == AUTH__SERVICE__SERVICE_PWD)
         recent_put_pwd_login(&a->recent, account->id, clock_monotonic());
-    if (s->request->service == AUTH__SERVICE__SERVICE_POP3)
+    if (s->request->service == AUTH__SERVICE__SERVICE_POP3 && a->settings->submission.pop_before_smtp)
         windows_open(&a->windows, &s->ip, account->id, login_span(&account->address),
                      a->settings->submission.pop_window, clock_monotonic());
     log_write(LOG_LOW, "auth", s->session, "login accepted ip=%s account=%s mechanism=%s",

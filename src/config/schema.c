@@ -199,10 +199,12 @@ const struct setting schema[] = {
     {"submission.daily_recipients", SETTING_COUNT, FIELD(submission.daily_recipients), 0, 100000000, NULL, "2000",
      "How many recipients at other sites an account may send to in a day (UTC); 0 is no limit. A stolen password is "
      "worth little where this is low."},
-    {"submission.pop_window", SETTING_DURATION, FIELD(submission.pop_window), 0, DAY, NULL, "0",
-     "POP-before-SMTP: how long after a login to POP3 the same address may send without logging in, as that account; "
-     "60 "
-     "is usual, 0 is off. Behind a shared address (NAT) everybody there could send during that time."},
+    {"submission.pop_before_smtp", SETTING_BOOL, FIELD(submission.pop_before_smtp), 0, 0, NULL, "false",
+     "POP-before-SMTP: after a login to POP3 the same address may send for a while without logging in, as that "
+     "account. "
+     "Behind a shared address (NAT) everybody there could send during that time: that is why it is off."},
+    {"submission.pop_window", SETTING_DURATION, FIELD(submission.pop_window), 1, DAY, NULL, "60",
+     "How long that is, counted anew with each login."},
 
     {"courier.connections", SETTING_COUNT, FIELD(courier.connections), 1, 10000, NULL, "200",
      "The most connections to other sites at a time."},

@@ -130,7 +130,8 @@ struct settings {
 
     struct {
         unsigned daily_recipients; /* of an account at other sites in a UTC day, 0 = no limit */
-        unsigned pop_window;       /* POP-before-SMTP: seconds after a login, 0 = off */
+        bool pop_before_smtp;      /* who logged in to POP3 may send from the same address */
+        unsigned pop_window;       /* for so many seconds */
     } submission;
 
     struct {

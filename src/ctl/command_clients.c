@@ -48,8 +48,8 @@ static void write_lines(struct ctl *ctl, const struct settings *settings, const 
     }
     if (reply->not_shown)
         buf_printf(&ctl->out, "and %u more, that logged in before these\n", reply->not_shown);
-    if (!reply->n_clients && !settings->submission.pop_window)
-        buf_add_text(&ctl->out, "POP-before-SMTP is off: submission.pop_window is 0\n");
+    if (!reply->n_clients && !settings->submission.pop_before_smtp)
+        buf_add_text(&ctl->out, "POP-before-SMTP is off: submission.pop_before_smtp is false\n");
     else if (!reply->n_clients)
         buf_add_text(&ctl->out, "none\n");
 }

@@ -93,7 +93,7 @@ int smtp_sender_check(struct fiber *self, struct smtp_session *s, const struct s
     *sender = (struct smtp_sender){.recipients_left = UINT32_MAX};
     if (smtp_is_member_service(s))
         return check_member(self, s, mail, sender);
-    if (s->settings->submission.pop_window && !s->is_client_network && !mail->path.is_null)
+    if (s->settings->submission.pop_before_smtp && !s->is_client_network && !mail->path.is_null)
         return check_window(self, s, mail, sender);
     return 1;
 }

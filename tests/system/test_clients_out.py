@@ -240,7 +240,7 @@ def test_fetchmail_hands_on_by_smtp(world, fresh, tmp_path):
 
 def test_pop_before_smtp(fresh, tmp_path):
     """mpop logs in, then a client that knows no AUTH sends; without the window it is a stranger."""
-    ours = fresh('submission.pop_window = "1h"')
+    ours = fresh('submission.pop_before_smtp = true\nsubmission.pop_window = "1h"')
     letter = ["swaks", "--server", "127.0.0.1", "--port", str(ours.port(25)), "--from", "bob@example.test", "--to", "x@example.net"]
 
     def refused():

@@ -164,7 +164,7 @@ def test_a_client_network_relays(fresh):
 
 
 def test_pop_before_smtp(fresh):
-    server = kept(fresh("submission.pop_window = 600"))
+    server = kept(fresh("submission.pop_before_smtp = true\nsubmission.pop_window = 600"))
 
     def relay(sender):
         with server.smtp() as smtp:

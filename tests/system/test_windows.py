@@ -25,7 +25,7 @@ def test_shipped_off(fresh):
 
 
 def test_windows(fresh):
-    server = fresh("submission.pop_window = 300")
+    server = fresh("submission.pop_before_smtp = true\nsubmission.pop_window = 300")
     assert clients(server) == [] and server.run("clients", "list").stdout == "none\n"
     pop = poplib.POP3_SSL("127.0.0.1", server.port(995), timeout=PATIENCE, context=unverified())
     pop.user("alice")
@@ -50,16 +50,16 @@ def test_windows(fresh):
 
 
 def test_it_ends_by_itself(fresh):
-    server = fresh("submission.pop_window = 1")
+    server = fresh("submission.pop_before_smtp = true\nsubmission.pop_window = 1")
     log_in(server)
     wait_until(lambda: not clients(server), "the end of the window")
 
 
 def test_switched_off_by_a_reload(fresh):
-    server = fresh("submission.pop_window = 300")
+    server = fresh("submission.pop_before_smtp = true\nsubmission.pop_window = 300")
     log_in(server)
     assert clients(server)
-    server.configure("submission.pop_window = 0")
+    server.configure("submission.pop_before_smtp = false")
     server.reload()
     wait_until(lambda: not clients(server), "the end of all windows")
 
@@ -76,7 +76,7 @@ def may_relay(server, sender="alice@example.test"):
 
 
 def test_relaying_while_a_window_is_open(fresh):
-    server = fresh("submission.pop_window = 300")
+    server = fresh("submission.pop_before_smtp = true\nsubmission.pop_window = 300")
     assert not may_relay(server)
     log_in(server)
     assert may_relay(server)
@@ -97,14 +97,14 @@ def relay_code(server, client="127.0.0.1"):
 
 
 def test_the_exact_address(fresh):
-    server = fresh("submission.pop_window = 300")
+    server = fresh("submission.pop_before_smtp = true\nsubmission.pop_window = 300")
     log_in(server)
     assert relay_code(server) == 250
     assert relay_code(server, "127.0.0.2") == 550
 
 
 def test_a_login_renews_it(fresh):
-    server = fresh("submission.pop_window = 300")
+    server = fresh("submission.pop_before_smtp = true\nsubmission.pop_window = 300")
     log_in(server)
     wait_until(lambda: clients(server)[0]["seconds_left"] < 299, "some of the time to go by")
     log_in(server)
@@ -113,7 +113,7 @@ def test_a_login_renews_it(fresh):
 
 def test_decided_at_mail(fresh):
     """What MAIL found holds until the transaction ends, either way."""
-    server = fresh("submission.pop_window = 300")
+    server = fresh("submission.pop_before_smtp = true\nsubmission.pop_window = 300")
     with server.smtp() as smtp:
         smtp.ehlo()
         smtp.mail("alice@example.test")

@@ -80,10 +80,11 @@ static void windows(struct fiber *self, struct fixture *f)
     struct ask bob = {.mechanism = "PLAIN", .data = PLAIN_BOB, .is_pop3 = true};
     struct ask wrong = {.mechanism = "PLAIN", .data = PLAIN_WRONG, .is_pop3 = true, .ip = "192.0.2.66"};
     struct ask submission = {.mechanism = "PLAIN", .data = PLAIN_ALICE, .ip = "192.0.2.67"};
-    f->settings.submission.pop_window = 0; /* as shipped */
+    f->settings.submission.pop_before_smtp = false; /* as shipped */
+    f->settings.submission.pop_window = 60;
     ask_now(self, f, &alice);
     assert_int_equal(window_at(self, f, gate, "192.0.2.7"), 0);
-    f->settings.submission.pop_window = 60;
+    f->settings.submission.pop_before_smtp = true;
     assert_int_equal(window_at(self, f, gate, "192.0.2.7"), 0);
     ask_now(self, f, &alice);
     ask_now(self, f, &wrong);

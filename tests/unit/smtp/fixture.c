@@ -336,7 +336,7 @@ void fixture_init(struct fixture *f, const char *settings)
     *f = (struct fixture){.loop = loop_new(),
                           .quota_left = UINT64_MAX,
                           .recipients_left = UINT32_MAX,
-                          .is_gate = strstr(settings, "pop_window") != NULL};
+                          .is_gate = strstr(settings, "pop_before_smtp") != NULL};
     f->settings = settings_parse(buf_span(&text), &problem);
     if (!f->loop || !f->settings)
         fail_msg("%.*s", SPAN_ARG(buf_span(&problem)));

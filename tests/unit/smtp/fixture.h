@@ -78,7 +78,7 @@ struct fixture {
     char domain[300]; /* that was asked for last */
 
     uint32_t recipients_left;
-    bool is_gate;             /* who asks is a gate, else a desk: set where the settings have a pop_window */
+    bool is_gate;             /* who asks is a gate, else a desk: set where the settings have pop_before_smtp */
     bool window;              /* a window is open */
     bool asked_authenticated; /* by the last question to the reader */
     char asked_for[300];      /* its reverse path */

@@ -77,9 +77,9 @@ static void test_verdicts(void **state)
          MAIL("s@none.test") ALICE, OPENED FINE, 0, 0},
         {"a member", "127.0.0.1 spam\n", CHECK, SERVICE_SUBMISSION, false, MAIL("alice@example.test") ALICE,
          OPENED FINE, 0, 0},
-        {"a window", "127.0.0.1 spam\n", CHECK "submission.pop_window=60\n", SERVICE_SMTP, true,
+        {"a window", "127.0.0.1 spam\n", CHECK "submission.pop_before_smtp=true\n", SERVICE_SMTP, true,
          MAIL("alice@example.test") ALICE, OPENED FINE, 0, 0},
-        {"beside a window", "127.0.0.1 spam \xc3\xa9 source\n", "submission.pop_window=60\n", SERVICE_SMTP, true,
+        {"beside a window", "127.0.0.1 spam \xc3\xa9 source\n", "submission.pop_before_smtp=true\n", SERVICE_SMTP, true,
          MAIL("x@elsewhere.test") ALICE, OPENED LISTED, AUTH__REFUSED__REFUSED_RECIPIENT, 0},
         /* PTR, then A of the name; once a connection. */
         {"by name", ".dial.test\n", "", SERVICE_SMTP, false, MAIL("s@b.test") ALICE BOB, OPENED NAMED NAMED,

@@ -25,7 +25,7 @@
 #define DENIED "550 5.7.1 <x@elsewhere.test>: relaying is not allowed\r\n"
 #define TEMPORARY "451 4.3.0 Temporary failure on our side, please try again later\r\n"
 #define CLIENT "client_networks=127.0.0.0/8\n"
-#define WINDOW "submission.pop_window=60\n"
+#define WINDOW "submission.pop_before_smtp=true\n"
 #define ENOUGH                                                                                                     \
     "452 4.7.1 You have sent to as many recipients at other sites as are allowed in a day, 2; the rest tomorrow, " \
     "please\r\n"
