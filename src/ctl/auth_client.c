@@ -2,11 +2,9 @@
 
 #include "base/clock.h"
 #include "ctl/control_socket.h"
-#include "run/fiber.h"
-#include "run/loop.h"
+#include "ctl/conversation.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <sysexits.h>
 
 #define SOCKET_NAME "auth.sock"
@@ -14,8 +12,6 @@
 struct auth_client {
     struct auth_work *work;
     struct channel *channel;
-    struct loop *loop;
-    int status;
 };
 
 static int explain(struct ctl *ctl, const struct settings *settings, int error)
@@ -30,31 +26,11 @@ static int explain(struct ctl *ctl, const struct settings *settings, int error)
     return ctl_fail(ctl, EX_UNAVAILABLE, "the server's control socket can't be reached: %s", strerror(-error));
 }
 
-static void run_work(struct fiber *self, void *argument)
+static int run_work(struct fiber *self, struct channel *channel, void *argument)
 {
     struct auth_client *client = argument;
-    client->status = client->work->run(self, client, client->work);
-    channel_free(client->channel);
-    client->channel = NULL;
-    loop_stop(client->loop);
-}
-
-/* Takes fd. */
-static int run_loop(struct auth_client *client, int fd)
-{
-    struct ctl *ctl = client->work->ctl;
-    int flags = fcntl(fd, F_GETFL);
-    fcntl(fd, F_SETFL, flags | O_NONBLOCK);
-    client->loop = loop_new();
-    client->status = EX_OSERR;
-    if (client->loop)
-        client->channel = channel_new(client->loop, fd, &auth_service, ROLE_AUTH, NULL, NULL);
-    bool started = client->channel && fiber_start(client->loop, "command", run_work, client);
-    if (!started || loop_run(client->loop) != 0)
-        ctl_fail(ctl, EX_OSERR, "out of memory or descriptors");
-    channel_free(client->channel);
-    loop_free(client->loop);
-    return client->status;
+    client->channel = channel;
+    return client->work->run(self, client, client->work);
 }
 
 int auth_client_run(struct auth_work *work)
@@ -64,7 +40,8 @@ int auth_client_run(struct auth_work *work)
     if (!work->settings)
         return EX_CONFIG;
     int fd = control_socket_connect(work->settings, SOCKET_NAME);
-    int status = fd < 0 ? explain(work->ctl, work->settings, fd) : run_loop(&client, fd);
+    int status = fd < 0 ? explain(work->ctl, work->settings, fd)
+                        : conversation_run(work->ctl, fd, &auth_service, ROLE_AUTH, run_work, &client);
     settings_unref(work->settings);
     return status;
 }

@@ -1,6 +1,7 @@
 #include "ctl/store_client.h"
 
 #include "ctl/control_socket.h"
+#include "ctl/conversation.h"
 #include "proc/data_directory.h"
 #include "run/fiber.h"
 #include "store/writer.h"
@@ -25,11 +26,9 @@
 struct store_client {
     struct store_work *work;
     struct channel *channel;
-    struct loop *loop;
     int fd;        /* to the store, until the channel has it */
     int status_fd; /* to the child: its sentence comes from there, and its end tells it to stop */
     pid_t child;   /* 0: a server runs */
-    int status;
 };
 
 /* ---- The running server ---- */
@@ -222,38 +221,21 @@ static int connect_client(struct store_client *client)
     return ctl_fail(work->ctl, EX_UNAVAILABLE, "the server's control socket can't be reached: %s", strerror(error));
 }
 
-static void run_work(struct fiber *self, void *argument)
+static int run_work(struct fiber *self, struct channel *channel, void *argument)
 {
     struct store_client *client = argument;
-    client->status = client->work->run(self, client, client->work);
-    channel_free(client->channel);
-    client->channel = NULL;
-    loop_stop(client->loop);
-}
-
-static int run_loop(struct store_client *client)
-{
-    struct ctl *ctl = client->work->ctl;
-    client->loop = loop_new();
-    if (!client->loop)
-        return ctl_fail(ctl, EX_OSERR, "out of memory or descriptors");
-    client->channel = channel_new(client->loop, client->fd, &store_write_service, ROLE_WRITER, NULL, NULL);
-    client->fd = -1;
-    client->status = EX_OSERR;
-    bool started = client->channel && fiber_start(client->loop, "command", run_work, client);
-    if (!started || loop_run(client->loop) != 0)
-        ctl_fail(ctl, EX_OSERR, "out of memory or descriptors");
-    channel_free(client->channel);
-    loop_free(client->loop);
-    return client->status;
+    client->channel = channel;
+    return client->work->run(self, client, client->work);
 }
 
 int store_client_run(struct store_work *work)
 {
     struct store_client client = {.work = work, .fd = -1, .status_fd = -1};
     int status = connect_client(&client);
-    if (status == EX_OK)
-        status = run_loop(&client);
+    if (status == EX_OK) {
+        status = conversation_run(work->ctl, client.fd, &store_write_service, ROLE_WRITER, run_work, &client);
+        client.fd = -1;
+    }
     if (client.fd >= 0)
         close(client.fd);
     int ended = end_child(&client);

@@ -42,22 +42,37 @@ bool queue_entry_fill(struct message_queued *q, const struct delivery_recipient 
            is_plain(q->forwarder);
 }
 
+#define INSERT_ROW                                                                               \
+    "INSERT INTO queue (message_id, number, kind, state, next_at, attempts, created_at, warned," \
+    " give_up, notify, list_id, account_id, size, destination, address, original, orcpt,"        \
+    " forwarder, reverse_path, reply)"                                                           \
+    " VALUES ($1, $2, $3, $4, $5, 0, $5, 0, 0, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, '')"
+
+static int insert_row(struct database *db, const char *sql, const struct message_facts *f,
+                      const struct message_queued *q, uint64_t size)
+{
+    return database_run(db, sql, "uuuuuuuuutttttt", f->message_id, (uint64_t)q->number, (uint64_t)q->kind,
+                        (uint64_t)q->state, f->queued_at, (uint64_t)q->notify, q->list_id, f->sender_account_id, size,
+                        q->destination, q->address, q->original, q->orcpt, q->forwarder, f->reverse_path);
+}
+
 int queue_insert(struct store *s, const struct message_facts *f, uint64_t size)
 {
     int rc = 0;
     for (uint32_t i = 0; rc == 0 && i < f->queued_count; i++) {
-        const struct message_queued *q = &f->queued[i];
-        rc = database_run(s->db,
-                          "INSERT INTO queue (message_id, number, kind, state, next_at, attempts, created_at, warned,"
-                          " give_up, notify, list_id, account_id, size, destination, address, original, orcpt,"
-                          " forwarder, reverse_path, reply)"
-                          " VALUES ($1, $2, $3, $4, $5, 0, $5, 0, 0, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, '')",
-                          "uuuuuuuuutttttt", f->message_id, (uint64_t)q->number, (uint64_t)q->kind, (uint64_t)q->state,
-                          f->queued_at, (uint64_t)q->notify, q->list_id, f->sender_account_id, size, q->destination,
-                          q->address, q->original, q->orcpt, q->forwarder, f->reverse_path);
-        queue_news_add(&s->news, q->destination);
+        rc = insert_row(s->db, INSERT_ROW, f, &f->queued[i], size);
+        queue_news_add(&s->news, f->queued[i].destination);
         s->queued.entries++;
     }
+    return rc;
+}
+
+int queue_replay(struct database *db, const struct message_facts *f, uint64_t size)
+{
+    int rc = 0;
+    for (uint32_t i = 0; rc == 0 && i < f->queued_count; i++)
+        rc = insert_row(db, INSERT_ROW " ON CONFLICT (message_id, number) DO UPDATE SET state = excluded.state", f,
+                        &f->queued[i], size);
     return rc;
 }
 

@@ -14,6 +14,9 @@
 MUST_USE bool queue_entry_fill(struct message_queued *q, const struct delivery_recipient *r);
 /* Inserts the rows of f->queued. */
 MUST_USE int queue_insert(struct store *s, const struct message_facts *f, uint64_t size);
+/* The same out of a record, into a database that is made anew; a row that is there gets the record's state. Attempts
+ * and times were in the lost database: what is not held is due at once. 0 or a negative errno. */
+MUST_USE int queue_replay(struct database *db, const struct message_facts *f, uint64_t size);
 /* Its kind and numbers are within their bounds. */
 MUST_USE bool queue_result_is_possible(const struct delivery_result *r);
 /* Does what the results say, each of them possible. 0, or a negative errno: the batch is lost. */

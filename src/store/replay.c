@@ -1,6 +1,7 @@
 #include "store/replay.h"
 
 #include "store/directory.h"
+#include "store/queue.h"
 
 #include <errno.h>
 
@@ -266,25 +267,6 @@ static int put_entry(struct replay *r, const struct entry_facts *f, uint64_t siz
         "uuuuuu", f->mailbox_id, (uint64_t)f->uid, size, f->flags, f->modseq, f->message_id);
 }
 
-static int put_queued(struct replay *r, const struct message_facts *f, uint64_t size)
-{
-    int rc = 0;
-    /* Attempts and times were in the lost database: what is not held is due at once. */
-    for (uint32_t i = 0; rc == 0 && i < f->queued_count; i++) {
-        const struct message_queued *q = &f->queued[i];
-        rc = database_run(r->db,
-                          "INSERT INTO queue (message_id, number, kind, state, next_at, attempts, created_at, warned,"
-                          " give_up, notify, list_id, account_id, size, destination, address, original, orcpt,"
-                          " forwarder, reverse_path, reply)"
-                          " VALUES ($1, $2, $3, $4, $5, 0, $5, 0, 0, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, '')"
-                          " ON CONFLICT (message_id, number) DO UPDATE SET state = excluded.state",
-                          "uuuuuuuuutttttt", f->message_id, (uint64_t)q->number, (uint64_t)q->kind, (uint64_t)q->state,
-                          f->queued_at, (uint64_t)q->notify, q->list_id, f->sender_account_id, size, q->destination,
-                          q->address, q->original, q->orcpt, q->forwarder, f->reverse_path);
-    }
-    return rc;
-}
-
 static int replay_message(struct replay *r, const struct record *record)
 {
     struct message_facts f;
@@ -298,7 +280,7 @@ static int replay_message(struct replay *r, const struct record *record)
                           "uuuuuu", f.message_id, (uint64_t)record->header.volume, record->position,
                           record_size(&record->header), size, f.received_at);
     if (rc == 0)
-        rc = put_queued(r, &f, size);
+        rc = queue_replay(r->db, &f, size);
     for (uint32_t i = 0; rc == 0 && i < f.entry_count; i++) {
         const struct message_entry *e = &f.entries[i];
         rc = reach_mailbox(r, e->mailbox_id, e->uid, e->modseq);
