@@ -40,7 +40,7 @@ struct word_kind {
     const char *expected;     /* "absolute paths like { … }" */
     const char *expected_one; /* "an absolute path" */
 };
-extern const struct word_kind word_path, word_domain, word_server, word_zone, word_answer;
+extern const struct word_kind word_path, word_domain, word_server, word_host, word_zone, word_answer;
 
 /* What the records of a list are: tables with named fields in the file. A field with a fallback may be left out.
  * The texts in them have no spaces. */

@@ -175,6 +175,41 @@ struct settings {
     } store;
 
     struct {
+        unsigned days; /* rows older than that go */
+        uint64_t rows; /* and the oldest beyond so many */
+        bool reject_log;
+        uint64_t reject_log_size; /* bytes, then a new file is begun */
+        unsigned reject_log_keep; /* files kept beside it */
+        const char *help_page;    /* "" or a URL that stands behind the reference in refusals */
+    } ledger;
+
+    struct {
+        const char *file; /* of the site's function; "" = none */
+        unsigned seconds; /* of wall-clock for one call, then the process is killed */
+        uint64_t memory;  /* bytes of Lua */
+        uint64_t steps;   /* Lua instructions of one call */
+    } script;
+
+    struct {
+        struct word_list servers; /* "whois.iana.org", "192.0.2.43@4343": asked first, in turn */
+        unsigned timeout;         /* of all servers for one address */
+        unsigned cache;           /* seconds that an answer is remembered */
+    } whois;
+
+    struct {
+        unsigned timeout;   /* of one call-back, connection and all */
+        unsigned good, bad; /* seconds that a yes and a no are remembered */
+        unsigned per_host;  /* new questions to one host in a minute */
+    } call_back;
+
+    struct {
+        unsigned interval;    /* seconds between two fetches of one account, where it says nothing */
+        unsigned connections; /* at a time */
+        unsigned timeout;     /* of one answer of a provider */
+        const char *ca_file;  /* whom to believe; "" = the system's */
+    } remote;
+
+    struct {
         const char *target; /* "stderr", "syslog", or a file's path */
         enum log_level level;
         uint64_t rotate_size; /* bytes, 0 = by day only */

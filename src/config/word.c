@@ -24,6 +24,17 @@ static bool is_server(struct span word)
     return address.size == word.size || (span_parse_u64(port, 65535, &number) && number > 0);
 }
 
+/* The same, or a name: "whois.example.org@4343" */
+static bool is_host(struct span word)
+{
+    struct span port = word;
+    struct span host = span_cut(&port, '@');
+    uint64_t number;
+    if (!value_is_domain(host))
+        return is_server(word);
+    return host.size == word.size || (span_parse_u64(port, 65535, &number) && number > 0);
+}
+
 static bool is_zone(struct span word)
 {
     struct span server = word;
@@ -50,6 +61,8 @@ static bool is_answer(struct span word)
 const struct word_kind word_path = {is_path, "absolute paths like { \"/etc/ostiary/blocked\" }", "an absolute path"};
 const struct word_kind word_domain = {value_is_domain, "domain names like { \"example.org\" }",
                                       "a full domain name like \"example.org\""};
+const struct word_kind word_host = {is_host, "hosts like { \"whois.example.org\", \"192.0.2.43@4343\" }",
+                                    "a host like \"whois.example.org\" or \"192.0.2.43@4343\""};
 const struct word_kind word_server = {is_server, "addresses like { \"192.0.2.53\", \"192.0.2.54@5353\" }",
                                       "an address like \"192.0.2.53\", with another port \"192.0.2.53@5353\""};
 const struct word_kind word_zone = {is_zone, "zones with their servers like { \"example.org=192.0.2.53@5353\" }",

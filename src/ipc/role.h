@@ -13,7 +13,7 @@ enum role {
     ROLE_READER,   /* store: read-only */
     ROLE_COURIER,  /* everything that connects outwards (place kept) */
     ROLE_RESOLVER, /* DNS (place kept) */
-    ROLE_SCRIPT,   /* the site's Lua rules (place kept) */
+    ROLE_SCRIPT,   /* the site's Lua rules */
     ROLE_ADMIN,    /* the command line, over the control socket or a socketpair of its own */
     ROLE_COUNT
 };

@@ -16,6 +16,10 @@ enum store_read_method {
     STORE_READ_QUEUE_FETCH,
     STORE_READ_LIST,
     STORE_READ_SECRETS,
+    STORE_READ_NAME_HITS,
+    STORE_READ_REMOTES,
+    STORE_READ_REMOTE_SEEN,
+    STORE_READ_CODE_FOR,
 };
 
 extern const struct service store_write_service;
@@ -32,6 +36,13 @@ enum store_write_method {
     STORE_WRITE_QUEUE_LIST,
     STORE_WRITE_QUEUE_CHANGE,
     STORE_WRITE_IMPORT,
+    STORE_WRITE_LEDGER_NOTE,
+    STORE_WRITE_LEDGER_LIST,
+    STORE_WRITE_REJECT_COUNTS,
+    STORE_WRITE_DOOR_CHANGE,
+    STORE_WRITE_DOOR_LIST,
+    STORE_WRITE_DOOR_HISTORY,
+    STORE_WRITE_REMOTE_SEEN,
 };
 
 extern const struct service auth_service;
@@ -42,6 +53,8 @@ enum auth_method {
     AUTH_WINDOW,
     AUTH_CLIENTS,
     AUTH_WATCH,
+    AUTH_GUESS,
+    AUTH_GREYLIST,
 };
 
 extern const struct service resolver_service;
@@ -52,6 +65,26 @@ enum resolver_method {
 extern const struct service courier_service;
 enum courier_method {
     COURIER_PROBE,
+    COURIER_CALL_BACK,
+    COURIER_WHOIS,
+    COURIER_FETCH_NOW,
+    COURIER_FETCH_STATE,
+};
+
+extern const struct service script_service;
+enum script_method {
+    SCRIPT_CHECK,
+};
+
+/* Of DATA/my.sock: passed on by a desk. */
+extern const struct service my_service;
+enum my_method {
+    MY_LOGIN,
+    MY_DOOR_CHANGE,
+    MY_DOOR_LIST,
+    MY_DOOR_HISTORY,
+    MY_LEDGER_LIST,
+    MY_FETCH_STATE,
 };
 
 #endif

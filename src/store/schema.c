@@ -60,7 +60,37 @@ static const char version_2[] =
     "  UNIQUE (list_id, address)) {clustered};"
     "INSERT INTO meta (name, value) VALUES ('paused_in', 0), ('paused_out', 0);";
 
-static const char *const versions[SCHEMA_VERSION] = {version_1, version_2};
+/* Everybody's door: what is set (policy/door_item.h), its history, the ledger, and what of remote accounts was dealt
+ * with.
+ *
+ * door_item: owner_id is 0 for the site, a domain's or an account's id; detail is what an address has behind its
+ * separator, empty but at the level of an address. Its id is an lsn: each row is a record of the volumes, too. The
+ * ledger and the history are not: they are kept for weeks, and a database made anew from the volumes begins them anew.
+ * ledger: reference is 0 for accepted mail, which nobody looks up by it; ids rise with time, so the oldest rows are the
+ * first ones. */
+static const char version_3[] =
+    "CREATE TABLE door_item (id {key}, kind BIGINT NOT NULL, level BIGINT NOT NULL, owner_id BIGINT NOT NULL,"
+    "  detail TEXT NOT NULL, name TEXT NOT NULL, value TEXT NOT NULL, expires_at BIGINT NOT NULL,"
+    "  locked BIGINT NOT NULL, set_at BIGINT NOT NULL, set_by TEXT NOT NULL,"
+    "  UNIQUE (owner_id, level, detail, kind, name));"
+    "CREATE INDEX door_item_kind ON door_item (kind, id);"
+    "CREATE TABLE door_history (number {key}, at BIGINT NOT NULL, made_by TEXT NOT NULL, words TEXT NOT NULL,"
+    "  level BIGINT NOT NULL, owner_id BIGINT NOT NULL, detail TEXT NOT NULL, undone BIGINT NOT NULL,"
+    "  before {bytes} NOT NULL, after {bytes} NOT NULL);"
+    "CREATE INDEX door_history_owner ON door_history (owner_id, number);"
+    "CREATE TABLE ledger (id {key}, reference BIGINT NOT NULL, at BIGINT NOT NULL, attempts BIGINT NOT NULL,"
+    "  last_at BIGINT NOT NULL, account_id BIGINT NOT NULL, fetched BIGINT NOT NULL, stage BIGINT NOT NULL,"
+    "  verdict BIGINT NOT NULL, rule TEXT NOT NULL, level BIGINT NOT NULL, ip TEXT NOT NULL, ptr TEXT NOT NULL,"
+    "  helo TEXT NOT NULL, reverse_path TEXT NOT NULL, recipient TEXT NOT NULL, subject TEXT NOT NULL,"
+    "  header_message_id TEXT NOT NULL, evidence TEXT NOT NULL, sentence TEXT NOT NULL, reply TEXT NOT NULL,"
+    "  message_id BIGINT NOT NULL, mailbox_id BIGINT NOT NULL, uid BIGINT NOT NULL, asked BIGINT NOT NULL,"
+    "  facts {bytes} NOT NULL);"
+    "CREATE INDEX ledger_reference ON ledger (reference) WHERE reference != 0;"
+    "CREATE INDEX ledger_account ON ledger (account_id, id);"
+    "CREATE TABLE remote_seen (remote_id BIGINT NOT NULL, uidl TEXT NOT NULL, seen_at BIGINT NOT NULL,"
+    "  PRIMARY KEY (remote_id, uidl)) {clustered};";
+
+static const char *const versions[SCHEMA_VERSION] = {version_1, version_2, version_3};
 
 static void expand(struct buf *out, const struct database_driver *driver, const char *text)
 {

@@ -5,7 +5,7 @@
 
 #include "store/database.h"
 
-#define SCHEMA_VERSION 2
+#define SCHEMA_VERSION 3
 
 /* Brings it to SCHEMA_VERSION. 0; -EPROTO with a sentence when the database is of a newer program; another negative
  * errno with a sentence. */

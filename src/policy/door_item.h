@@ -1,0 +1,69 @@
+/* Door items: what the site, a domain, a person or one of their addresses has set about their door. One table of the
+ * store holds them all (store/door.h); this says which kinds there are and what their names and values mean. Pure.
+ *
+ *   kind         name                         value                          expires
+ *   rule         "white-list.learn"           the setting's text             -
+ *   white        "a@b.example", "@b.example", a remark                       may
+ *                "*.b.example"
+ *   black        the same                     a remark                       may
+ *   known        "a@b.example"                -                              -     (learned from mail that was sent)
+ *   approved     address, CIDR or host name   a remark                       may   (site only)
+ *   denied       address, CIDR, HELO name or  a remark                       may   (site only)
+ *                sender domain
+ *   denied-name  run of labels, "*" inside    a remark                       may   (site only)
+ *                labels
+ *   passcode     whose it is: "Aunt May"      the digits                     may   (account, address)
+ *   code-for     "a@b.example"                the digits that our courier    -     (site, account)
+ *                                             says behind that address
+ *   address      the detail: "shop-x7"        who may write to it: entries   may   (account)
+ *                                             as in white, blanks between;
+ *                                             empty: everybody
+ *   remote       the account's label          policy/remote_account.h        -     (account)
+ */
+#ifndef POLICY_DOOR_ITEM_H
+#define POLICY_DOOR_ITEM_H
+
+#include "policy/rule.h"
+
+enum door_kind { /* the values are the store's, too */
+                 DOOR_RULE = 1,
+                 DOOR_WHITE,
+                 DOOR_BLACK,
+                 DOOR_KNOWN,
+                 DOOR_APPROVED,
+                 DOOR_DENIED,
+                 DOOR_DENIED_NAME,
+                 DOOR_PASSCODE,
+                 DOOR_CODE_FOR,
+                 DOOR_ADDRESS,
+                 DOOR_REMOTE,
+                 DOOR_KIND_COUNT
+};
+const char *door_kind_name(enum door_kind kind); /* "denied-name" */
+MUST_USE bool door_kind_parse(struct span name, enum door_kind *kind);
+
+#define DOOR_NAME_MAX 512
+#define DOOR_VALUE_MAX 4096
+#define DOOR_ITEMS_MAX 100000 /* of one owner */
+
+/* Checks an item and brings name and value into the form in which they are kept and looked up: lower case, A-labels,
+ * CIDR without host bits. False with one sentence in `problem`. */
+MUST_USE bool door_item_check(enum door_kind kind, enum rule_level level, struct span name, struct span value,
+                              struct arena *arena, struct span *checked_name, struct span *checked_value,
+                              struct buf *problem);
+
+/* The names under which a sender may stand in a list, narrowest first: "a@x.b.example", "@x.b.example", "*.b.example",
+ * "*.example". At most `room`. The number. Spans are in the arena. */
+size_t door_sender_keys(struct span reverse_path, struct arena *arena, struct span *keys, size_t room);
+/* Of an address: itself, then every network it is in, narrowest first ("192.0.2.7", "192.0.2.0/31", …): at most 130. */
+size_t door_address_keys(const struct ip_address *ip, struct arena *arena, struct span *keys, size_t room);
+#define DOOR_KEYS_MAX 130
+/* Every run of labels of a host name: "a.b.c" gives "a.b.c", "a.b", "b.c", "a", "b", "c". At most DOOR_KEYS_MAX. */
+size_t door_name_keys(struct span name, struct arena *arena, struct span *keys, size_t room);
+/* Does a pattern with "*" inside labels match a run of labels of the name? Linear in the product of their sizes, which
+ * are capped. */
+bool door_name_matches(struct span pattern, struct span name);
+/* Is the sender one of the entries (blanks between them)? */
+bool door_sender_is_among(struct span entries, struct span reverse_path);
+
+#endif
