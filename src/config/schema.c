@@ -233,6 +233,17 @@ const struct setting schema[] = {
      "there is, and never sends a password unencrypted; \"none\" uses no TLS."},
     {"courier.connect_timeout", SETTING_DURATION, FIELD(courier.connect_timeout), 1, HOUR, NULL, "30",
      "How long a connection to one address may take to come about."},
+    {"courier.greeting_timeout", SETTING_DURATION, FIELD(courier.greeting_timeout), 1, HOUR, NULL, "5m",
+     "How long another server may take for its greeting. RFC 5321 asks for at least five minutes."},
+    {"courier.command_timeout", SETTING_DURATION, FIELD(courier.command_timeout), 1, HOUR, NULL, "5m",
+     "How long it may take for its reply to a command. RFC 5321 asks for at least five minutes."},
+    {"courier.data_timeout", SETTING_DURATION, FIELD(courier.data_timeout), 1, HOUR, NULL, "2m",
+     "How long it may take for its reply to DATA. RFC 5321 asks for at least two minutes."},
+    {"courier.block_timeout", SETTING_DURATION, FIELD(courier.block_timeout), 1, HOUR, NULL, "3m",
+     "How long it may take to receive a piece of a message. RFC 5321 asks for at least three minutes."},
+    {"courier.end_of_data_timeout", SETTING_DURATION, FIELD(courier.end_of_data_timeout), 1, HOUR, NULL, "10m",
+     "How long it may take for its reply to a whole message. RFC 5321 asks for at least ten minutes: who gives up "
+     "earlier may send the message twice."},
     {"courier.retry_first", SETTING_DURATION, FIELD(courier.retry_first), 1, DAY, NULL, "5m",
      "The wait before the second attempt. Each further one is longer, up to courier.retry_longest, and varied by "
      "chance."},
