@@ -3,6 +3,8 @@ import socket
 import socketserver
 import threading
 
+from ports import free_port
+
 SILENCE = "silence"  # a reply that never comes: the session stands still, and reads nothing, until the server is closed
 HANG_UP = "hang up"  # instead of a reply, the end of the connection
 
@@ -62,7 +64,7 @@ class Peer:
             address_family = socket.AF_INET6 if ":" in host else socket.AF_INET
             request_queue_size = 128
 
-        self.server = Listener((host, port), Handler)
+        self.server = Listener((host, port or free_port()), Handler)
         self.port = self.server.server_address[1]
         threading.Thread(target=self.server.serve_forever, daemon=True).start()
 
