@@ -194,7 +194,11 @@ const struct setting schema[] = {
     {"pop3.errors", SETTING_COUNT, FIELD(pop3.errors), 1, 100000, NULL, "10",
      "After so many wrong commands the connection is closed."},
     {"pop3.xtnd_xmit", SETTING_BOOL, FIELD(pop3.xtnd_xmit), 0, 0, NULL, "false",
-     "Lets people send mail over their POP3 connection (XTND XMIT), as Eudora does."},
+     "Lets people send mail over their POP3 connection (XTND XMIT), as Eudora does. An error reply means that "
+     "the message can never be sent; what can't be delivered just now waits in the queue. Where not even that "
+     "is possible (the store does not come back within 20 seconds, or its disk fails) the connection is closed "
+     "without a reply: Eudora throws a message away at an error reply, and keeps and repeats it when there is "
+     "none."},
 
     {"submission.daily_recipients", SETTING_COUNT, FIELD(submission.daily_recipients), 0, 100000000, NULL, "2000",
      "How many recipients at other sites an account may send to in a day (UTC); 0 is no limit. A stolen password is "
