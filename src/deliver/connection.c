@@ -217,9 +217,12 @@ static enum attempt start_tls(struct fiber *self, struct connection *conn, const
         note_trouble(conn, TROUBLE_TLS, "STARTTLS is not offered");
         return failed(self, conn, ATTEMPT_NEXT);
     }
-    if (error != -EKEYREJECTED)
-        return error == -EREMOTEIO ? refused(self, conn, VERDICT_AT_HELLO) : lost(self, conn, "at STARTTLS");
-    const char *certificate = stream_tls_problem(client->stream);
+    if (error == -EREMOTEIO)
+        return refused(self, conn, VERDICT_AT_HELLO);
+    if (error == -ECANCELED || error == -ENOMEM)
+        return lost(self, conn, "at STARTTLS");
+    /* What stands between us and the host may swallow STARTTLS, or cut it off: not only a handshake can fail. */
+    const char *certificate = error == -EKEYREJECTED ? stream_tls_problem(client->stream) : "";
     note_trouble(conn, TROUBLE_TLS, certificate[0] ? certificate : smtp_client_problem(client));
     if (wish->required)
         return failed(self, conn, ATTEMPT_NEXT);

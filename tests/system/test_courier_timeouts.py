@@ -15,7 +15,6 @@ PHASES = {
     "greeting": ({"GREETING": SILENCE}, (), "the greeting took too long"),
     "ehlo": ({"EHLO": SILENCE}, (), "EHLO took too long"),
     "helo": ({"EHLO": "502 5.5.1 what?", "HELO": SILENCE}, (), "HELO took too long"),
-    "starttls": ({"STARTTLS": SILENCE}, ("STARTTLS",), "STARTTLS took too long"),
     "mail": ({"MAIL": SILENCE}, (), "MAIL took too long"),
     "rcpt": ({"RCPT": SILENCE}, (), "RCPT took too long"),
     "pipelined": ({"RCPT": SILENCE}, ("PIPELINING",), "RCPT took too long"),
@@ -50,6 +49,15 @@ def test_wherever_it_falls_silent_the_mail_waits(fresh, zones, silent_hosts):
     near.run("queue", "retry", "--all")
     is_empty(near)
     assert {phase: len(there.messages) for phase, there in silent_hosts.items()} == dict.fromkeys(PHASES, 1)
+
+
+def test_a_host_that_swallows_starttls_is_tried_without(fresh, zones, peer):
+    there = peer({"STARTTLS": SILENCE}, keywords=("STARTTLS",))
+    dns = zones({"far.test": "@ IN A 127.0.0.1\n"})
+    near = fresh(f"{HOST}{TIMES}courier.port = {there.port}\n{dns.settings()}")
+    submit(near, ["x@far.test"])
+    is_empty(near)
+    assert (there.sessions, len(there.messages)) == (2, 1) and "deferred" not in near.log()
 
 
 def test_another_host_is_asked_instead(fresh, zones, peer):
