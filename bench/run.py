@@ -5,7 +5,7 @@ Load: Postfix's smtp-source (as a load tool only) and bench/load.c. CPU is the s
 (/proc/PID/schedstat) over all processes of the server. Everything runs on loopback.
 
   ./dev bench                 all of it
-  ./dev bench smtp            only the parts named: smtp, counts, retr, idle, relay, queue
+  ./dev bench smtp            only the parts named: smtp, counts, retr, idle, relay, queue, blacklist
   ./dev bench --quick         a tenth of the messages
 """
 import argparse
@@ -28,6 +28,7 @@ import relay
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 OSTIARY = ROOT / "build/ostiary"
 LOAD = ROOT / "build/release/bench/load"
+BLACKLIST = ROOT / "build/release/bench/blacklist"
 SMTP_SOURCE = shutil.which("smtp-source", path=os.environ["PATH"] + ":/usr/sbin") or "smtp-source"
 BASE = 20000
 
@@ -244,6 +245,18 @@ def bench_queue(quick):
     return relay.bench_queue(Server, quick)
 
 
+def bench_blacklist(quick):
+    """The own black list by itself: what one process does when a stranger connects."""
+    rows = []
+    for entries in (1000, 100000) if quick else (1000, 100000, 1000000):
+        command = [BLACKLIST, str(entries), "100000" if quick else "1000000"]
+        rounds = [json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout) for _ in range(3)]
+        rows.append({"entries": entries, "rounds": rounds})
+        print(f"black list of {entries:,} entries: {middle(rounds, 'address_us'):.2f} us an address, {middle(rounds, 'name_us'):.2f} us a name, "
+              f"read and compiled in {middle(rounds, 'build_seconds'):.2f} s", flush=True)
+    return rows
+
+
 def table(head, rows):
     lines = ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
     return "\n".join(lines + ["| " + " | ".join(str(c) for c in row) + " |" for row in rows])
@@ -282,6 +295,11 @@ def report(results):
         rows = [(f"{r['length']:,}", r["recipient"], spread(r["rounds"], "rate"), spread(r["rounds"], "cpu", 1)) for r in results["queue"]]
         out += ["## Taking mail in beside a long queue; 4 KiB, 50 sessions, new connections, five rounds", "",
                 table(["entries in the queue", "for", "messages/s", "CPU us a message"], rows), ""]
+    if "blacklist" in results:
+        rows = [(f"{r['entries']:,}", spread(r["rounds"], "address_us", 2), spread(r["rounds"], "name_us", 2),
+                 spread(r["rounds"], "build_seconds", 2), f"{r['rounds'][0]['bytes'] / 1048576:.1f}") for r in results["blacklist"]]
+        out += ["## Looking into the own black list; half of it addresses, half host names; half of what is looked for is listed", "",
+                table(["entries", "CPU us an address", "CPU us a name", "CPU s to read and compile it", "MiB"], rows), ""]
     if "counts" in results:
         rows = [(connections, role, f"{sum(table.values()):.2f}",
                  ", ".join(f"{name} {n:.2f}" for name, n in sorted(table.items(), key=lambda kv: -kv[1]) if n >= 0.01))
@@ -297,7 +315,8 @@ def report(results):
     return "\n".join(out)
 
 
-PARTS = {"smtp": bench_smtp, "counts": bench_counts, "retr": bench_retr, "idle": bench_idle, "relay": bench_relay, "queue": bench_queue}
+PARTS = {"smtp": bench_smtp, "counts": bench_counts, "retr": bench_retr, "idle": bench_idle, "relay": bench_relay, "queue": bench_queue,
+         "blacklist": bench_blacklist}
 
 
 def main():
@@ -305,8 +324,10 @@ def main():
     arguments.add_argument("parts", nargs="*", choices=[*PARTS, []], help="what to measure")
     arguments.add_argument("--quick", action="store_true", help="a tenth of the messages; RESULTS.md is left alone")
     given = arguments.parse_args()
-    if not given.parts or set(given.parts) & {"retr", "idle"}:
-        subprocess.run(["ninja", "-C", ROOT / "build/release", "bench/load"], check=True, stdout=subprocess.DEVNULL)
+    parts = set(given.parts or PARTS)
+    programs = [name for name, needed in (("bench/load", {"retr", "idle"}), ("bench/blacklist", {"blacklist"})) if parts & needed]
+    if programs:
+        subprocess.run(["ninja", "-C", ROOT / "build/release", *programs], check=True, stdout=subprocess.DEVNULL)
     results = {"command": "./dev bench" + (" " + " ".join(given.parts) if given.parts else "")}
     for part in given.parts or PARTS:
         results[part] = PARTS[part](given.quick)

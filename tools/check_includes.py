@@ -48,6 +48,8 @@ DOORS = {
     ("ctl", "dns/service.h"): "doctor asks the DNS by a resolver of its own, as the server's is made",
     ("ctl", "dns/lookup.h"): "doctor asks the DNS",
     ("ctl", "dns/rdata.h"): "doctor reads what DNS lists answer",
+    ("ctl", "deliver/hosts.h"): "doctor reads the smart host's name as the courier does",
+    ("ctl", "deliver/smtp_client.h"): "doctor talks to the smart host",
     ("ctl", "policy/dns_list.h"): "doctor makes the self-tests of DNS lists",
     ("ctl", "proc/supervisor.h"): "serve and sandbox start the server",
     ("ctl", "proc/data_directory.h"): "without a server the command line makes the data directory as the server would",

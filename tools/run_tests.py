@@ -3,8 +3,8 @@
 
   unit       the programs that meson knows, with sanitizers (build/test)
   dialogue   the C:/S: scripts, with sanitizers
-  fuzz       each fuzz target for a few seconds on its seeds
-  system     pytest against the program with sanitizers: real processes, sockets and clients
+  fuzz       each fuzz target for a few seconds on its seeds, with what the system tests leave of the processors
+  system     pytest against the program with sanitizers: real processes, sockets and clients; several files at once
   release    a part of the same against the program as it is shipped (build/release): its sandbox kills, its compiler flags differ
 
 --only NAME runs those whose name contains NAME: a test program, a script, a fuzz target, a pytest case.
@@ -19,7 +19,8 @@ import resource
 import subprocess
 import sys
 import time
-import xml.etree.ElementTree
+
+import system_tests
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 BUILD = ROOT / "build"
@@ -28,7 +29,8 @@ FAULT_SHIM = BUILD / "test/tests/system/libfault_shim.so"
 SMTP_SEND = BUILD / "test/tests/system/smtp_send"
 FUZZ_SECONDS = 4
 DIALOGUE_TIMEOUT = 600
-SHOWN = 6000  # characters of a failed test's output
+AT_ONCE = (os.cpu_count() or 1) + 1  # some wait
+SHOWN = 6000  # characters of a failed test's output; of a file of system tests all is shown
 # What runs against the shipped program, too.
 RELEASE_ONLY = "test_build.py"
 RELEASE_FILES = (RELEASE_ONLY, "test_smtp.py", "test_submission.py", "test_pop3.py", "test_clients.py")
@@ -40,6 +42,10 @@ TAP_RESULT = re.compile(r"^(not ok|ok) \d+(.*)", re.M)
 
 def say(text):
     print(text, flush=True)
+
+
+def count_words(passed, failed, skipped):
+    return f"{passed} passed" + (f", {failed} failed" if failed else "") + (f", {skipped} skipped" if skipped else "")
 
 
 class Tally:
@@ -55,10 +61,18 @@ class Tally:
         self.passed += passed
         self.skipped += skipped
         self.failures += [f"{group}: {name}"] * failed
-        words = f"{passed} passed" + (f", {failed} failed" if failed else "") + (f", {skipped} skipped" if skipped else "")
-        say(f"{'FAIL' if failed else 'ok  '} {group:8} {name} ({words})")
+        say(f"{'FAIL' if failed else 'ok  '} {group:8} {name} ({count_words(passed, failed, skipped)})")
         if failed and output:
             say(output[-SHOWN:])
+
+    def add_part(self, group, name, result):
+        self.found += 1
+        self.passed += result.passed
+        self.skipped += result.skipped
+        self.failures += [f"{group}: {name}: {failure}" for failure in result.failures]
+        say(f"{'FAIL' if result.failures else 'ok  '} {group:8} {name} ({count_words(result.passed, len(result.failures), result.skipped)}; {result.seconds:.0f} s)")
+        if result.failures:
+            say(result.output)
 
     def add_group(self, group, names):
         """The chosen ones of a group's names."""
@@ -103,7 +117,7 @@ def run_unit(tally):
         return
     log = BUILD / "test/meson-logs/testlog.json"
     log.unlink(missing_ok=True)
-    command = ["meson", "test", "-C", BUILD / "test", "--no-rebuild", "--num-processes", "2", "--timeout-multiplier", "4"]
+    command = ["meson", "test", "-C", BUILD / "test", "--no-rebuild", "--num-processes", str(AT_ONCE), "--timeout-multiplier", "4"]
     runner = subprocess.run([*command, *names], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     entries = [json.loads(line) for line in log.read_text().splitlines()] if log.exists() else []
     for entry in sorted(entries, key=lambda e: e["name"]):
@@ -132,43 +146,54 @@ def run_dialogues(tally):
     folders = sorted({path.parent for path in (ROOT / "tests/dialogue").glob("*/*.txt")})
     if not folders:
         tally.add("dialogue", "no script was found", 0, 1)
-    with concurrent.futures.ThreadPoolExecutor(2) as pool:
+    with concurrent.futures.ThreadPoolExecutor(AT_ONCE) as pool:
         for folder, result in zip(folders, pool.map(lambda f: run_dialogue(tally, f), folders)):
             if result:
                 tally.add("dialogue", folder.name, *count_output(*result), output=result[0])
 
 
 def run_fuzz_target(name):
-    return subprocess.run([ROOT / "tools/run_fuzz.sh", "--seconds", str(FUZZ_SECONDS), name], stdout=subprocess.PIPE,
+    return subprocess.run(["nice", ROOT / "tools/run_fuzz.sh", "--seconds", str(FUZZ_SECONDS), name], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                           stderr=subprocess.STDOUT, text=True, errors="replace")
 
 
-def run_fuzz(tally):
-    names = tally.add_group("fuzz", [path.stem.removeprefix("fuzz_") for path in (ROOT / "fuzz").glob("fuzz_*.c")])
-    with concurrent.futures.ThreadPoolExecutor(2) as pool:
-        for name, result in zip(names, pool.map(run_fuzz_target, names)):
+def run_fuzz(tally, names, beside):
+    """In the background of `beside`, which is called meanwhile."""
+    with concurrent.futures.ThreadPoolExecutor(os.cpu_count() or 1) as pool:
+        results = [pool.submit(run_fuzz_target, name) for name in names]
+        try:
+            beside()
+        except BaseException:
+            for future in results:
+                future.cancel()
+            raise
+        for name, future in zip(names, results):
+            result = future.result()
             tally.add("fuzz", name, int(result.returncode == 0), int(result.returncode != 0), output=result.stdout)
 
 
-def run_pytest(tally, group, program, paths):
-    report = BUILD / f"{group}.xml"
-    report.unlink(missing_ok=True)
-    command = ["/usr/bin/python3", "-m", "pytest", "-q", "-p", "no:cacheprovider", f"--junitxml={report}", *paths]
-    if tally.only:
-        command += ["-k", tally.only]
-    result = subprocess.run(command, cwd=ROOT, env=dict(os.environ, OSTIARY=str(program), OSTIARY_FAULT_SHIM=str(FAULT_SHIM), OSTIARY_SMTP_SEND=str(SMTP_SEND)))
-    if not report.exists():
-        tally.add(group, "pytest wrote no report", 0, 1)
-        return
-    cases = list(xml.etree.ElementTree.parse(report).getroot().iter("testcase"))
-    bad = [case for case in cases if case.find("failure") is not None or case.find("error") is not None]
-    skipped = sum(case.find("skipped") is not None for case in cases)
-    for case in bad:
-        tally.add(group, f"{case.get('classname')}::{case.get('name')}", 0, 1)
-    if cases:
-        tally.add(group, "pytest", len(cases) - len(bad) - skipped, 0, skipped)
-    if (result.returncode not in (0, 5) and not bad) or not (cases or tally.only):
-        tally.add(group, f"pytest ended with status {result.returncode} and {len(cases)} cases", 0, 1)
+def system_parts(tally, environment):
+    parts = []
+    files = [path for path in sorted(SYSTEM.glob("test_*.py")) if path.name != RELEASE_ONLY]
+    for group, program, paths in (("system", BUILD / "test/src/ostiary", files), ("release", BUILD / "release/src/ostiary", [SYSTEM / n for n in RELEASE_FILES])):
+        counts, problem = system_tests.count_cases(ROOT, dict(environment, OSTIARY=str(program)), paths, tally.only)
+        if problem is not None:
+            tally.add(group, "pytest could not find the cases", 0, 1, output=problem)
+        elif not paths:
+            tally.add(group, "no test was found", 0, 1)
+        for path in paths:
+            if counts[path.name]:
+                parts.append(system_tests.Part(group, program, path, counts[path.name]))
+            elif problem is None and not tally.only:
+                tally.add(group, f"{path.name} has no case", 0, 1)
+    return parts
+
+
+def run_system(tally):
+    environment = dict(os.environ, OSTIARY_FAULT_SHIM=str(FAULT_SHIM), OSTIARY_SMTP_SEND=str(SMTP_SEND))
+    parts = system_parts(tally, environment)
+    for part, result in system_tests.Pool(ROOT, BUILD, environment, tally.only).run_all(parts):
+        tally.add_part(part.group, part.path.stem, result)
 
 
 def raise_limits():
@@ -189,9 +214,9 @@ def main():
     say(f"built in {time.monotonic() - began:.0f} s")
     run_unit(tally)
     run_dialogues(tally)
-    run_fuzz(tally)
-    run_pytest(tally, "system", BUILD / "test/src/ostiary", [path for path in sorted(SYSTEM.glob("test_*.py")) if path.name != RELEASE_ONLY])
-    run_pytest(tally, "release", BUILD / "release/src/ostiary", [SYSTEM / name for name in RELEASE_FILES])
+    say(f"unit tests and dialogues done after {time.monotonic() - began:.0f} s")
+    names = tally.add_group("fuzz", [path.stem.removeprefix("fuzz_") for path in (ROOT / "fuzz").glob("fuzz_*.c")])
+    run_fuzz(tally, names, lambda: run_system(tally))
     if not tally.found:
         say(f"no test has '{tally.only}' in its name")
         return 1

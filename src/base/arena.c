@@ -39,6 +39,7 @@ void arena_reset(struct arena *a)
     }
     a->block = kept;
     a->used = 0;
+    a->is_full = a->is_starved = false;
 }
 
 void arena_release(struct arena *a)
@@ -54,13 +55,17 @@ void *arena_alloc(struct arena *a, size_t size)
     if (rounded < size)
         return NULL;
     rounded -= rounded % alignof(max_align_t);
-    if (rounded > SIZE_MAX - sizeof(struct arena_block) || rounded > a->limit || a->used > a->limit - rounded)
+    if (rounded > SIZE_MAX - sizeof(struct arena_block) || rounded > a->limit || a->used > a->limit - rounded) {
+        a->is_full = true;
         return NULL;
+    }
     if (!a->block || a->block->room - a->block->used < rounded) {
         size_t ordinary = BLOCK_SIZE - sizeof(struct arena_block);
         struct arena_block *block = block_new(rounded > ordinary ? rounded : ordinary);
-        if (!block)
+        if (!block) {
+            a->is_starved = true;
             return NULL;
+        }
         block->next = a->block;
         a->block = block;
     }

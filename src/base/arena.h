@@ -14,6 +14,8 @@ struct arena {
     struct arena_block *block;
     size_t used; /* bytes given out since init or reset */
     size_t limit;
+    bool is_full;    /* the limit refused a piece */
+    bool is_starved; /* memory ran out before the limit did: what failed for that may work another time */
 };
 
 void arena_init(struct arena *a, size_t limit);

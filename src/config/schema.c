@@ -194,7 +194,11 @@ const struct setting schema[] = {
     {"pop3.errors", SETTING_COUNT, FIELD(pop3.errors), 1, 100000, NULL, "10",
      "After so many wrong commands the connection is closed."},
     {"pop3.xtnd_xmit", SETTING_BOOL, FIELD(pop3.xtnd_xmit), 0, 0, NULL, "false",
-     "Lets people send mail over their POP3 connection (XTND XMIT), as Eudora does."},
+     "Lets people send mail over their POP3 connection (XTND XMIT), as Eudora does. An error reply means that "
+     "the message can never be sent; what can't be delivered just now waits in the queue. Where not even that "
+     "is possible (the store does not come back within 20 seconds, or its disk fails) the connection is closed "
+     "without a reply: Eudora throws a message away at an error reply, and keeps and repeats it when there is "
+     "none."},
 
     {"submission.daily_recipients", SETTING_COUNT, FIELD(submission.daily_recipients), 0, 100000000, NULL, "2000",
      "How many recipients at other sites an account may send to in a day (UTC); 0 is no limit. A stolen password is "
@@ -233,6 +237,17 @@ const struct setting schema[] = {
      "there is, and never sends a password unencrypted; \"none\" uses no TLS."},
     {"courier.connect_timeout", SETTING_DURATION, FIELD(courier.connect_timeout), 1, HOUR, NULL, "30",
      "How long a connection to one address may take to come about."},
+    {"courier.greeting_timeout", SETTING_DURATION, FIELD(courier.greeting_timeout), 1, HOUR, NULL, "5m",
+     "How long another server may take for its greeting. RFC 5321 asks for at least five minutes."},
+    {"courier.command_timeout", SETTING_DURATION, FIELD(courier.command_timeout), 1, HOUR, NULL, "5m",
+     "How long it may take for its reply to a command. RFC 5321 asks for at least five minutes."},
+    {"courier.data_timeout", SETTING_DURATION, FIELD(courier.data_timeout), 1, HOUR, NULL, "2m",
+     "How long it may take for its reply to DATA. RFC 5321 asks for at least two minutes."},
+    {"courier.block_timeout", SETTING_DURATION, FIELD(courier.block_timeout), 1, HOUR, NULL, "3m",
+     "How long it may take to receive a piece of a message. RFC 5321 asks for at least three minutes."},
+    {"courier.end_of_data_timeout", SETTING_DURATION, FIELD(courier.end_of_data_timeout), 1, HOUR, NULL, "10m",
+     "How long it may take for its reply to a whole message. RFC 5321 asks for at least ten minutes: who gives up "
+     "earlier may send the message twice."},
     {"courier.retry_first", SETTING_DURATION, FIELD(courier.retry_first), 1, DAY, NULL, "5m",
      "The wait before the second attempt. Each further one is longer, up to courier.retry_longest, and varied by "
      "chance."},

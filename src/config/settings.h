@@ -145,6 +145,7 @@ struct settings {
         const char *smart_host_user, *smart_host_password_file;
         unsigned smart_host_tls; /* enum smart_host_tls */
         unsigned connect_timeout;
+        unsigned greeting_timeout, command_timeout, data_timeout, block_timeout, end_of_data_timeout;
         unsigned retry_first, retry_longest; /* between attempts: grows from one to the other */
         unsigned warn_after, give_up;        /* since the message came; warn_after 0 = no notice */
         unsigned list_bounces;               /* after so many a member of a list is suspended; 0 = never */

@@ -153,7 +153,9 @@ static int run_forward(struct fiber *self, struct store_client *client, struct s
     request.change = w->off ? STORE_WRITE__CHANGE__ALIAS_REMOVE : STORE_WRITE__CHANGE__ALIAS_PUT;
     request.alias = &w->alias;
     status = store_client_change(self, client, &request.base, NULL);
-    if (status == EX_OK)
+    if (status == EX_OK && ctl->json)
+        write_alias(ctl, &w->json, &w->alias);
+    else if (status == EX_OK)
         buf_printf(&ctl->out, w->off ? "%.*s is no longer forwarded\n" : "%.*s is forwarded%s\n", SPAN_ARG(address),
                    w->keep ? ", and keeps a copy" : "");
     return status;

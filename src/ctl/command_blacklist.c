@@ -2,6 +2,7 @@
 #include "base/map.h"
 #include "ctl/blacklist_edit.h"
 #include "ctl/commands.h"
+#include "ctl/json.h"
 #include "policy/blacklist_text.h"
 
 #include <errno.h>
@@ -253,7 +254,11 @@ int ctl_blacklist_import(struct ctl *ctl)
     if (!status) {
         if (i.problems > PROBLEMS_SHOWN)
             fprintf(stderr, "ostiary: and %zu bad lines more\n", i.problems - PROBLEMS_SHOWN);
-        buf_printf(&ctl->out, "%zu added, %zu known already, %zu bad\n", i.added, i.known, i.problems);
+        if (ctl->json)
+            json_write_counts(
+                &ctl->out, (struct json_count[]){{"added", i.added}, {"known", i.known}, {"bad", i.problems}, {NULL}});
+        else
+            buf_printf(&ctl->out, "%zu added, %zu known already, %zu bad\n", i.added, i.known, i.problems);
     }
     settings_unref(settings);
     buf_release(&text);

@@ -3,6 +3,7 @@
 #include "ctl/config_look.h"
 #include "ctl/doctor.h"
 #include "ctl/listing.h"
+#include "ctl/privileges.h"
 #include "ctl/resolver_client.h"
 
 #include <sysexits.h>
@@ -12,7 +13,7 @@
 #define NOTES_MAX 8192
 #define DOMAINS_MAX (256u << 10)
 
-static const char *const verdicts[] = {"good", "warning", "fault"};
+static const char *const verdicts[] = {"good", "note", "warning", "fault"};
 
 void doctor_tell(struct doctor *d, enum doctor_verdict verdict, const char *about, const char *advice,
                  const char *format, ...)
@@ -110,9 +111,16 @@ struct dns_work {
     struct doctor *doctor;
 };
 
-static void look_at_dns(struct fiber *self, struct peers *peers, struct resolver_work *work)
+static void look_outside(struct fiber *self, struct peers *peers, struct resolver_work *work)
 {
-    doctor_look_at_dns(self, peers, ((struct dns_work *)work)->doctor);
+    struct doctor *d = ((struct dns_work *)work)->doctor;
+    if (privileges_drop(d->settings)) {
+        doctor_tell(d, DOCTOR_FAULT, "dns", "give the user of the setting 'user' to this machine",
+                    "root can't be given up, so nobody outside is asked");
+        return;
+    }
+    doctor_look_at_dns(self, peers, d);
+    doctor_look_at_outbound(self, peers, d, ctl_option(d->ctl, "outbound"));
 }
 
 static void look_at_all(struct doctor *d)
@@ -121,11 +129,13 @@ static void look_at_all(struct doctor *d)
     doctor_look_at_disk(d);
     doctor_look_at_ports(d);
     find_domains(d);
-    struct dns_work dns = {.work = {.run = look_at_dns, .ctl = d->ctl, .settings = d->settings}, .doctor = d};
+    doctor_read_outbound(d);
+    struct dns_work dns = {.work = {.run = look_outside, .ctl = d->ctl, .settings = d->settings}, .doctor = d};
     if (resolver_client_run(&dns.work)) {
         doctor_tell(d, DOCTOR_FAULT, "dns", "", "%.*s", SPAN_ARG(buf_span(&d->ctl->problem)));
         buf_reset(&d->ctl->problem);
     }
+    doctor_release_outbound(d);
 }
 
 int ctl_doctor(struct ctl *ctl)
@@ -146,7 +156,7 @@ int ctl_doctor(struct ctl *ctl)
         json_number(&doctor.json, "warnings", doctor.counts[DOCTOR_WARNING]);
         json_number(&doctor.json, "faults", doctor.counts[DOCTOR_FAULT]);
         json_end_object(&doctor.json);
-    } else if (doctor.worst == DOCTOR_GOOD) {
+    } else if (doctor.worst <= DOCTOR_NOTE) {
         buf_add_text(&ctl->out, "all is well\n");
     } else {
         ctl_write_count(&ctl->out, doctor.counts[DOCTOR_FAULT], "fault");
@@ -156,5 +166,5 @@ int ctl_doctor(struct ctl *ctl)
     }
     buf_release(&doctor.domains);
     settings_unref(settings);
-    return (int)doctor.worst;
+    return doctor.worst == DOCTOR_FAULT ? 2 : doctor.worst == DOCTOR_WARNING;
 }

@@ -2,6 +2,7 @@
 #include "base/clock.h"
 #include "ctl/address.h"
 #include "ctl/commands.h"
+#include "ctl/json.h"
 #include "format/maildir_name.h"
 #include "store/export.h"
 
@@ -138,8 +139,12 @@ static int export(struct ctl *ctl, const struct settings *settings, struct span 
         return error == -ENOENT ? EX_DATAERR : EX_IOERR;
     if (e.damaged)
         return ctl_fail(ctl, EX_DATAERR, "%ju exported, %ju are damaged", (uintmax_t)e.exported, (uintmax_t)e.damaged);
-    ctl_write_count(&ctl->out, e.exported, "message");
-    buf_printf(&ctl->out, " exported to %s\n", e.directory);
+    if (ctl->json) {
+        json_write_counts(&ctl->out, (struct json_count[]){{"exported", e.exported}, {NULL}});
+    } else {
+        ctl_write_count(&ctl->out, e.exported, "message");
+        buf_printf(&ctl->out, " exported to %s\n", e.directory);
+    }
     return EX_OK;
 }
 

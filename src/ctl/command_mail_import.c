@@ -3,6 +3,7 @@
 #include "base/list.h"
 #include "ctl/address.h"
 #include "ctl/commands.h"
+#include "ctl/json.h"
 #include "ctl/mail_source.h"
 #include "ctl/progress.h"
 #include "ctl/store_client.h"
@@ -165,10 +166,12 @@ static int import(struct ctl *ctl, struct import_work *w)
     if (w->failed > PROBLEMS_SHOWN)
         fprintf(stderr, "ostiary: and %ju messages more that could not be imported\n",
                 (uintmax_t)(w->failed - PROBLEMS_SHOWN));
-    if (!status && w->failed)
+    if (!status && w->failed) {
         status =
             ctl_fail(ctl, EX_DATAERR, "%ju imported, %ju could not be", (uintmax_t)w->imported, (uintmax_t)w->failed);
-    else if (!status) {
+    } else if (!status && ctl->json) {
+        json_write_counts(&ctl->out, (struct json_count[]){{"imported", w->imported}, {"bytes", w->bytes}, {NULL}});
+    } else if (!status) {
         ctl_write_count(&ctl->out, w->imported, "message");
         buf_printf(&ctl->out, " with %ju bytes imported\n", (uintmax_t)w->bytes);
     } else if (w->imported) {

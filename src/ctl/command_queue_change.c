@@ -15,6 +15,9 @@ struct change_work {
     StoreWrite__QueueAction actions[2];
     size_t action_count;
     uint64_t changed;
+    uint64_t found;      /* entries of the last choice */
+    const char *unknown; /* the first id that names nothing */
+    size_t unknown_count;
 };
 
 /* One choice, in as many calls as it takes. */
@@ -22,6 +25,7 @@ static int change(struct fiber *self, struct store_client *client, struct change
                   StoreWrite__QueueChangeRequest *request)
 {
     bool more = true;
+    work->found = 0;
     while (more) {
         struct answer answer;
         int status = store_client_call(self, client, STORE_WRITE_QUEUE_CHANGE, &request->base, &answer);
@@ -31,6 +35,7 @@ static int change(struct fiber *self, struct store_client *client, struct change
         if (reply->problem && *reply->problem)
             status = ctl_fail(work->work.ctl, EX_DATAERR, "%s", reply->problem);
         work->changed += reply->changed;
+        work->found += reply->found;
         more = reply->more && status == EX_OK;
         request->after_message_id = reply->last_message_id;
         request->after_number = reply->last_number;
@@ -59,6 +64,9 @@ static int run_change(struct fiber *self, struct store_client *client, struct st
         request.all_numbers = name.message_id && name.number == 0;
         request.match = binary_from_span(name.match);
         status = change(self, client, work, &request);
+        /* An address or a domain may well have nothing in the queue; an id was read somewhere. */
+        if (status == EX_OK && name.message_id && !work->found && work->unknown_count++ == 0)
+            work->unknown = ctl->arguments[i];
     }
     return status;
 }
@@ -71,6 +79,21 @@ static int run_and_close(struct change_work *work)
     int status = store_client_run(&work->work);
     settings_unref(work->work.settings);
     return status;
+}
+
+/* The others were changed all the same. */
+static int tell_unknown(const struct change_work *work, const char *done)
+{
+    struct ctl *ctl = work->work.ctl;
+    ctl_fail(ctl, EX_DATAERR, "there is no %.40s in the queue", work->unknown);
+    if (work->unknown_count > 1)
+        buf_printf(&ctl->problem, ", nor are %zu others", work->unknown_count - 1);
+    if (ctl->argument_count > work->unknown_count) {
+        buf_add_text(&ctl->problem, "; of the rest ");
+        ctl_write_count(&ctl->problem, work->changed, "recipient");
+        buf_printf(&ctl->problem, " %s", done);
+    }
+    return EX_DATAERR;
 }
 
 static int change_entries(struct ctl *ctl, StoreWrite__QueueAction action, const char *done)
@@ -86,12 +109,10 @@ static int change_entries(struct ctl *ctl, StoreWrite__QueueAction action, const
     int status = run_and_close(&work);
     if (status)
         return status;
+    if (work.unknown_count)
+        return tell_unknown(&work, done);
     if (ctl->json) {
-        struct json json;
-        json_init(&json, &ctl->out);
-        json_object(&json, NULL);
-        json_number(&json, "changed", work.changed);
-        json_end_object(&json);
+        json_write_counts(&ctl->out, (struct json_count[]){{"changed", work.changed}, {NULL}});
     } else {
         ctl_write_count(&ctl->out, work.changed, "recipient");
         buf_printf(&ctl->out, " %s\n", done);

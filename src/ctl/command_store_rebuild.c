@@ -1,5 +1,6 @@
 /* store rebuild: straight on the files, without a server */
 #include "ctl/commands.h"
+#include "ctl/json.h"
 #include "ctl/progress.h"
 #include "ctl/store_client.h"
 #include "store/rebuild.h"
@@ -29,6 +30,17 @@ static void write_report(struct buf *out, const struct store_rebuild_report *rep
     }
 }
 
+static void write_json(struct ctl *ctl, const struct store_rebuild_report *report)
+{
+    json_write_counts(&ctl->out, (struct json_count[]){{"messages", report->messages},
+                                                       {"accounts", report->accounts},
+                                                       {"volumes", report->volumes},
+                                                       {"records", report->records},
+                                                       {"damaged_bytes", report->damaged_bytes},
+                                                       {"unplaced", report->unplaced},
+                                                       {NULL}});
+}
+
 static int rebuild(struct ctl *ctl, const char *data_directory)
 {
     struct store_rebuild_report report = {0};
@@ -38,6 +50,10 @@ static int rebuild(struct ctl *ctl, const char *data_directory)
     progress_stop(&progress);
     if (error)
         return error == -EBUSY || error == -EAGAIN || error == -EWOULDBLOCK ? EX_TEMPFAIL : EX_IOERR;
+    if (ctl->json) {
+        write_json(ctl, &report);
+        return EX_OK;
+    }
     write_report(&ctl->out, &report);
     if (report.kept_as[0])
         buf_printf(&ctl->out, "the old database is kept as %s/%s\n", data_directory, report.kept_as);

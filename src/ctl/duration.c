@@ -18,14 +18,14 @@ void ctl_write_size(struct buf *out, uint64_t bytes)
 {
     static const char *const units[] = {"B", "KiB", "MiB", "GiB", "TiB"};
     size_t i = 0;
-    uint64_t whole = bytes, rest = 0;
-    while (whole >= 1024 && i + 1 < sizeof(units) / sizeof(units[0])) {
-        rest = whole % 1024;
-        whole /= 1024;
+    uint64_t unit = 1;
+    while (bytes / unit >= 1024 && i + 1 < sizeof(units) / sizeof(units[0])) {
+        unit *= 1024;
         i++;
     }
+    uint64_t whole = bytes / unit;
     if (i > 0 && whole < 10)
-        buf_printf(out, "%" PRIu64 ".%" PRIu64 " %s", whole, rest * 10 / 1024, units[i]);
+        buf_printf(out, "%" PRIu64 ".%" PRIu64 " %s", whole, bytes % unit * 10 / unit, units[i]);
     else
         buf_printf(out, "%" PRIu64 " %s", whole, units[i]);
 }

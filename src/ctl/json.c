@@ -102,3 +102,13 @@ void json_bool(struct json *j, const char *key, bool value)
     begin_value(j, key);
     buf_add_text(j->out, value ? "true" : "false");
 }
+
+void json_write_counts(struct buf *out, const struct json_count *counts)
+{
+    struct json json;
+    json_init(&json, out);
+    json_object(&json, NULL);
+    for (; counts->key; counts++)
+        json_number(&json, counts->key, counts->value);
+    json_end_object(&json);
+}

@@ -23,4 +23,11 @@ void json_text(struct json *j, const char *key, struct span text);
 void json_number(struct json *j, const char *key, uint64_t value);
 void json_bool(struct json *j, const char *key, bool value);
 
+struct json_count {
+    const char *key;
+    uint64_t value;
+};
+/* A whole document: one object of these, which a NULL key ends. */
+void json_write_counts(struct buf *out, const struct json_count *counts);
+
 #endif

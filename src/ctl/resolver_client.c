@@ -1,13 +1,12 @@
 #include "ctl/resolver_client.h"
 
+#include "ctl/privileges.h"
 #include "dns/service.h"
 #include "ipc/services.h"
-#include "proc/data_directory.h"
 #include "run/fiber.h"
 #include "run/loop.h"
 
 #include <errno.h>
-#include <grp.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/prctl.h>
@@ -15,24 +14,7 @@
 #include <sysexits.h>
 #include <unistd.h>
 
-#define NOBODY 65534
-
 /* ---- The child ---- */
-
-/* What comes from the DNS is read by nobody who may do harm. */
-static int drop_root(const struct settings *settings)
-{
-    uid_t uid = NOBODY;
-    gid_t gid = NOBODY;
-    struct buf unused;
-    if (geteuid() != 0)
-        return 0;
-    buf_init(&unused, 1000);
-    if (find_user(settings->user, &uid, &gid, &unused) || !uid)
-        uid = gid = NOBODY;
-    buf_release(&unused);
-    return setgroups(0, NULL) == 0 && setgid(gid) == 0 && setuid(uid) == 0 ? 0 : -errno;
-}
 
 /* Ends with its parent: it is killed then. Its troubles are the parent's: the channel closes. */
 static _Noreturn void run_child(const struct settings *settings, int fd)
@@ -43,7 +25,8 @@ static _Noreturn void run_child(const struct settings *settings, int fd)
     /* Without the trust anchors nothing is checked, which the server's log says, too. */
     if (resolver_read_anchors(settings, &anchors, &problem))
         buf_reset(&anchors);
-    if (drop_root(settings) || prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) < 0 ||
+    /* What comes from the DNS is read by nobody who may do harm. */
+    if (privileges_drop(settings) || prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) < 0 ||
         prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
         _exit(EX_OSERR);
     struct loop *loop = loop_new();

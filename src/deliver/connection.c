@@ -10,6 +10,7 @@
 #include <sys/socket.h>
 
 #define RESOLVER_SECONDS 20
+#define PASSED_OVER_SECONDS 60
 
 /* How a host was tried. */
 enum attempt {
@@ -72,6 +73,22 @@ void connection_sent_away(struct connection *conn)
 {
     note_reply(conn, VERDICT_AT_MAIL, &conn->client.reply);
     host_is_down(conn);
+}
+
+bool connection_pass_over(struct connection *conn, struct site *site)
+{
+    bool has_other = false;
+    for (size_t i = 0; i < conn->list->count; i++)
+        has_other |= &conn->list->hosts[i] != conn->host && !conn->list->hosts[i].is_down;
+    if (!has_other)
+        return false;
+    note_trouble(conn, TROUBLE_LOST, smtp_client_problem(&conn->client));
+    host_is_down(conn);
+    /* The wait was long: a list that was found meanwhile begins with this host again. */
+    conn->list->until = clock_in_seconds(PASSED_OVER_SECONDS);
+    host_list_unref(site->hosts);
+    site->hosts = host_list_ref(conn->list);
+    return true;
 }
 
 static void log_attempt(const struct connection *conn, const char *what)
@@ -200,9 +217,12 @@ static enum attempt start_tls(struct fiber *self, struct connection *conn, const
         note_trouble(conn, TROUBLE_TLS, "STARTTLS is not offered");
         return failed(self, conn, ATTEMPT_NEXT);
     }
-    if (error != -EKEYREJECTED)
-        return error == -EREMOTEIO ? refused(self, conn, VERDICT_AT_HELLO) : lost(self, conn, "at STARTTLS");
-    const char *certificate = stream_tls_problem(client->stream);
+    if (error == -EREMOTEIO)
+        return refused(self, conn, VERDICT_AT_HELLO);
+    if (error == -ECANCELED || error == -ENOMEM)
+        return lost(self, conn, "at STARTTLS");
+    /* What stands between us and the host may swallow STARTTLS, or cut it off: not only a handshake can fail. */
+    const char *certificate = error == -EKEYREJECTED ? stream_tls_problem(client->stream) : "";
     note_trouble(conn, TROUBLE_TLS, certificate[0] ? certificate : smtp_client_problem(client));
     if (wish->required)
         return failed(self, conn, ATTEMPT_NEXT);
@@ -234,6 +254,15 @@ static enum attempt log_in(struct fiber *self, struct connection *conn, const st
     return failed(self, conn, ATTEMPT_NEXT);
 }
 
+static struct smtp_client_timeouts timeouts(const struct settings *settings)
+{
+    return (struct smtp_client_timeouts){.greeting = settings->courier.greeting_timeout,
+                                         .command = settings->courier.command_timeout,
+                                         .data = settings->courier.data_timeout,
+                                         .block = settings->courier.block_timeout,
+                                         .end_of_data = settings->courier.end_of_data_timeout};
+}
+
 static enum attempt try_host(struct fiber *self, struct connection *conn, const struct site *site)
 {
     struct tls_wish wish = tls_wish(conn, site);
@@ -246,6 +275,7 @@ static enum attempt try_host(struct fiber *self, struct connection *conn, const 
         error = stream_start_tls(self, stream, site->courier->tls, conn->host->name, true, connect_deadline(conn));
     smtp_client_init(&conn->client, stream, conn->settings->hostname);
     conn->client.deadline = conn->deadline;
+    conn->client.timeouts = timeouts(conn->settings);
     if (error) {
         const char *certificate = stream_tls_problem(stream);
         note_trouble(conn, TROUBLE_TLS, certificate[0] ? certificate : stream_problem(stream));

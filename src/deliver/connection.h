@@ -28,6 +28,9 @@ MUST_USE int connection_open(struct fiber *self, struct site *site, uint64_t dea
 void connection_close(struct fiber *self, struct connection *conn);
 /* The host ended the conversation (client.reply): it is passed over by those who share its list. */
 void connection_sent_away(struct connection *conn);
+/* The host kept us waiting too long in a transaction: it is passed over for a while where another one may do (RFC 5321
+ * section 5.1). False: there is no other. */
+MUST_USE bool connection_pass_over(struct connection *conn, struct site *site);
 /* The verdict and the words of a reply that a peer gave. */
 struct verdict verdict_of_smtp_reply(enum verdict_stage stage, const struct smtp_reply *reply, bool others);
 

@@ -257,9 +257,13 @@ static int hand_over(struct fiber *self, struct expansion *x, bool more)
     entry_settle(e, delivered, (struct span){0}, span_text(words));
     e->outcome = more ? STORE_WRITE__QUEUE_OUTCOME__QUEUE_DEFERRED : STORE_WRITE__QUEUE_OUTCOME__QUEUE_DONE;
     e->retry_at = clock_wall();
-    struct handover h = {
-        .envelope = &x->envelope, .body = &x->body, .eight_bit = x->message.facts->eight_bit, .memory = &x->memory};
-    int error = handover_send_for(self, x->courier, e, &h, &outcome);
+    struct handover h = {.entry = e,
+                         .count = 1,
+                         .envelope = &x->envelope,
+                         .body = &x->body,
+                         .eight_bit = x->message.facts->eight_bit,
+                         .memory = &x->memory};
+    int error = handover_send(self, x->courier, &h, &outcome);
     if (error)
         return error;
     log_write(LOG_LOW, "courier", queue_id(e->message_id, id), "list copies made list=%s copies=%u message=%llx%s",

@@ -7,23 +7,28 @@
 
 #include <errno.h>
 
+static void fill_result(const struct entry *e, StoreWrite__QueueResult *row, StoreWrite__DeliverRequest *request)
+{
+    store_write__queue_result__init(row);
+    row->message_id = e->message_id;
+    row->number = e->number;
+    row->outcome = (StoreWrite__QueueOutcome)e->outcome;
+    row->next_at = e->retry_at;
+    row->reply = binary_from_span(span_text(e->reply));
+    request->results[request->n_results++] = row;
+}
+
 static int fill_results(const struct handover *h, StoreWrite__DeliverRequest *request)
 {
     StoreWrite__QueueResult *rows = arena_array(h->memory, h->count, sizeof *rows);
     request->results = arena_array(h->memory, h->count, sizeof(StoreWrite__QueueResult *));
     if (!rows || !request->results)
         return -ENOMEM;
-    list_each (node, h->entries) {
-        const struct entry *e = container_of(node, struct entry, node);
-        StoreWrite__QueueResult *row = &rows[request->n_results];
-        store_write__queue_result__init(row);
-        row->message_id = e->message_id;
-        row->number = e->number;
-        row->outcome = (StoreWrite__QueueOutcome)e->outcome;
-        row->next_at = e->retry_at;
-        row->reply = binary_from_span(span_text(e->reply));
-        request->results[request->n_results++] = row;
-    }
+    if (h->entry)
+        fill_result(h->entry, rows, request);
+    else
+        list_each (node, h->entries)
+            fill_result(container_of(node, struct entry, node), &rows[request->n_results], request);
     return 0;
 }
 
@@ -58,6 +63,8 @@ int handover_send(struct fiber *self, struct courier *c, const struct handover *
     int error = fill_results(h, &request);
     if (!error && has_message)
         error = fill_message(h, &request, &summary);
+    request.sender_account_id = h->account_id;
+    request.may_wait_for_allowance = h->account_id != 0;
     bool in_memory = has_message && h->body->spool < 0;
     if (!error)
         error = channel_call(self, peers_get(c->peers, ROLE_WRITER), STORE_WRITE_DELIVER, &request.base,
@@ -68,21 +75,5 @@ int handover_send(struct fiber *self, struct courier *c, const struct handover *
                                      outcome, NULL);
     answer_release(&answer);
     buf_release(&summary);
-    return error;
-}
-
-int handover_send_for(struct fiber *self, struct courier *c, struct entry *e, struct handover *h,
-                      struct intake_outcome *outcome)
-{
-    struct list_node entries, *before = e->node.previous;
-    list_remove(&e->node);
-    list_init(&entries);
-    list_append(&entries, &e->node);
-    h->entries = &entries;
-    h->count = 1;
-    int error = handover_send(self, c, h, outcome);
-    h->entries = NULL;
-    list_remove(&e->node);
-    list_append(before->next, &e->node);
     return error;
 }

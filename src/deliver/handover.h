@@ -7,20 +7,21 @@
 #include "intake/deliver.h"
 
 struct handover {
-    struct list_node *entries; /* whose outcomes are told; may be empty */
-    size_t count;
+    struct list_node *entries;       /* whose outcomes are told; may be empty; or NULL: */
+    const struct entry *entry;       /* the one whose outcome is told */
+    size_t count;                    /* of them */
     const struct envelope *envelope; /* without targets: outcomes only, no message */
     struct intake_body *body;        /* begins with its trace fields */
     bool eight_bit;
+    uint64_t account_id; /* whose recipients at other sites are counted now, and wait for a day with room where today's
+                            limit is used up; 0: nobody's */
     struct arena *memory;
 };
 
-/* 0 and *outcome (verdict INTAKE_STORED also where there was no message); or a negative errno: then it is not known
- * whether it was done. Waits. */
+/* 0 and *outcome (verdict INTAKE_STORED also where there was no message; with INTAKE_OVER_SENDING_QUOTA the outcomes
+ * of the entries were not taken either); or a negative errno: then it is not known whether it was done. Waits: the
+ * entries stay where they are, and nobody but the caller may take them out of their list meanwhile. */
 MUST_USE int handover_send(struct fiber *self, struct courier *c, const struct handover *h,
                            struct intake_outcome *outcome);
-/* The same for one entry that stands in its job's list; sets h->count; h->entries is for the call only. */
-MUST_USE int handover_send_for(struct fiber *self, struct courier *c, struct entry *e, struct handover *h,
-                               struct intake_outcome *outcome);
 
 #endif

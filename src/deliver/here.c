@@ -1,7 +1,7 @@
 /* Recipients of ours that led nowhere when the message came in, over a way that could not say so for one among others
- * (XTND XMIT): a full mailbox, a name that nobody has. Where they lead is asked again at each attempt; then the message
- * goes there in one transaction with the end of the entry, or waits as it would at any other site, or its sender is
- * told why it never will. */
+ * (XTND XMIT): a full mailbox, a name that nobody has, or any address while intake was paused. Where they lead is asked
+ * again at each attempt; then the message goes there in one transaction with the end of the entry, or waits as it would
+ * at any other site, or its sender is told why it never will. */
 #include "base/clock.h"
 #include "deliver/handover.h"
 #include "deliver/message.h"
@@ -99,14 +99,26 @@ static int hand_over(struct fiber *self, struct arrival *a, bool *done)
     char id[QUEUE_ID_MAX];
     struct intake_outcome outcome;
     struct entry *e = a->entry;
-    struct handover h = {
-        .envelope = &a->envelope, .body = &a->body, .eight_bit = a->message.facts->eight_bit, .memory = &a->memory};
+    struct handover h = {.entry = e,
+                         .count = 1,
+                         .envelope = &a->envelope,
+                         .body = &a->body,
+                         .eight_bit = a->message.facts->eight_bit,
+                         .account_id = a->message.facts->sender_account_id,
+                         .memory = &a->memory};
     struct verdict delivered = {.kind = VERDICT_DELIVERED, .status = "2.0.0"};
     entry_settle(e, delivered, (struct span){0}, (struct span){0});
     e->outcome = STORE_WRITE__QUEUE_OUTCOME__QUEUE_DONE;
-    int error = handover_send_for(self, a->courier, e, &h, &outcome);
+    int error = handover_send(self, a->courier, &h, &outcome);
     if (error)
         return error;
+    if (outcome.verdict == INTAKE_OVER_SENDING_QUOTA) {
+        struct verdict failed = {.kind = VERDICT_FAILED, .status = "5.7.1"};
+        entry_settle(
+            e, failed, (struct span){0},
+            span_text("Your limit of recipients at other sites is used up for all the days that mail may wait"));
+        return 0;
+    }
     *done = true;
     if (outcome.verdict == INTAKE_STORED)
         log_write(LOG_LOW, "courier", queue_id(e->message_id, id), "delivered here number=%u rcpt=%s message=%llx",

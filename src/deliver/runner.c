@@ -123,10 +123,12 @@ static bool settle_by_reply(struct transaction *t, const struct connection *conn
 
 /* The connection ended in the middle. Those whose fate is unknown are deferred when the message may have gone through,
  * else they go to the next host or to a fresh connection, which `tries` bounds. */
-static void settle_unknown(struct transaction *t, const struct connection *conn, int error)
+static void settle_unknown(struct transaction *t, struct connection *conn, struct site *site, int error)
 {
     bool ours = error == -ENOMEM || !conn->client.over;
-    if (!t->outcome.body_sent && !ours && t->job->tries < TRIES_MAX)
+    /* Who kept us waiting would do so again. */
+    bool may_try = error != -ETIMEDOUT || connection_pass_over(conn, site);
+    if (!t->outcome.body_sent && !ours && may_try && t->job->tries < TRIES_MAX)
         return;
     for (size_t i = 0; i < t->count; i++) {
         if (t->entries[i]->is_settled)
@@ -161,7 +163,7 @@ static void settle(struct transaction *t, struct connection *conn, struct site *
         site_succeeded(site);
     if (error || !settled) {
         t->job->tries++;
-        settle_unknown(t, conn, error);
+        settle_unknown(t, conn, site, error);
     }
     /* A host that sends us away is not asked again by this job: another one, if there is one. */
     if (error == -EREMOTEIO && conn->client.transactions <= 1)

@@ -255,11 +255,15 @@ void site_succeeded(struct site *site)
     site->closed_until = 0;
     if (site->window < site->courier->settings->courier.connections_per_destination)
         site->window++;
+    site_schedule(site);
 }
 
 void site_failed(struct site *site, const struct verdict *verdict, struct span reply)
 {
     struct courier *c = site->courier;
+    /* Several connections that failed at the same time are one failure. */
+    if (site_is_closed(site))
+        return;
     struct schedule schedule = courier_schedule(c);
     uint64_t wait = schedule_wait(&schedule, ++site->failures, random_number());
     site->window = site->window > 1 ? site->window / 2 : 1;

@@ -8,9 +8,21 @@
 #define RECIPIENTS_MAX 100
 #define SERVICE_NOT_AVAILABLE 421
 
+const struct smtp_client_timeouts smtp_client_timeouts_least = {
+    .greeting = 5 * 60,
+    .command = 5 * 60,
+    .data = 2 * 60,
+    .block = 3 * 60,
+    .end_of_data = 10 * 60,
+};
+
 void smtp_client_init(struct smtp_client *c, struct stream *stream, const char *our_name)
 {
-    *c = (struct smtp_client){.stream = stream, .deadline = CLOCK_NEVER, .our_name = our_name, .step = "the greeting"};
+    *c = (struct smtp_client){.stream = stream,
+                              .deadline = CLOCK_NEVER,
+                              .timeouts = smtp_client_timeouts_least,
+                              .our_name = our_name,
+                              .step = "the greeting"};
 }
 
 void smtp_client_release(struct smtp_client *c)
@@ -135,7 +147,7 @@ static int say_hello(struct fiber *self, struct smtp_client *c, const char *verb
     c->extensions = (struct smtp_extensions){0};
     c->peer_name[0] = '\0';
     buf_printf(stream_output(c->stream), "%s %s\r\n", verb, c->our_name);
-    int error = read_reply(self, c, verb, SMTP_CLIENT_HELLO, reply, true);
+    int error = read_reply(self, c, verb, c->timeouts.command, reply, true);
     if (error)
         return error;
     if (reply->code / 100 == 3)
@@ -162,7 +174,7 @@ int smtp_client_hello(struct fiber *self, struct smtp_client *c)
 int smtp_client_open(struct fiber *self, struct smtp_client *c)
 {
     struct smtp_reply greeting;
-    int error = smtp_client_read_reply(self, c, "the greeting", SMTP_CLIENT_GREETING, &greeting);
+    int error = smtp_client_read_reply(self, c, "the greeting", c->timeouts.greeting, &greeting);
     if (error)
         return error;
     if (greeting.code >= 400)
@@ -193,9 +205,9 @@ void smtp_client_close(struct fiber *self, struct smtp_client *c)
     if (c->over)
         return;
     struct smtp_reply reply;
-    uint64_t deadline = smtp_client_deadline(c, SMTP_CLIENT_QUIT);
+    uint64_t deadline = smtp_client_deadline(c, SMTP_CLIENT_QUIT_SECONDS);
     buf_add_text(stream_output(c->stream), "QUIT\r\n");
-    int error = smtp_client_read_reply(self, c, "QUIT", SMTP_CLIENT_QUIT, &reply);
+    int error = smtp_client_read_reply(self, c, "QUIT", SMTP_CLIENT_QUIT_SECONDS, &reply);
     /* How the farewell goes changes nothing for anybody. A peer that answered says nothing more. */
     if (!error)
         stream_close(self, c->stream, true, deadline);

@@ -15,7 +15,7 @@
  *                message that is refused on its way by a peer that does not listen to its end: its recipients are then
  *                settled)
  *   -EPROTO      the peer said what is no reply, or one that can't stand there (354 to RCPT)
- *   -ETIMEDOUT   one of the times of RFC 5321 section 4.5.3.2 or `deadline` passed
+ *   -ETIMEDOUT   one of `timeouts` or `deadline` passed
  *   -ECANCELED   the fiber was
  *   -ECONNRESET, -EPIPE, -ENODATA  the connection is gone
  *   -ENOMEM, and what message->read returned: on our side
@@ -24,7 +24,7 @@
  * What is known when it ends early. A recipient whose `final` has a code is settled by it. All others are unknown, and
  * to be tried again. That a connection dies behind the last octet of a message and before the reply to it does not tell
  * whether the peer took it (RFC 5321 section 4.5.5; RFC 1047): the next attempt may then make a second copy, and no
- * client can prevent it; so the wait for this reply is the longest one, ten minutes, and `body_sent` says that it was
+ * client can prevent it; so the wait for this reply is the longest one, and `body_sent` says that it was
  * so, for the log.
  */
 #ifndef DELIVER_SMTP_CLIENT_H
@@ -36,10 +36,22 @@
 
 #define SMTP_CLIENT_NAME_MAX 255
 
+/* Seconds to wait for the peer (RFC 5321 section 4.5.3.2). */
+struct smtp_client_timeouts {
+    unsigned greeting;    /* the first 220 */
+    unsigned command;     /* MAIL, RCPT, and those that are not in the RFC's list: EHLO, STARTTLS, AUTH, RSET */
+    unsigned data;        /* 354 */
+    unsigned block;       /* until it takes a piece of the message */
+    unsigned end_of_data; /* the reply to the whole message, or to a chunk of it */
+};
+/* The least that the RFC has a client wait: what init sets. */
+extern const struct smtp_client_timeouts smtp_client_timeouts_least;
+
 struct smtp_client {
-    /* ---- For the caller to read; `deadline` to write as well ---- */
+    /* ---- For the caller to read; `deadline` and `timeouts` to write as well ---- */
     struct stream *stream; /* owned */
     uint64_t deadline;     /* no wait goes beyond it (monotonic); CLOCK_NEVER at first. For the whole of an attempt */
+    struct smtp_client_timeouts timeouts;
     struct smtp_extensions extensions;
     char peer_name[SMTP_CLIENT_NAME_MAX + 1]; /* how the peer names itself in its reply to EHLO or HELO; "" when what it
                                                  says is no word of printable ASCII. Ours: we talk to ourselves */

@@ -42,7 +42,7 @@ static int hear_out(struct fiber *self, struct smtp_client_transaction *t, int e
     stream_hear_out(c->stream, error);
     int over = smtp_client_finish_envelope(self, t);
     while (!over && !t->outcome->data.code) {
-        over = smtp_client_read_reply(self, c, "the message", SMTP_CLIENT_BLOCK, &reply);
+        over = smtp_client_read_reply(self, c, "the message", c->timeouts.block, &reply);
         if (reply.code >= 400 && t->accepted > 0)
             t->outcome->data = reply;
     }
@@ -53,7 +53,7 @@ static int hear_out(struct fiber *self, struct smtp_client_transaction *t, int e
 static int flush(struct fiber *self, struct smtp_client_transaction *t)
 {
     struct smtp_client *c = t->client;
-    int error = stream_flush(self, c->stream, smtp_client_deadline(c, SMTP_CLIENT_BLOCK));
+    int error = stream_flush(self, c->stream, smtp_client_deadline(c, c->timeouts.block));
     if (error == -EPIPE || error == -ECONNRESET || error == -ETIMEDOUT)
         return hear_out(self, t, error);
     return error ? smtp_client_fail(c, error) : 0;
@@ -65,7 +65,7 @@ static int take_final(struct fiber *self, struct smtp_client_transaction *t)
     struct smtp_client *c = t->client;
     struct smtp_reply reply;
     t->outcome->body_sent = true;
-    int error = smtp_client_read_reply(self, c, "the end of the data", SMTP_CLIENT_END_OF_DATA, &reply);
+    int error = smtp_client_read_reply(self, c, "the end of the data", c->timeouts.end_of_data, &reply);
     if (reply.code && reply.code < 400 && !smtp_reply_is_positive(&reply))
         return smtp_client_fail_reply(c, &reply);
     if (t->accepted > 0)
@@ -119,7 +119,7 @@ static int send_by_data(struct fiber *self, struct smtp_client_transaction *t)
         return error;
     if (!at_once)
         buf_add_text(stream_output(c->stream), "DATA\r\n");
-    error = smtp_client_read_reply(self, c, "DATA", SMTP_CLIENT_DATA, &reply);
+    error = smtp_client_read_reply(self, c, "DATA", c->timeouts.data, &reply);
     if (reply.code >= 400 && t->accepted > 0)
         t->outcome->data = reply;
     if (error || reply.code >= 400)
@@ -165,7 +165,7 @@ static int send_in_one_flight(struct fiber *self, struct smtp_client_transaction
 /* The reply to a chunk that is not the last. */
 static int take_chunk(struct fiber *self, struct smtp_client_transaction *t, struct smtp_reply *reply)
 {
-    int error = smtp_client_read_reply(self, t->client, "BDAT", SMTP_CLIENT_END_OF_DATA, reply);
+    int error = smtp_client_read_reply(self, t->client, "BDAT", t->client->timeouts.end_of_data, reply);
     if (reply->code >= 400 && !t->outcome->data.code)
         t->outcome->data = *reply;
     if (error || reply->code >= 400 || smtp_reply_is_positive(reply))

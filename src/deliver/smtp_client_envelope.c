@@ -174,7 +174,7 @@ static void write_rcpt(struct smtp_client_transaction *t, const struct smtp_clie
 static int take_mail(struct fiber *self, struct smtp_client_transaction *t)
 {
     struct smtp_reply reply;
-    int error = smtp_client_read_reply(self, t->client, "MAIL", SMTP_CLIENT_COMMAND, &reply);
+    int error = smtp_client_read_reply(self, t->client, "MAIL", t->client->timeouts.command, &reply);
     t->mail_owed = false;
     if (reply.code >= 400) {
         t->mail_refused = true;
@@ -188,7 +188,7 @@ static int take_rcpt(struct fiber *self, struct smtp_client_transaction *t)
 {
     struct smtp_reply reply;
     struct smtp_client_recipient *recipient = &t->recipients[t->answered];
-    int error = smtp_client_read_reply(self, t->client, "RCPT", SMTP_CLIENT_COMMAND, &reply);
+    int error = smtp_client_read_reply(self, t->client, "RCPT", t->client->timeouts.command, &reply);
     t->answered++;
     if (t->mail_refused)
         return error;
@@ -204,7 +204,7 @@ static int take_rcpt(struct fiber *self, struct smtp_client_transaction *t)
 static int take_reset(struct fiber *self, struct smtp_client_transaction *t)
 {
     struct smtp_reply reply;
-    int error = smtp_client_read_reply(self, t->client, "RSET", SMTP_CLIENT_COMMAND, &reply);
+    int error = smtp_client_read_reply(self, t->client, "RSET", t->client->timeouts.command, &reply);
     t->reset_owed = false;
     /* Nobody refuses it but who is out of step with us. */
     return error || smtp_reply_is_positive(&reply) ? error : smtp_client_fail_reply(t->client, &reply);

@@ -4,16 +4,8 @@
 
 #include "deliver/smtp_client.h"
 
-/* Times to wait, in seconds: RFC 5321 section 4.5.3.2. */
-enum {
-    SMTP_CLIENT_GREETING = 300,
-    SMTP_CLIENT_HELLO = 300, /* not in the list: like the commands that are */
-    SMTP_CLIENT_COMMAND = 300,
-    SMTP_CLIENT_DATA = 120,
-    SMTP_CLIENT_BLOCK = 180,
-    SMTP_CLIENT_END_OF_DATA = 600,
-    SMTP_CLIENT_QUIT = 10,
-};
+/* Seconds for the reply to QUIT; all other times are in struct smtp_client_timeouts. */
+#define SMTP_CLIENT_QUIT_SECONDS 10
 
 /* Ends the conversation for `error` while at c->step, and returns it. */
 int smtp_client_fail(struct smtp_client *c, int error);

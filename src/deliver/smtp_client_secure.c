@@ -20,7 +20,7 @@ int smtp_client_start_tls(struct fiber *self, struct smtp_client *c, struct tls_
         return -EOPNOTSUPP;
     }
     buf_add_text(stream_output(c->stream), "STARTTLS\r\n");
-    int error = smtp_client_read_reply(self, c, "STARTTLS", SMTP_CLIENT_COMMAND, &reply);
+    int error = smtp_client_read_reply(self, c, "STARTTLS", c->timeouts.command, &reply);
     if (error)
         return error;
     if (reply.code >= 400)
@@ -28,7 +28,7 @@ int smtp_client_start_tls(struct fiber *self, struct smtp_client *c, struct tls_
     if (reply.code != 220)
         return smtp_client_fail_reply(c, &reply);
     c->step = "the TLS handshake";
-    error = stream_start_tls(self, c->stream, tls, host, verify, smtp_client_deadline(c, SMTP_CLIENT_COMMAND));
+    error = stream_start_tls(self, c->stream, tls, host, verify, smtp_client_deadline(c, c->timeouts.command));
     if (error) {
         (void)smtp_client_fail(c, error);
         snprintf(c->problem, sizeof c->problem, "%s%s%s", stream_problem(c->stream),
@@ -70,7 +70,7 @@ static int login_plain(struct fiber *self, struct smtp_client *c, struct span us
     int error = buf_failed(&message) ? smtp_client_fail(c, -ENOMEM) : 0;
     if (!error) {
         write_secret(c, "AUTH PLAIN ", buf_span(&message));
-        error = smtp_client_read_reply(self, c, "AUTH", SMTP_CLIENT_COMMAND, &reply);
+        error = smtp_client_read_reply(self, c, "AUTH", c->timeouts.command, &reply);
     }
     if (message.data)
         explicit_bzero(message.data, message.size);
@@ -83,13 +83,13 @@ static int login_login(struct fiber *self, struct smtp_client *c, struct span us
 {
     struct smtp_reply reply;
     buf_add_text(stream_output(c->stream), "AUTH LOGIN\r\n");
-    int error = smtp_client_read_reply(self, c, "AUTH", SMTP_CLIENT_COMMAND, &reply);
+    int error = smtp_client_read_reply(self, c, "AUTH", c->timeouts.command, &reply);
     const struct span answers[] = {user, password};
     for (size_t i = 0; !error && i < 2; i++) {
         if (reply.code != 334)
             return check_login(c, &reply);
         write_secret(c, "", answers[i]);
-        error = smtp_client_read_reply(self, c, "AUTH", SMTP_CLIENT_COMMAND, &reply);
+        error = smtp_client_read_reply(self, c, "AUTH", c->timeouts.command, &reply);
     }
     return error ? error : check_login(c, &reply);
 }

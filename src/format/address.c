@@ -375,7 +375,9 @@ const char *domain_to_ascii(struct arena *arena, struct span domain, struct span
     char *text = arena_text(arena, domain);
     if (!text)
         return "no memory for the address";
-    if (idn2_to_ascii_8z(text, &converted, IDN2_NFC_INPUT | IDN2_NONTRANSITIONAL) != IDN2_OK)
+    int rc = idn2_to_ascii_8z(text, &converted, IDN2_NFC_INPUT | IDN2_NONTRANSITIONAL);
+    arena->is_starved |= rc == IDN2_MALLOC;
+    if (rc != IDN2_OK)
         return "a domain that has no internationalised form";
     *ascii = arena_copy(arena, span_text(converted));
     idn2_free(converted);

@@ -4,6 +4,8 @@
 #include "format/address_list.h"
 #include "format/header.h"
 
+#define ADDRESS_TEXT_MAX 1024
+
 static bool is_recipient_field(struct span name, bool resent)
 {
     if (resent)
@@ -44,22 +46,28 @@ static bool has_resent(struct span header)
     return false;
 }
 
-static struct span write_address(const struct address *a, struct span default_domain, struct arena *arena)
-{
-    struct buf text;
-    buf_init(&text, 1024);
-    mail_path_write(a->mailbox, a->host.size ? a->host : default_domain, &text);
-    struct span copy = buf_failed(&text) ? (struct span){NULL, 0} : arena_copy(arena, buf_span(&text));
-    buf_release(&text);
-    return copy;
-}
-
 struct finder {
     struct arena *arena;
     struct map seen;
     struct span default_domain;
     struct header_recipients *found;
 };
+
+static struct span write_address(struct finder *f, const struct address *a)
+{
+    struct buf text;
+    struct span host = a->host.size ? a->host : f->default_domain, copy = {NULL, 0};
+    buf_init(&text, ADDRESS_TEXT_MAX);
+    mail_path_write(a->mailbox, host, &text);
+    /* With each byte in need of a backslash, two quotes and an @. */
+    bool fits = 2 * a->mailbox.size + host.size + 3 <= ADDRESS_TEXT_MAX;
+    if (!buf_failed(&text))
+        copy = arena_copy(f->arena, buf_span(&text));
+    else
+        f->found->out_of_memory |= fits;
+    buf_release(&text);
+    return copy;
+}
 
 static bool is_new(struct finder *f, struct span text)
 {
@@ -69,14 +77,14 @@ static bool is_new(struct finder *f, struct span text)
     if (!key.data || map_get(&f->seen, key))
         return false;
     if (map_put(&f->seen, key, f))
-        f->found->is_incomplete = true;
+        f->found->out_of_memory = true;
     return true;
 }
 
 static void add(struct finder *f, const struct address *a)
 {
     struct header_recipients *found = f->found;
-    struct span text = write_address(a, f->default_domain, f->arena);
+    struct span text = write_address(f, a);
     struct header_recipient *r =
         text.data && found->count < HEADER_RECIPIENTS_MAX ? arena_alloc(f->arena, sizeof *r) : NULL;
     if (text.data && found->count < HEADER_RECIPIENTS_MAX && !is_new(f, text))
@@ -126,6 +134,7 @@ void header_recipients_find(struct span header, struct span default_domain, stru
             add_field(&f, field.value);
     }
     map_release(&f.seen);
+    found->out_of_memory |= arena->is_starved;
 }
 
 size_t header_remove_bcc(char *message, size_t size)

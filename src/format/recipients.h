@@ -22,6 +22,7 @@ struct header_recipients {
     struct header_recipient *first, *last;
     size_t count;       /* each address once, without regard to ASCII case */
     bool is_incomplete; /* too many, one that is too long, or the arena was full */
+    bool out_of_memory; /* some may be missing or called wrong, for no fault of the message's */
 };
 
 /* `header` may have the body behind it. `default_domain` completes names without a domain; empty: they are a problem.

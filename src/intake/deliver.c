@@ -97,7 +97,8 @@ int intake_read_outcomes(const StoreWrite__DeliverReply *reply, size_t count, st
                                                   : c.over_sending_quota ? INTAKE_OVER_SENDING_QUOTA
                                                   : c.over_quota         ? INTAKE_OVER_QUOTA
                                                                          : INTAKE_GONE,
-                                       .message_id = c.stored ? reply->message_id : 0};
+                                       .message_id = c.stored ? reply->message_id : 0,
+                                       .remote_due_at = c.stored ? reply->remote_due_at : 0};
     if (gone)
         *gone = c.stored ? c.gone : 0;
     return 0;
@@ -136,9 +137,10 @@ int intake_deliver(struct fiber *self, const struct intake *intake, const struct
     request.eight_bit = eight_bit;
     request.summary = binary_from_span(buf_span(&summary));
     request.sender_account_id = source->account_id;
+    request.may_wait_for_allowance = source->may_wait_for_allowance;
     struct span attachment = body->spool < 0 ? buf_span(&body->memory) : (struct span){0};
-    error = channel_call(self, peers_get(intake->peers, ROLE_WRITER), STORE_WRITE_DELIVER, &request.base, attachment,
-                         body->spool, clock_in_seconds(STORE_SECONDS), &answer);
+    error = channel_call(self, intake_channel(self, intake, ROLE_WRITER), STORE_WRITE_DELIVER, &request.base,
+                         attachment, body->spool, clock_in_seconds(STORE_SECONDS), &answer);
     if (!error)
         error = read_reply(source, (const StoreWrite__DeliverReply *)answer.message, envelope->target_count, outcome);
 out:

@@ -12,17 +12,21 @@ enum intake_verdict {
     INTAKE_STORED,     /* durable */
     INTAKE_OVER_QUOTA, /* nothing was stored: too large for every one of its mailboxes */
     INTAKE_GONE,       /* nothing was stored: every mailbox or list was deleted since its address was accepted */
-    INTAKE_OVER_SENDING_QUOTA, /* nothing was stored: the account's remote recipients of today would pass the limit */
+    INTAKE_OVER_SENDING_QUOTA, /* nothing was stored: the account's remote recipients of today would pass the limit;
+                                  with may_wait_for_allowance: of every day until it would be given up */
 };
 
 struct intake_outcome {
     enum intake_verdict verdict;
-    uint64_t message_id; /* INTAKE_STORED */
+    uint64_t message_id;    /* INTAKE_STORED */
+    uint64_t remote_due_at; /* the same: when its recipients at other sites fall due, nanoseconds since 1970; 0: at once
+                             */
 };
 
 /* Hands the message (`body` begins with its trace fields) to the store and waits until it is durable. `eight_bit`: it
  * has bytes above 127. 0 with *outcome, or a negative errno: a temporary failure, and then it is not known whether it
- * was stored. Memory for the call comes from `arena`. */
+ * was stored. So the intake's patience is for a writer that is away before the call; one that goes away during it is
+ * not asked again. Memory for the call comes from `arena`. */
 MUST_USE int intake_deliver(struct fiber *self, const struct intake *intake, const struct intake_source *source,
                             const struct envelope *envelope, struct arena *arena, struct intake_body *body,
                             bool eight_bit, struct intake_outcome *outcome);

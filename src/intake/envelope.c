@@ -74,7 +74,8 @@ static void add_recipient(struct envelope *envelope, struct intake_recipient *r)
     *envelope->last = r;
     envelope->last = &r->next;
     envelope->target_count++;
-    envelope->remote_count += r->target->kind == INTAKE_TARGET_REMOTE;
+    envelope->remote_count +=
+        r->target->kind == INTAKE_TARGET_REMOTE && !span_is(r->target->next_hop, INTAKE_ASK_AGAIN);
     envelope->request_bytes += bytes_of(r->target, r->address.size + r->orcpt.size);
 }
 

@@ -20,9 +20,9 @@ struct envelope {
     struct span envid;        /* RFC 3461: xtext as given */
     unsigned ret;             /* enum smtp_ret */
     bool smtputf8;
-    struct intake_recipient *recipients, **last; /* a target that several addresses lead to stands once */
-    unsigned accepted;                           /* addresses taken, however many targets each had */
-    unsigned target_count, remote_count;
+    struct intake_recipient *recipients, **last;        /* a target that several addresses lead to stands once */
+    unsigned accepted;                                  /* addresses taken, however many targets each had */
+    unsigned target_count, remote_count;                /* the second: those that are known to be at other sites */
     size_t request_bytes;                               /* of the call that delivers: what the recipients need of it */
     struct intake_recipient *buckets[ENVELOPE_BUCKETS]; /* `recipients` by target */
 };

@@ -18,7 +18,12 @@ struct intake {
     struct peers *peers;
     const struct settings *settings;
     struct intake_route_cache *routes; /* what was asked lately; NULL: each address is asked for */
+    uint64_t patient_until; /* monotonic: until then a process of the store that is away is waited for; 0: not at all */
 };
+
+/* A channel to the store's reader or writer, waiting for one as long as the intake is patient. NULL: there is none
+ * (channel_call then says -EPIPE). */
+struct channel *intake_channel(struct fiber *self, const struct intake *intake, enum role role);
 
 /* Who brings a message: for its trace fields, its record in the store, and the log. All borrowed. */
 struct intake_source {
@@ -32,6 +37,7 @@ struct intake_source {
     const char *tls_version, *tls_cipher; /* "" without TLS */
     uint64_t account_id;   /* whose message it is: its remote recipients count against that account; 0: a stranger's */
     bool completes_header; /* a Date: and a Message-ID: that are missing are added (RFC 6409 section 8) */
+    bool may_wait_for_allowance; /* past the account's limit of today its remote recipients wait for a day with room */
 };
 
 #endif

@@ -109,6 +109,8 @@ void reception_settle(struct fiber *self, struct reception *r, const struct inta
         r->error = mend_header(r, intake->settings->hostname);
         r->header_mended = true;
     }
+    if (!r->error && is_large && r->body.spool < 0 && !intake_channel(self, intake, ROLE_WRITER))
+        r->error = -EPIPE;
     if (!r->error && is_large)
         r->error = intake_body_make_room(self, &r->body, intake->peers, deadline);
 }

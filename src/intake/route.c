@@ -193,8 +193,13 @@ static int ask(struct fiber *self, const struct intake *intake, struct arena *ar
     request.reverse_path = binary_from_span(question->reverse_path);
     request.authenticated = question->authenticated;
     struct answer answer;
-    int error = channel_call(self, peers_get(intake->peers, ROLE_READER), STORE_READ_RESOLVE, &request.base,
-                             (struct span){0}, -1, deadline, &answer);
+    struct channel *reader;
+    int error;
+    /* A question may be asked twice. */
+    do {
+        reader = intake_channel(self, intake, ROLE_READER);
+        error = channel_call(self, reader, STORE_READ_RESOLVE, &request.base, (struct span){0}, -1, deadline, &answer);
+    } while (error == -EPIPE && reader && clock_monotonic() < intake->patient_until);
     if (error)
         return error;
     error = read_reply(arena, (const StoreRead__ResolveReply *)answer.message, route);

@@ -37,6 +37,9 @@ struct intake_target {
     uint64_t list_id, list_member;               /* LIST, LIST_BOUNCE */
 };
 
+/* A target's next hop: its address is one that leads nowhere just now, and the courier asks again where it leads. */
+#define INTAKE_ASK_AGAIN "*local"
+
 #define INTAKE_ROUTE_TARGETS_MAX 1000
 
 struct intake_route {

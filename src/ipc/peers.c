@@ -10,6 +10,16 @@ struct channel *peers_get(struct peers *peers, enum role role)
     return NULL;
 }
 
+struct channel *peers_wait(struct fiber *self, struct peers *peers, enum role role, uint64_t deadline)
+{
+    struct channel *c = peers_get(peers, role);
+    if (!c && !peers->attached.waiters.next)
+        condition_init(&peers->attached);
+    while (!c && !condition_wait(self, &peers->attached, deadline))
+        c = peers_get(peers, role);
+    return c;
+}
+
 void peers_set(struct peers *peers, enum role role, unsigned instance, struct channel *channel)
 {
     if (instance >= PEERS_MAX) {
@@ -20,6 +30,8 @@ void peers_set(struct peers *peers, enum role role, unsigned instance, struct ch
     if (instance >= peers->room[role])
         peers->room[role] = instance + 1;
     peers->channels[role][instance] = channel;
+    if (channel && peers->attached.waiters.next)
+        condition_wake_all(&peers->attached);
 }
 
 void peers_release(struct peers *peers)

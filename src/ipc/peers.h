@@ -11,11 +11,15 @@ struct peers {
     struct channel *channels[ROLE_COUNT][PEERS_MAX];
     unsigned room[ROLE_COUNT]; /* instances ever seen: the places to look at */
     unsigned turn[ROLE_COUNT];
+    struct condition attached; /* made by the first who waits */
 };
 
 /* An open channel to some instance of the role, each in its turn; NULL when there is none now (channel_call then says
  * -EPIPE). */
 struct channel *peers_get(struct peers *peers, enum role role);
+/* The same, but where there is none one is waited for: the supervisor starts what died anew. NULL: the deadline passed,
+ * or the fiber was cancelled. */
+struct channel *peers_wait(struct fiber *self, struct peers *peers, enum role role, uint64_t deadline);
 /* Replaces (and frees) the channel to that instance. */
 void peers_set(struct peers *peers, enum role role, unsigned instance, struct channel *channel);
 void peers_release(struct peers *peers);

@@ -2,11 +2,17 @@
  * stand in its header.
  *
  * Eudora throws a message away for good at an -ERR, so that is said only for what will never be possible. What may
- * become possible is queued (a full mailbox, as at any other site) or, where we can't take the message at all just now,
- * answered by closing the connection without a word: the client then keeps it. A recipient that is wrong among others
- * that are right is queued, too, under its own name: the courier finds that it leads nowhere and tells the sender. */
+ * become possible is queued: an address whose mailbox is full, a recipient that is wrong among others that are right,
+ * and everybody while intake is paused, wait under their own names, and the courier asks again where they lead,
+ * delivers, or tells the sender; recipients at other sites past the day's limit wait for a day with room.
+ *
+ * Queueing needs the store. A process of it that is away is waited for; where it does not come back soon, or went away
+ * in the middle of the call that stores the message (it may have it or not), the connection is closed without a word.
+ * That is right: nothing was promised, the client keeps the message and sends it again, and twice is better than never.
+ */
 #include "pop3/xmit.h"
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "format/recipients.h"
 #include "intake/deliver.h"
@@ -15,11 +21,14 @@
 
 #include <errno.h>
 #include <stdio.h>
+#include <time.h>
 
 #define ARENA_MAX ((size_t)32 << 20)
 #define SPOOL_SECONDS 60
 #define ROUTE_SECONDS 30
-#define NOWHERE "invalid" /* RFC 2606: a domain that is in no DNS */
+#define PATIENCE_SECONDS 20 /* for the store: twice the longest wait before it is started anew */
+#define NOWHERE "invalid"   /* RFC 2606: a domain that is in no DNS */
+#define WRONG_PART_MAX 250  /* bytes of a wrong address's name, and of its domain: it is kept for the report only */
 
 struct xmit {
     struct pop3_session *session;
@@ -46,7 +55,8 @@ static void begin(struct pop3_session *s, struct xmit *x)
                    .tls_version = stream_tls_version(s->stream),
                    .tls_cipher = stream_tls_cipher(s->stream),
                    .account_id = s->account_id,
-                   .completes_header = true},
+                   .completes_header = true,
+                   .may_wait_for_allowance = true},
     };
     memcpy(x->source.ip.bytes, s->peer->address_bytes, sizeof x->source.ip.bytes);
     arena_init(&x->arena, ARENA_MAX);
@@ -84,6 +94,7 @@ static void settle(struct fiber *self, struct xmit *x, bool at_end)
 {
     if (at_end || !x->reception.data.in_header)
         read_header(x);
+    x->intake.patient_until = clock_in_seconds(PATIENCE_SECONDS);
     reception_settle(self, &x->reception, &x->intake, clock_in_seconds(SPOOL_SECONDS), at_end);
 }
 
@@ -121,7 +132,7 @@ static int route_to_itself(struct xmit *x, const struct mail_path *path, struct 
     struct buf text;
     struct intake_target *target = arena_alloc(&x->arena, sizeof *target);
     buf_init(&text, 1024);
-    if (path->is_literal || domain_to_ascii(&x->arena, path->domain, &domain))
+    if (domain_to_ascii(&x->arena, path->domain, &domain))
         domain = span_text(NOWHERE);
     mail_path_write(path->local_part, domain, &text);
     struct span address = arena_copy(&x->arena, buf_span(&text));
@@ -129,7 +140,8 @@ static int route_to_itself(struct xmit *x, const struct mail_path *path, struct 
     buf_release(&text);
     if (failed)
         return -ENOMEM;
-    *target = (struct intake_target){.kind = INTAKE_TARGET_REMOTE, .address = address, .next_hop = span_text("*local")};
+    *target = (struct intake_target){
+        .kind = INTAKE_TARGET_REMOTE, .address = address, .next_hop = span_text(INTAKE_ASK_AGAIN)};
     *route = (struct intake_route){INTAKE_ROUTE_LOCAL, target, 1};
     return 0;
 }
@@ -171,7 +183,7 @@ static int find_route(struct fiber *self, struct xmit *x, const struct mail_path
     int error = intake_route_find(self, &x->intake, &x->arena, &question, clock_in_seconds(ROUTE_SECONDS), route);
     if (!error && route->kind == INTAKE_ROUTE_NOT_OURS)
         error = intake_route_relay(x->session->settings, &x->arena, path, true, route);
-    return error ? error : route->kind == INTAKE_ROUTE_PAUSED ? -EAGAIN : 0;
+    return error;
 }
 
 static int add_recipient(struct fiber *self, struct xmit *x, struct header_recipient *r)
@@ -182,8 +194,8 @@ static int add_recipient(struct fiber *self, struct xmit *x, struct header_recip
     if (problem) {
         r->path = (struct mail_path){.text = r->text};
         size_t at = span_find_last(r->text, '@');
-        r->path.local_part = span_head(r->text, at);
-        r->path.domain = span_skip(r->text, at + 1);
+        r->path.local_part = span_head(r->text, at < WRONG_PART_MAX ? at : WRONG_PART_MAX);
+        r->path.domain = span_head(span_skip(r->text, at + 1), WRONG_PART_MAX);
     } else {
         error = find_route(self, x, &r->path, &route);
         if (error)
@@ -234,35 +246,99 @@ static int break_off(struct xmit *x, const char *why, int error)
     struct pop3_session *s = x->session;
     log_write(LOG_PROBLEM, "pop3", s->peer->session_id,
               "a message was not taken now, the client keeps it: %s ip=%s account=%s error=\"%s\"", why,
-              s->peer->address, log_quote(buf_span(&s->account)), error ? strerror(-error) : "none");
+              s->peer->address, log_quote(buf_span(&s->account)), strerror(-error));
     s->end = "a message could not be taken now";
-    return error ? error : -EAGAIN;
+    return error;
+}
+
+/* Every mailbox turned out to be full: each address waits under its own name, as at any other site. */
+static int wait_for_room(struct xmit *x)
+{
+    struct envelope full = x->envelope;
+    const char *before = NULL;
+    envelope_init(&x->envelope);
+    x->envelope.reverse_path = full.reverse_path;
+    x->envelope.smtputf8 = full.smtputf8;
+    for (const struct intake_recipient *r = full.recipients; r; r = r->next) {
+        struct mail_path path;
+        struct intake_route route;
+        /* The targets of one address stand together and share its text. */
+        if (r->address.data == before)
+            continue;
+        before = r->address.data;
+        if (mail_address_parse(r->address, true, &x->arena, &path) != NULL)
+            return -ENOMEM;
+        const struct intake_naming naming = {.path = &path};
+        int error = route_to_itself(x, &path, &route);
+        if (!error)
+            error = envelope_add(&x->envelope, &x->arena, &naming, &route);
+        if (error)
+            return error;
+    }
+    return 0;
+}
+
+static int store(struct fiber *self, struct xmit *x, struct intake_outcome *outcome)
+{
+    x->intake.patient_until = clock_in_seconds(PATIENCE_SECONDS);
+    return intake_deliver(self, &x->intake, &x->source, &x->envelope, &x->arena, &x->reception.body,
+                          x->reception.data.has_8bit, outcome);
+}
+
+static int refuse_for_good(struct xmit *x, enum intake_verdict verdict)
+{
+    if (verdict == INTAKE_GONE)
+        return refuse(x, "there is no such person here any more");
+    if (verdict == INTAKE_OVER_QUOTA)
+        return refuse(x, "the mailbox is full");
+    return refuse(x, x->envelope.remote_count > x->session->settings->submission.daily_recipients
+                         ? "the message names more recipients at other sites than are allowed in a day"
+                         : "your limit of recipients at other sites is used up for all the days that mail may wait");
+}
+
+static void accept_message(struct xmit *x, const struct intake_outcome *outcome)
+{
+    struct pop3_session *s = x->session;
+    unsigned long long id = outcome->message_id;
+    char day[16] = "";
+    struct tm date;
+    time_t due = (time_t)(outcome->remote_due_at / NANOSECONDS);
+    if (due && gmtime_r(&due, &date) && strftime(day, sizeof day, "%Y-%m-%d", &date))
+        pop3_ok(s, "accepted, %llx; your limit of recipients at other sites is used up, they get it on %s (UTC)", id,
+                day);
+    else
+        pop3_ok(s, "accepted, %llx", id);
+    log_write(LOG_LOW, "pop3", s->peer->session_id, "message accepted message=%llx ip=%s from=%s rcpt=%s rcpts=%u%s%s",
+              id, s->peer->address, log_quote(buf_span(&s->account)), log_quote(x->envelope.recipients->address),
+              x->envelope.accepted, *day ? " waits-until=" : "", day);
+    session_note_accepted(s->peer->board);
 }
 
 static int deliver(struct fiber *self, struct xmit *x)
 {
-    struct pop3_session *s = x->session;
     struct intake_outcome outcome;
-    int error = intake_deliver(self, &x->intake, &x->source, &x->envelope, &x->arena, &x->reception.body,
-                               x->reception.data.has_8bit, &outcome);
+    int error = store(self, x, &outcome);
+    if (!error && outcome.verdict == INTAKE_OVER_QUOTA && !x->session->settings->smtp.quota_full_is_permanent) {
+        error = wait_for_room(x);
+        if (!error)
+            error = store(self, x, &outcome);
+    }
     if (error)
         return break_off(x, "it could not be stored", error);
-    if (outcome.verdict == INTAKE_OVER_SENDING_QUOTA &&
-        x->envelope.remote_count > s->settings->submission.daily_recipients)
-        return refuse(x, "the message names more recipients at other sites than are allowed in a day");
-    if (outcome.verdict == INTAKE_OVER_SENDING_QUOTA)
-        return break_off(x, "the account's recipients of today would be too many", 0);
-    if (outcome.verdict == INTAKE_OVER_QUOTA && !s->settings->smtp.quota_full_is_permanent)
-        return break_off(x, "every recipient's mailbox is full", 0);
     if (outcome.verdict != INTAKE_STORED)
-        return refuse(x,
-                      outcome.verdict == INTAKE_GONE ? "there is no such person here any more" : "the mailbox is full");
-    log_write(LOG_LOW, "pop3", s->peer->session_id, "message accepted message=%llx ip=%s from=%s rcpt=%s rcpts=%u",
-              (unsigned long long)outcome.message_id, s->peer->address, log_quote(buf_span(&s->account)),
-              log_quote(x->envelope.recipients->address), x->envelope.accepted);
-    session_note_accepted(s->peer->board);
-    pop3_ok(s, "accepted, %llx", (unsigned long long)outcome.message_id);
+        return refuse_for_good(x, outcome.verdict);
+    accept_message(x, &outcome);
     return 0;
+}
+
+static int address(struct fiber *self, struct xmit *x)
+{
+    x->intake.patient_until = clock_in_seconds(PATIENCE_SECONDS);
+    int error = x->found.out_of_memory ? -ENOMEM : add_recipients(self, x);
+    /* Without memory right addresses look wrong. What asks for more than the arena's limit always will. */
+    if (x->arena.is_starved)
+        return -ENOMEM;
+    return error == -ENOMEM && x->arena.is_full ? -E2BIG : error;
 }
 
 static int finish(struct fiber *self, struct xmit *x)
@@ -272,9 +348,9 @@ static int finish(struct fiber *self, struct xmit *x)
         return refuse(x, problem->text);
     if (x->reception.error)
         return break_off(x, "it could not be taken in", x->reception.error);
-    if (x->found.count == 0)
+    if (x->found.count == 0 && !x->found.out_of_memory && !x->found.is_incomplete)
         return refuse(x, "the message names no recipient in To, Cc or Bcc");
-    int error = add_recipients(self, x);
+    int error = address(self, x);
     if (error == -E2BIG)
         return refuse(x, "the message names too many recipients, or one that is too long");
     if (error)

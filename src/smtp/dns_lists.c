@@ -7,6 +7,7 @@
 #include "policy/dns_list.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #define CACHE_MAX 4096
@@ -16,6 +17,8 @@
 /* A self-test that got no answer says nothing: it is made again soon. */
 #define RETRY_SECONDS_FIRST 1
 #define RETRY_SECONDS_LAST 60
+/* Each silence costs a connection the whole time-out. After so many in a row none is asked of the list any more. */
+#define SILENCES_MAX 3
 #define TEST_MEMORY_MAX (2u << 20)
 #define NAME_MAX_BYTES 300
 
@@ -28,6 +31,9 @@ struct list {
     struct dns_list_range *ranges;
     enum test_state state[FAMILIES];
     uint64_t quiet_until;
+    unsigned silences; /* questions in a row that got no answer */
+    bool is_resting;   /* left out until silent_name gets an answer */
+    char silent_name[NAME_MAX_BYTES];
 };
 
 /* The lists of one configuration. Counted: by the owner, the fiber that tests, and each check under way. */
@@ -42,6 +48,7 @@ struct list_set {
     bool tested;          /* each was asked once */
     bool is_retired;
     struct condition tested_changed;
+    struct condition rest_began;
 };
 
 struct remembered {
@@ -93,6 +100,7 @@ static struct list_set *set_new(struct settings *settings, struct peers *peers)
     set->peers = peers;
     arena_init(&set->memory, 1u << 20);
     condition_init(&set->tested_changed);
+    condition_init(&set->rest_began);
     set->count = settings->dns_list_count;
     set->lists = arena_array(&set->memory, set->count + 1, sizeof *set->lists);
     int error = set->lists ? 0 : -ENOMEM;
@@ -138,6 +146,60 @@ static enum dns_list_meaning judge(const struct dns_answer *answer, const struct
         meaning = dns_list_combine(meaning, is_address ? dns_list_judge(&address, ranges, count) : DNS_LIST_ERROR);
     }
     return meaning;
+}
+
+/* ---- Silence ---- */
+
+static void note_silence(struct list_set *set, struct list *list, const struct dns_question *question)
+{
+    if (list->is_resting)
+        return; /* one of the questions that were under way */
+    if (++list->silences < SILENCES_MAX) {
+        complain(list, "a DNS list does not answer", question->answer.trouble);
+        return;
+    }
+    list->is_resting = true;
+    snprintf(list->silent_name, sizeof list->silent_name, "%.*s", SPAN_ARG(question->name));
+    log_write(LOG_PROBLEM, "dns-list", NULL,
+              "a DNS list did not answer %d times in a row, so it is left out until it does; it lists nobody meanwhile "
+              "list=%s problem=%s",
+              SILENCES_MAX, list->setting->zone, log_quote(span_text(question->answer.trouble)));
+    condition_wake_all(&set->rest_began);
+}
+
+static void note_answer(struct list *list)
+{
+    list->silences = 0;
+    if (!list->is_resting)
+        return;
+    list->is_resting = false;
+    log_write(LOG_LOW, "dns-list", NULL, "a DNS list answers again, and is used list=%s", list->setting->zone);
+}
+
+/* Asks those that rest what they did not answer: the records of the self-test may come out of the resolver's cache. All
+ * at the same time. True when none rests any more. */
+static bool ask_resting(struct fiber *self, struct list_set *set)
+{
+    struct arena memory;
+    size_t count = 0;
+    arena_init(&memory, TEST_MEMORY_MAX);
+    struct dns_question *questions = arena_array(&memory, set->count, sizeof *questions);
+    struct list **resting = arena_array(&memory, set->count, sizeof(struct list *));
+    bool all_answer = questions && resting;
+    for (size_t i = 0; all_answer && i < set->count; i++)
+        if (set->lists[i].is_resting) {
+            questions[count] = (struct dns_question){.name = span_text(set->lists[i].silent_name), .type = DNS_A};
+            resting[count++] = &set->lists[i];
+        }
+    if (count)
+        dns_query(self, set->peers, questions, count, CLOCK_NEVER, &memory);
+    for (size_t i = 0; i < count && !fiber_is_canceled(self); i++) {
+        if (questions[i].answer.status != DNS_TROUBLE)
+            note_answer(resting[i]);
+        all_answer &= !resting[i]->is_resting;
+    }
+    arena_release(&memory);
+    return all_answer;
 }
 
 /* ---- The self-test ---- */
@@ -240,11 +302,12 @@ static void run_tests(struct fiber *self, void *argument)
 {
     struct list_set *set = argument;
     uint64_t retry = RETRY_SECONDS_FIRST;
-    for (int error = 0; !error;) {
+    for (int error = -ETIMEDOUT; !error || error == -ETIMEDOUT;) {
         bool good = test_all(self, set);
         set->tested = true;
         condition_wake_all(&set->tested_changed);
-        error = fiber_sleep(self, clock_in_seconds(good ? TEST_SECONDS : retry));
+        good &= ask_resting(self, set);
+        error = condition_wait(self, &set->rest_began, clock_in_seconds(good ? TEST_SECONDS : retry));
         retry = good ? RETRY_SECONDS_FIRST : retry * 2 < RETRY_SECONDS_LAST ? retry * 2 : RETRY_SECONDS_LAST;
     }
     set->tester = NULL;
@@ -351,8 +414,9 @@ struct check {
     struct dns_question *questions;
     size_t *asked; /* whose questions they are */
     size_t count;
-    size_t found; /* the list that has the word */
-    uint32_t ttl; /* for how long all of it holds; 0 when a list did not answer */
+    size_t found;  /* the list that has the word */
+    bool left_out; /* a list that rests was not asked */
+    uint32_t ttl;  /* for how long all of it holds; 0 when a list did not answer */
 };
 
 static int write_questions(struct check *check)
@@ -364,10 +428,13 @@ static int write_questions(struct check *check)
         return -ENOMEM;
     for (size_t i = 0; i < check->set->count; i++) {
         struct buf name;
-        if (check->set->lists[i].state[family] != PASSED)
+        const struct list *list = &check->set->lists[i];
+        if (list->state[family] == PASSED && list->is_resting)
+            check->left_out = true;
+        if (list->state[family] != PASSED || list->is_resting)
             continue;
         buf_init(&name, NAME_MAX_BYTES);
-        dns_list_write_name(check->ip, check->set->lists[i].setting->zone, &name);
+        dns_list_write_name(check->ip, list->setting->zone, &name);
         struct span copy = arena_copy(check->memory, buf_span(&name));
         buf_release(&name);
         if (!copy.data)
@@ -382,14 +449,16 @@ static int write_questions(struct check *check)
 static enum dns_list_result read_answers(struct check *check)
 {
     enum dns_list_result result = DNS_LISTS_NONE;
-    check->ttl = REMEMBER_SECONDS_MAX;
+    check->ttl = check->left_out ? RETRY_SECONDS_LAST : REMEMBER_SECONDS_MAX;
     for (size_t i = 0; i < check->count; i++) {
         struct list *list = &check->set->lists[check->asked[i]];
         const struct dns_answer *answer = &check->questions[i].answer;
         enum dns_list_meaning meaning = judge(answer, list->ranges, list->setting->answers.count);
         if (answer->status == DNS_TROUBLE)
-            complain(list, "a DNS list does not answer", answer->trouble);
-        else if (meaning == DNS_LIST_ERROR)
+            note_silence(check->set, list, &check->questions[i]);
+        else
+            note_answer(list);
+        if (meaning == DNS_LIST_ERROR)
             complain(list, "a DNS list answers with an error code", "it refuses this server's questions, or is gone");
         check->ttl = answer->ttl < check->ttl ? answer->ttl : check->ttl;
         bool white = list->setting->kind == DNS_LIST_WHITE;

@@ -2,8 +2,10 @@
  *
  * All lists are asked at the same time; a white list outweighs all black ones, among equals the first of the setting
  * has the word. Answers are remembered for their TTL, bounded. A list that does not answer, or answers with an error
- * code, lists nobody, and the log says so (once a minute and list). A list that fails its self-test is not used until
- * it passes one; it is tested at the start, after a reload, and every hour.
+ * code, lists nobody, and the log says so (once a minute and list). One that did not answer three times in a row is
+ * left out, so that connections do not wait for it, until it answers what it did not: that is asked at once, and
+ * then less and less often, down to once a minute. A list that fails its self-test is not used until it passes one; it
+ * is tested at the start, after a reload, and every hour.
  */
 #ifndef SMTP_DNS_LISTS_H
 #define SMTP_DNS_LISTS_H

@@ -43,6 +43,7 @@ struct store {
     unsigned compact_dead_percent;
     unsigned daily_recipients; /* at other sites, of an account in a UTC day; 0 = no limit */
     unsigned list_bounces;     /* after so many a list's member is suspended; 0 = never */
+    uint64_t queue_life;       /* nanoseconds: what waits longer is given up */
     uint64_t sent_day;         /* the day whose counts of sent mail were last rid of old ones */
     char *detail_separator;
     bool in_batch, broken;
@@ -94,7 +95,7 @@ enum delivery_outcome {
     DELIVERY_STORED,
     DELIVERY_OVER_QUOTA,
     DELIVERY_GONE,               /* the mailbox or list is */
-    DELIVERY_OVER_SENDING_QUOTA, /* of all recipients then, and nothing was stored */
+    DELIVERY_OVER_SENDING_QUOTA, /* of all recipients then: nothing was stored, no result taken */
 };
 
 struct delivery_recipient {
@@ -130,6 +131,7 @@ struct delivery {
     size_t recipient_count;
     const struct delivery_result *results;
     size_t result_count;
+    bool may_wait;    /* recipients at other sites may be booked on a day to come: ipc/store_write.proto */
     struct span body; /* borrowed until the commit */
     int body_fd;      /* -1, or a regular file (spool) that is the body, whole */
 };

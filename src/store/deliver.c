@@ -15,6 +15,7 @@ struct plan {
     struct store *s;
     struct delivery *d;
     uint64_t size, remote; /* bytes of the body; recipients at other sites */
+    uint64_t day;          /* on which those go out */
     struct mailbox_state **mailboxes;
     struct map seen; /* what goes to the same place twice is stored once */
     char *key;       /* memory for a name in it */
@@ -112,20 +113,31 @@ static int plan_elsewhere(struct plan *p, struct delivery_recipient *r)
     p->has_room = true;
     if (p->d->recipient_count > 1 && (rc = plan_is_first(p, &q)) <= 0)
         return rc;
-    p->remote += r->kind == DELIVERY_REMOTE;
+    p->remote += queue_is_outbound(&q);
     return plan_queued(p, r);
 }
 
 static int plan_sending_quota(struct plan *p)
 {
+    struct store *s = p->s;
+    struct message_facts *f = &p->d->facts;
     uint32_t left;
-    uint64_t account = p->d->facts.sender_account_id;
-    if (p->remote == 0 || account == 0)
+    if (p->remote == 0 || f->sender_account_id == 0)
         return 0;
-    int rc = sent_left(p->s->db, account, p->s->daily_recipients, &left);
+    p->day = f->queued_at / SENT_DAY;
+    int rc = sent_left(s->db, f->sender_account_id, p->day, s->daily_recipients, &left);
     if (rc != 0)
-        return store_fail(p->s, rc);
-    if (p->remote > left)
+        return store_fail(s, rc);
+    if (p->remote <= left)
+        return 0;
+    rc = !p->d->may_wait ? 0
+                         : sent_day_with_room(s->db, f->sender_account_id, p->day, s->daily_recipients, p->remote,
+                                              f->queued_at + s->queue_life, &p->day);
+    if (rc < 0)
+        return store_fail(s, rc);
+    if (rc > 0)
+        f->remote_due_at = p->day * SENT_DAY;
+    else
         refuse_all(p, DELIVERY_OVER_SENDING_QUOTA);
     return 0;
 }
@@ -220,6 +232,7 @@ static int store_message(struct plan *p, struct body *body, uint64_t *message_id
     /* The message is named by the lsn its record is about to get. */
     f->message_id = body->message_id = s->volumes.lsn;
     f->queued_at = clock_wall();
+    f->remote_due_at = 0;
     int rc = plan_make(p);
     if (rc != 0) {
         plan_forget(p);
@@ -233,7 +246,7 @@ static int store_message(struct plan *p, struct body *body, uint64_t *message_id
         return rc;
     }
     *message_id = f->message_id;
-    rc = p->remote && f->sender_account_id ? sent_add(s, f->sender_account_id, p->remote) : 0;
+    rc = p->remote && f->sender_account_id ? sent_add(s, f->sender_account_id, p->day, p->remote) : 0;
     return rc ? store_fail(s, rc) : 0;
 }
 
@@ -276,6 +289,14 @@ static void say_stored(struct delivery *d)
         d->recipients[i].outcome = DELIVERY_STORED;
 }
 
+static bool was_over_sending_quota(const struct delivery *d)
+{
+    for (size_t i = 0; i < d->recipient_count; i++)
+        if (d->recipients[i].outcome == DELIVERY_OVER_SENDING_QUOTA)
+            return true;
+    return false;
+}
+
 int store_deliver(struct store *s, struct delivery *d, uint64_t *message_id)
 {
     struct body body = {.kind = BODY_NONE};
@@ -301,7 +322,8 @@ int store_deliver(struct store *s, struct delivery *d, uint64_t *message_id)
     map_release(&plan.seen);
     if (rc == 0)
         rc = count_bounces(s, d);
-    return rc ? rc : queue_results(s, d->results, d->result_count);
+    /* The end of an entry whose mail was not stored would be its loss. */
+    return rc || was_over_sending_quota(d) ? rc : queue_results(s, d->results, d->result_count);
 }
 
 int store_spool(struct store *s)

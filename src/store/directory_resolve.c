@@ -372,8 +372,13 @@ static int bare_domain(const struct directory *d, struct arena *arena, struct sp
     return rc;
 }
 
+/* A list that refuses the sender among other targets refuses the address: who writes to it is to hear that not all of
+ * them get it, and hears it in the conversation rather than by a report to a sender who may be forged. But what nobody
+ * sent (a bounce) goes to the others: there is nobody to hear it, and it is never a post. */
 static enum route decide(const struct resolver *r)
 {
+    if (r->is_refused && r->query->reverse_path.size)
+        return ROUTED_LIST_REFUSES;
     if (r->any_enabled)
         return r->any_room ? ROUTED_LOCAL : ROUTED_OVER_QUOTA;
     return r->is_refused ? ROUTED_LIST_REFUSES : r->found ? ROUTED_DISABLED : ROUTED_NO_USER;

@@ -1,5 +1,6 @@
 #include "store/core.h"
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "store/compact.h"
 #include "store/mailbox.h"
@@ -102,6 +103,7 @@ int store_set_settings(struct store *s, const struct settings *settings)
     s->compact_dead_percent = settings->store.compact_dead_percent;
     s->daily_recipients = settings->submission.daily_recipients;
     s->list_bounces = settings->courier.list_bounces;
+    s->queue_life = settings->courier.give_up * NANOSECONDS;
     return 0;
 }
 

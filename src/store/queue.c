@@ -46,14 +46,27 @@ bool queue_entry_fill(struct message_queued *q, const struct delivery_recipient 
     "INSERT INTO queue (message_id, number, kind, state, next_at, attempts, created_at, warned," \
     " give_up, notify, list_id, account_id, size, destination, address, original, orcpt,"        \
     " forwarder, reverse_path, reply)"                                                           \
-    " VALUES ($1, $2, $3, $4, $5, 0, $5, 0, 0, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, '')"
+    " VALUES ($1, $2, $3, $4, $16, 0, $5, 0, 0, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $17)"
+
+bool queue_is_outbound(const struct message_queued *q)
+{
+    return q->kind == QUEUE_KIND_REMOTE && !span_is(q->destination, QUEUE_DESTINATION_LOCAL);
+}
+
+static bool has_to_wait(const struct message_facts *f, const struct message_queued *q)
+{
+    return f->remote_due_at && queue_is_outbound(q);
+}
 
 static int insert_row(struct database *db, const char *sql, const struct message_facts *f,
                       const struct message_queued *q, uint64_t size)
 {
-    return database_run(db, sql, "uuuuuuuuutttttt", f->message_id, (uint64_t)q->number, (uint64_t)q->kind,
+    bool waits = has_to_wait(f, q);
+    return database_run(db, sql, "uuuuuuuuuttttttut", f->message_id, (uint64_t)q->number, (uint64_t)q->kind,
                         (uint64_t)q->state, f->queued_at, (uint64_t)q->notify, q->list_id, f->sender_account_id, size,
-                        q->destination, q->address, q->original, q->orcpt, q->forwarder, f->reverse_path);
+                        q->destination, q->address, q->original, q->orcpt, q->forwarder, f->reverse_path,
+                        waits ? f->remote_due_at : f->queued_at,
+                        span_text(waits ? "its sender's limit of that day was used up" : ""));
 }
 
 int queue_insert(struct store *s, const struct message_facts *f, uint64_t size)
@@ -61,7 +74,11 @@ int queue_insert(struct store *s, const struct message_facts *f, uint64_t size)
     int rc = 0;
     for (uint32_t i = 0; rc == 0 && i < f->queued_count; i++) {
         rc = insert_row(s->db, INSERT_ROW, f, &f->queued[i], size);
-        queue_news_add(&s->news, f->queued[i].destination);
+        /* What falls due later is a reason to look when that is. */
+        if (has_to_wait(f, &f->queued[i]))
+            queue_news_rescan(&s->news);
+        else
+            queue_news_add(&s->news, f->queued[i].destination);
         s->queued.entries++;
     }
     return rc;

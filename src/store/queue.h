@@ -12,6 +12,8 @@
 /* Fills f->queued[*] from a recipient: DELIVERY_REMOTE, DELIVERY_LIST, or a mailbox whose sender wants a report. False
  * when what it says cannot be queued (too long, control characters, no domain). */
 MUST_USE bool queue_entry_fill(struct message_queued *q, const struct delivery_recipient *r);
+/* Is it sent to another site? What has to be asked for again (QUEUE_DESTINATION_LOCAL) is not, yet. */
+bool queue_is_outbound(const struct message_queued *q);
 /* Inserts the rows of f->queued. */
 MUST_USE int queue_insert(struct store *s, const struct message_facts *f, uint64_t size);
 /* The same out of a record, into a database that is made anew; a row that is there gets the record's state. Attempts

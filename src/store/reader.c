@@ -122,7 +122,7 @@ static int serve_may_send(struct store_reader *r, struct call *call)
     if (rc < 0)
         return rc;
     reply.allowed = rc > 0;
-    rc = sent_left(r->view.db, account, r->settings->submission.daily_recipients, &reply.recipients_left);
+    rc = sent_left(r->view.db, account, sent_today(), r->settings->submission.daily_recipients, &reply.recipients_left);
     if (rc < 0)
         return rc;
     call_reply(call, &reply.base, (struct span){NULL, 0}, -1);

@@ -1,29 +1,45 @@
 #include "store/sent.h"
 
-#include "base/clock.h"
-
-#define DAY (86400 * NANOSECONDS)
 #define KEPT_DAYS 7 /* to look at, where somebody asks */
 
-int sent_left(struct database *db, uint64_t account_id, unsigned limit, uint32_t *left)
+uint64_t sent_today(void)
+{
+    return clock_wall() / SENT_DAY;
+}
+
+int sent_left(struct database *db, uint64_t account_id, uint64_t day, unsigned limit, uint32_t *left)
 {
     uint64_t sent = 0;
     *left = UINT32_MAX;
     if (limit == 0)
         return 0;
     int rc = database_find(db, &sent, "SELECT recipients FROM sent WHERE account_id = $1 AND day = $2", "uu",
-                           account_id, clock_wall() / DAY);
+                           account_id, day);
     *left = sent < limit ? (uint32_t)(limit - sent) : 0;
     return rc < 0 ? rc : 0;
 }
 
-int sent_add(struct store *s, uint64_t account_id, uint64_t recipients)
+int sent_day_with_room(struct database *db, uint64_t account_id, uint64_t today, unsigned limit, uint64_t recipients,
+                       uint64_t until, uint64_t *day)
 {
-    uint64_t day = clock_wall() / DAY;
+    if (limit && recipients > limit)
+        return 0;
+    for (*day = today + 1; *day * SENT_DAY < until; ++*day) {
+        uint32_t left;
+        int rc = sent_left(db, account_id, *day, limit, &left);
+        if (rc != 0 || recipients <= left)
+            return rc ? rc : 1;
+    }
+    return 0;
+}
+
+int sent_add(struct store *s, uint64_t account_id, uint64_t day, uint64_t recipients)
+{
+    uint64_t today = sent_today();
     int rc = 0;
-    if (day != s->sent_day) {
-        rc = database_run(s->db, "DELETE FROM sent WHERE day < $1", "u", day > KEPT_DAYS ? day - KEPT_DAYS : 0);
-        s->sent_day = day;
+    if (today != s->sent_day) {
+        rc = database_run(s->db, "DELETE FROM sent WHERE day < $1", "u", today > KEPT_DAYS ? today - KEPT_DAYS : 0);
+        s->sent_day = today;
     }
     return rc ? rc
               : database_run(s->db,

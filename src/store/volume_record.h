@@ -138,7 +138,8 @@ struct message_facts {
     struct span reverse_path, peer_address, helo, protocol, session, envid, summary;
     struct message_entry *entries;
     uint32_t entry_count;
-    uint64_t queued_at; /* nanoseconds since 1970: the queue entries' age counts from here; 0 without any */
+    uint64_t queued_at;     /* nanoseconds since 1970: the queue entries' age counts from here; 0 without any */
+    uint64_t remote_due_at; /* not in the record: recipients at other sites fall due then; 0: at once */
     struct message_queued *queued;
     uint32_t queued_count;
 };

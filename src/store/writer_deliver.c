@@ -37,6 +37,7 @@ static int reply_delivered(struct store_writer *w, struct pending *p, const stru
         return store_fail(w->store, -ENOMEM);
     store_write__deliver_reply__init(reply);
     reply->message_id = message_id;
+    reply->remote_due_at = d->facts.remote_due_at;
     reply->n_outcomes = d->recipient_count;
     reply->outcomes = list;
     for (size_t i = 0; i < d->recipient_count; i++)
@@ -101,6 +102,7 @@ int writer_deliver(struct store_writer *w, struct pending *p)
     const StoreWrite__DeliverRequest *q = (const StoreWrite__DeliverRequest *)p->call->request;
     struct delivery d = {.recipient_count = q->n_recipients,
                          .result_count = q->n_results,
+                         .may_wait = q->may_wait_for_allowance,
                          .body = p->call->attachment,
                          .body_fd = p->call->fd};
     bool is_courier = p->call->caller == ROLE_COURIER;

@@ -155,6 +155,7 @@ static int change_entries(struct store_writer *w, const StoreWrite__QueueChangeR
         return 0;
     }
     int rc = queue_change(w->store, &choice, actions[q->action], &page, &reply->changed);
+    reply->found = page.count;
     reply->more = page.more;
     reply->last_message_id = page.last.message_id;
     reply->last_number = page.last.number;

@@ -3,8 +3,8 @@ import json
 import os
 import pathlib
 import poplib
-import random
 import re
+import select
 import shutil
 import signal
 import smtplib
@@ -17,22 +17,23 @@ import time
 import pytest
 
 import nameserver
+from ports import free_port_base
 from scripted_server import Peer
 
 OSTIARY = os.environ.get("OSTIARY", str(pathlib.Path(__file__).resolve().parents[2] / "build/ostiary"))
-STANDARD_PORTS = (25, 465, 587, 110, 995, 106, 906)
 # What no process of a server may ever have said, whatever a test did to it.
 FAULT = re.compile(r"ERROR: (Address|Leak)Sanitizer|runtime error:|sandbox: system call|process died .*signal=SIG(SYS|SEGV|BUS|ILL|FPE|ABRT)")
 PATIENCE = 60  # seconds: generous, since the machine may be busy; never a measure of speed
 
 
 def wait_until(test, what):
-    end = time.monotonic() + PATIENCE
+    end, pause = time.monotonic() + PATIENCE, 0.01
     while time.monotonic() < end:
         value = test()
         if value:
             return value
-        time.sleep(0.05)
+        time.sleep(pause)
+        pause = min(pause * 1.4, 0.3)  # a test that starts a program each time would keep a processor from the server that it waits for
     raise AssertionError(f"{what} did not happen within {PATIENCE} s")
 
 
@@ -42,19 +43,6 @@ def is_gone(pid):
         return pathlib.Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] in "ZX"
     except OSError:
         return True
-
-
-def free_port_base():
-    for _ in range(200):
-        base = random.randrange(15000, 28000)
-        try:
-            for port in STANDARD_PORTS:
-                with socket.socket() as s:
-                    s.bind(("127.0.0.1", base + port))
-            return base
-        except OSError:
-            continue
-    raise AssertionError("no free ports")
 
 
 def with_setting(text, line):
@@ -73,6 +61,8 @@ def with_setting(text, line):
 class Server:
     """A sandbox server. `settings` are lines for its config file, see configure()."""
 
+    sandbox_config = None  # what a sandbox writes, with places for its base and its directory
+
     def __init__(self, settings="", environment=None, binary=OSTIARY):
         self.binary = binary
         self.directory = pathlib.Path(tempfile.mkdtemp(prefix="ostiary-test-"))
@@ -81,22 +71,35 @@ class Server:
         self.environment = dict(os.environ, **(environment or {}))
         self.log_path = self.directory / "server.log"
         self.process = None
-        self.start()
         if settings:
-            self.stop()
+            self.config.write_text(self.plain_config())
             self.configure(settings)
-            self.start()
+        self.start()
 
     def port(self, standard):
         return self.base + standard
 
     def start(self):
+        """Waits until all its processes are ready."""
+        ready, tell = os.pipe()
         with self.log_path.open("ab") as log:
             self.process = subprocess.Popen(
-                [self.binary, "sandbox", "--dir", self.directory, "--port-base", str(self.base)],
-                stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=self.environment)
-        wait_until(lambda: self.process.poll() is not None or all(self.greets(p) for p in (25, 110)), "the server's greeting")
-        assert self.process.poll() is None, self.log()
+                [self.binary, "sandbox", "--dir", self.directory, "--port-base", str(self.base), "--ready-fd", str(tell)],
+                stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=self.environment, pass_fds=[tell])
+        os.close(tell)
+        with os.fdopen(ready, "rb") as pipe:
+            is_told = select.select([pipe], [], [], PATIENCE)[0] and pipe.readline() == b"ready\n"
+        assert is_told, self.log()
+
+    def plain_config(self):
+        """What a sandbox would write for this one. Once in each process of pytest one is made to learn it."""
+        if not Server.sandbox_config:
+            plain = Server()
+            text = plain.config.read_text()
+            plain.close()
+            assert text.count(str(plain.base)) == 2 and str(plain.directory) in text
+            Server.sandbox_config = text.replace(str(plain.base), "@BASE@").replace(str(plain.directory), "@DIRECTORY@")
+        return Server.sandbox_config.replace("@BASE@", str(self.base)).replace("@DIRECTORY@", str(self.directory))
 
     def greets(self, standard):
         try:

@@ -6,25 +6,13 @@ import subprocess
 import tempfile
 import time
 
+from ports import free_port
+
 HEAD = """$ORIGIN {zone}.
 $TTL {ttl}
 @ IN SOA ns.{zone}. hostmaster.{zone}. 1 3600 600 86400 {ttl}
 @ IN NS ns.{zone}.
 """
-
-
-def free_port():
-    """A port that is free by UDP and TCP."""
-    for _ in range(200):
-        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as udp, socket.socket() as tcp:
-            udp.bind(("127.0.0.1", 0))
-            port = udp.getsockname()[1]
-            try:
-                tcp.bind(("127.0.0.1", port))
-                return port
-            except OSError:
-                continue
-    raise AssertionError("no free port")
 
 
 class Zones:

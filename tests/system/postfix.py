@@ -9,6 +9,8 @@ import subprocess
 import tempfile
 import time
 
+from ports import free_port
+
 PATIENCE = 60
 PROGRAMS = "/usr/lib/postfix/sbin"
 AVAILABLE = os.geteuid() == 0 and os.path.exists(f"{PROGRAMS}/master")
@@ -78,12 +80,6 @@ queue_run_delay = 5s
 import_environment = MAIL_CONFIG
 {more}
 """
-
-
-def free_port():
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
 
 
 class Postfix:

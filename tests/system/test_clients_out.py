@@ -1,8 +1,11 @@
 """Real clients and real sites: mail that leaves, comes back, and is fetched."""
+import datetime
 import email
 import poplib
+import re
 import smtplib
 import subprocess
+import time
 
 import pytest
 
@@ -351,6 +354,104 @@ def test_eudora_a_closed_account_and_a_closed_list(fresh):
     wait_until(lambda: reports(ours).get("board@example.test") == "5.7.2", "the report about the list")
     wait_until(lambda: reports(ours).get("carol@example.test") == "5.2.1", "the report")
     arrived(ours, "one is closed", "bob@example.test")
+
+
+def test_eudora_and_an_alias_with_a_closed_list(fresh):
+    """Nobody is left out without a word: the alias is refused where its list refuses, and told of where others are good."""
+    ours = fresh()
+    ours.run("mailinglist", "add", "board@example.test", "--owner", "bob@example.test", "--posting", "owner")
+    ours.run("alias", "add", "team@example.test", "carol@example.test", "board@example.test")
+    with ours.smtp() as smtp:
+        smtp.ehlo()
+        smtp.mail("someone@elsewhere.test")
+        code, text = smtp.rcpt("team@example.test")
+        assert code == 550 and text.startswith(b"5.7.2")
+        smtp.rset()
+        # A bounce is never a post, and goes to the others.
+        smtp.mail("")
+        assert smtp.rcpt("team@example.test")[0] == 250
+    eudora = Eudora(ours)
+    assert "may not post" in eudora.xmit("To: team@example.test\nSubject: to the team\n\nhello\n")
+    assert eudora.xmit("To: team@example.test, bob@example.test\nSubject: to the team and bob\n\nhello\n").startswith("+OK")
+    eudora.quit()
+    wait_until(lambda: reports(ours).get("team@example.test") == "5.7.2", "the report")
+    arrived(ours, "to the team and bob", "bob@example.test")
+    assert ours.messages("carol@example.test") == []
+
+
+def test_eudora_and_a_message_too_large_for_every_mailbox(fresh):
+    """There was room when the recipients were looked up, but not for this one."""
+    ours = fresh('courier.retry_first = "1s"\ncourier.retry_longest = "1s"')
+    ours.run("alias", "add", "both@example.test", "bob@example.test", "carol@example.test")
+    for name in ("bob", "carol"):
+        ours.run("account", "set", f"{name}@example.test", "--quota", "500")
+    eudora = Eudora(ours)
+    assert eudora.xmit("To: both@example.test, bob@example.test\nSubject: large\n\n" + "y" * 700 + "\n").startswith("+OK")
+    eudora.quit()
+    item = wait_until(lambda: [i for i in ours.run_json("queue", "list") if i["attempts"]], "a failed attempt")[0]
+    assert item["recipient"] == "both@example.test" and "full" in item["reply"], item
+    assert len(ours.run_json("queue", "list")) == 1
+    for name in ("bob", "carol"):
+        ours.run("account", "set", f"{name}@example.test", "--quota", "1M")
+    for name in ("bob", "carol"):
+        assert len(arrived(ours, "large", f"{name}@example.test")) == 1
+    wait_until(lambda: ours.run_json("queue", "list") == [], "an empty queue")
+
+
+def test_eudora_while_intake_is_paused(fresh):
+    """Everybody waits, and is asked for again afterwards: people here, at other sites, and nowhere."""
+    ours = fresh('courier.retry_first = "1s"\ncourier.retry_longest = "1s"\nsubmission.daily_recipients = 1')
+    ours.run("queue", "pause", "in")
+    eudora = Eudora(ours)
+    assert eudora.xmit("To: bob@example.test, far@example.org, nobody@example.test\nSubject: paused\n\nhello\n").startswith("+OK")
+    assert eudora.xmit("To: too@example.org\nSubject: paused, too\n\nhello\n").startswith("+OK")
+    eudora.quit()
+
+    def tried_twice():
+        items = ours.run_json("queue", "list")
+        return items if all(i["attempts"] > 1 for i in items) else None
+
+    items = wait_until(tried_twice, "two attempts of each")
+    assert len(items) == 4 and all("takes no mail in just now" in i["reply"] and i["destination"] == "*local" for i in items), items
+    assert ours.messages("bob@example.test") == [] and reports(ours) == {}
+    ours.run("queue", "resume", "in")
+    arrived(ours, "paused", "bob@example.test")
+    wait_until(lambda: reports(ours).get("nobody@example.test") == "5.1.1", "the report")
+
+    def on_their_way():
+        items = ours.run_json("queue", "list")
+        return items if [i["destination"] for i in items] == ["example.org"] * 2 else None
+
+    # The limit of a day is kept: they are counted when it is known that they are elsewhere.
+    items = wait_until(on_their_way, "two for the other site")
+    assert len([i for i in items if i["next_at"] % 86400 == 0 and "limit" in i["reply"]]) == 1, items
+    assert len(ours.messages("bob@example.test")) == 1
+
+
+def test_eudora_past_the_limit_of_a_day(fresh):
+    """What is too much today goes out tomorrow, and what is for people here goes at once."""
+    ours = fresh('submission.daily_recipients = 1')
+    eudora = Eudora(ours)
+    assert re.fullmatch(r"\+OK accepted, [0-9a-f]+", eudora.xmit("To: one@example.org\nSubject: 1\n\nhello\n"))
+    reply = eudora.xmit("To: two@example.org, bob@example.test\nSubject: 2\n\nhello\n")
+    day = re.fullmatch(r"\+OK accepted, ([0-9a-f]+); your limit of recipients at other sites is used up, they get it on (\S+) \(UTC\)", reply)
+    assert day, reply
+    eudora.quit()
+    arrived(ours, "2", "bob@example.test")
+    due = int(datetime.datetime.fromisoformat(day[2] + "T00:00:00+00:00").timestamp())
+    items = {i["recipient"]: i for i in ours.run_json("queue", "list")}
+    assert items["two@example.org"]["next_at"] == due > time.time() and items["two@example.org"]["attempts"] == 0
+    assert items["one@example.org"]["next_at"] < due
+    # Submission keeps its refusal: its clients try again by themselves.
+    with ours.smtp(587) as smtp:
+        smtp.starttls(context=unverified())
+        smtp.login("alice@example.test", "sandbox")
+        smtp.mail("alice@example.test")
+        code, text = smtp.rcpt("three@example.org")
+        assert 450 <= code < 460, (code, text)
+    # An administrator's word sends it now; the count stays.
+    ours.run("queue", "retry", "two@example.org")
+    wait_until(lambda: [i for i in ours.run_json("queue", "list") if i["recipient"] == "two@example.org" and i["attempts"]], "an attempt")
 
 
 def test_a_sandbox_lets_no_mail_out(fresh):

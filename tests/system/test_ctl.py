@@ -15,23 +15,12 @@ import tempfile
 
 import pytest
 
+from ports import free_port_base
+
 OSTIARY = os.environ.get("OSTIARY", str(pathlib.Path(__file__).resolve().parents[2] / "build" / "ostiary"))
 DEADLINE = 60
 
 USAGE, DATA, UNAVAILABLE, CANT_CREATE, TEMPORARY, CONFIG = 64, 65, 69, 73, 75, 78
-
-
-def free_port_base():
-    """A base at which all of the sandbox's ports are free now."""
-    for base in range(20000 + os.getpid() % 20000, 60000, 1100):
-        with contextlib.ExitStack() as held:
-            try:
-                for port in (25, 106, 110, 465, 587, 995):
-                    held.enter_context(socket.create_server(("127.0.0.1", base + port)))
-            except OSError:
-                continue
-            return base
-    raise RuntimeError("no free ports")
 
 
 class House:

@@ -4,7 +4,8 @@ import os
 import signal
 
 from conftest import wait_until
-from nameserver import Silent, dns_list, free_port
+from nameserver import Silent, dns_list
+from ports import free_port
 
 
 def lists(*zones):

@@ -11,6 +11,7 @@ import subprocess
 import pytest
 
 from conftest import OSTIARY, PATIENCE, Server, is_gone, unverified, wait_until
+from ports import free_port
 
 ROLES = ("writer", "reader", "auth", "desk", "gate", "courier", "resolver")
 MESSAGE = "Subject: processes\r\n\r\nHello\r\n"
@@ -532,7 +533,7 @@ def test_taken_port(tmp_path):
 
 
 def test_unusable_data_directory(tmp_path):
-    config = config_of(tmp_path, 0 or 20025)
+    config = config_of(tmp_path, free_port())
     (tmp_path / "data").write_text("a file")
     result = serve(config)
     assert result.returncode == 73
@@ -540,7 +541,7 @@ def test_unusable_data_directory(tmp_path):
 
 
 def test_missing_certificate(tmp_path):
-    result = serve(config_of(tmp_path, 20025, 'tls = { certificate = "/no/such.pem", key = "/no/such.key" }'))
+    result = serve(config_of(tmp_path, free_port(), 'tls = { certificate = "/no/such.pem", key = "/no/such.key" }'))
     assert result.returncode == 78
     assert result.stderr.count("\n") == 1 and "/no/such.pem" in result.stderr
 

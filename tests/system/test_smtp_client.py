@@ -9,6 +9,7 @@ import subprocess
 import pytest
 
 from conftest import OSTIARY, PATIENCE, wait_until
+from ports import free_port
 
 SMTP_SEND = os.environ.get("OSTIARY_SMTP_SEND", str(pathlib.Path(OSTIARY).resolve().parent.parent / "tests/system/smtp_send"))
 SINK = shutil.which("smtp-sink", path=os.environ["PATH"] + ":/usr/sbin")
@@ -42,14 +43,15 @@ def test_connection_refused():
 @pytest.mark.parametrize("tls", ["none", "any"])
 def test_our_own_server(server, name, tls):
     message = MESSAGES[name]
-    lines, good = send(server.port(25), message, "alice@example.test", "nobody@example.test", tls=tls)
+    expected = {"alice@example.test": "250 2."}
+    if name in ("small", "large"):  # not with all: each unknown name makes the server wait longer before it answers
+        expected["nobody@example.test"] = "550 5.1.1 "
+    lines, good = send(server.port(25), message, *expected, tls=tls)
     assert good, lines
     assert "peer mail.example.test quiet=1" in lines
     replies = {line.split()[1]: line.split(" ", 2)[2] for line in lines if line.startswith("rcpt ")}
-    assert replies["alice@example.test"].startswith("250 2."), lines
-    assert replies["nobody@example.test"].startswith("550 5.1.1 "), lines
-    expected = message.replace(b"\r\n", b"\n").rstrip(b"\n")
-    assert server.messages()[-1].endswith(expected)
+    assert replies.keys() == expected.keys() and all(replies[who].startswith(expected[who]) for who in expected), lines
+    assert server.messages()[-1].endswith(message.replace(b"\r\n", b"\n").rstrip(b"\n"))
 
 
 def test_many_on_one_connection(server):
@@ -79,9 +81,7 @@ def test_a_certificate_that_is_right(server):
 
 class Sink:
     def __init__(self, directory, *options):
-        with socket.socket() as s:
-            s.bind(("127.0.0.1", 0))
-            self.port = s.getsockname()[1]
+        self.port = free_port()
         self.directory = directory
         user = ["-u", "nobody"] if os.geteuid() == 0 else []
         directory.chmod(0o777)

@@ -1,8 +1,10 @@
 """Which way mail takes: aliases in the DNS, IPv6 and IPv4, and the address it is sent from."""
 import pytest
 
+from conftest import wait_until
+from nameserver import Silent
 from scripted_server import Peer
-from test_courier import HOST, is_empty, reports, submit
+from test_courier import HOST, is_empty, queue, reports, submit
 
 
 @pytest.fixture
@@ -34,6 +36,61 @@ def test_cname(fresh, zones, peer):
     assert all(f["Action"] == "failed" and f["Status"] in ("5.1.2", "5.4.4") for f in found), found
     is_empty(near)
     assert sorted(r.split(">")[0].lstrip("<") for m in there.messages for r in m[1]) == good
+
+
+# What the DNS says of a domain's way: name: (records, what becomes of its mail).
+DELIVERED, FAILED, DEFERRED = "delivered", "failed", "deferred"
+DEAD_ENDS = {
+    # A name that is not there is said by who has to know: that is for good, and it may be a typing mistake.
+    "mx-to-nothing": ("IN MX 10 nothing", FAILED),
+    "mx-to-alias-of-nothing": ("IN MX 10 gone", FAILED),
+    "alias-of-null": ("IN CNAME null", FAILED),
+    "null": ("IN MX 0 .", FAILED),
+    # What may be trouble is not for good.
+    "alias-of-itself": ("IN CNAME alias-of-itself", DEFERRED),
+    "round": ("IN CNAME and-round", DEFERRED),
+    "and-round": ("IN CNAME round", DEFERRED),
+    "mx-round": ("IN MX 10 round", DEFERRED),
+    "mx-to-broken": ("IN MX 10 mx.broken.test.", DEFERRED),
+    "alias-of-broken": ("IN CNAME broken.test.", DEFERRED),
+    "broken-and-nothing": ("IN MX 10 mx.broken.test.\nbroken-and-nothing IN MX 20 nothing", DEFERRED),
+    "alias-of-silent": ("IN CNAME silent.test.", DEFERRED),
+    # One way that is left is enough.
+    "broken-and-good": ("IN MX 10 mx.broken.test.\nbroken-and-good IN MX 20 mx", DELIVERED),
+    "nothing-and-good": ("IN MX 10 nothing\nnothing-and-good IN MX 20 mx", DELIVERED),
+    "round-and-good": ("IN MX 10 round\nround-and-good IN MX 20 mx", DELIVERED),
+    "null-and-good": ("IN MX 0 .\nnull-and-good IN MX 10 mx", DELIVERED),  # no null MX: RFC 7505 section 3
+    "chain": ("IN CNAME chain2\nchain2 IN CNAME chain3\nchain3 IN CNAME chain4\nchain4 IN MX 10 host", DELIVERED),
+}
+
+
+def test_dead_ends(fresh, zones, peer):
+    """RFC 5321 section 5.1: trouble is deferred, what is known not to be there is not."""
+    there = peer()
+    records = "".join(f"{name} {text}\n" for name, (text, _) in DEAD_ENDS.items())
+    dns = zones({"far.test": f"mx IN A 127.0.0.1\nhost IN CNAME mx\ngone IN CNAME nothing\n{records}", "broken.test": None})
+    silent = Silent()
+    try:
+        dns.add_other("silent.test", silent.port)
+        near = fresh(f"{HOST}courier.port = {there.port}\ndns.timeout = 2\n{dns.settings()}")
+        submit(near, [f"x@{name}.far.test" for name in DEAD_ENDS])
+
+        def outcomes():
+            delivered = {r for m in there.messages for r in m[1]}
+            failed = {fields[1]["Final-Recipient"] for _, fields in reports(near)}
+            deferred = {e["recipient"] for e in queue(near) if e["attempts"]}
+            is_found = {name: [what for what, where in ((DELIVERED, f"<x@{name}.far.test>" in delivered),
+                                                        (FAILED, f"rfc822; x@{name}.far.test" in failed),
+                                                        (DEFERRED, f"x@{name}.far.test" in deferred)) if where] for name in DEAD_ENDS}
+            return is_found if all(is_found.values()) else None
+
+        found = wait_until(outcomes, "an outcome for each")
+        wrong = {name: what for name, what in found.items() if what != [DEAD_ENDS[name][1]]}
+        assert wrong == {}, near.log()
+        status = {f["Final-Recipient"].split("@")[1]: f["Status"] for _, (_, f) in reports(near)}
+        assert status["null.far.test"] == status["alias-of-null.far.test"] == "5.1.10" and status["mx-to-nothing.far.test"] == "5.1.2"
+    finally:
+        silent.close()
 
 
 def test_ipv6_alone(fresh, zones, peer):
@@ -94,3 +151,21 @@ def test_the_address_to_send_from(fresh, zones, peer):
     submit(near, ["bob@far.test"])
     is_empty(near)
     assert there.clients == ["127.0.0.9"]
+
+
+def test_the_address_to_send_from_by_ipv6(fresh, zones, two_families):
+    dns = zones({"both.test": "@ IN MX 10 mx\nmx IN AAAA ::1\nmx IN A 127.0.0.1\n"})
+    four, six = two_families()
+    settings = f'{HOST}courier.port = {four.port}\ncourier.ipv4_address = "127.0.0.9"\n{dns.settings()}\n'
+    near = fresh(f'{settings}courier.ipv6_address = "::1"')
+    submit(near, ["bob@both.test"])
+    is_empty(near)
+    assert (six.clients, four.clients) == (["::1"], [])
+    # One that this machine has not: it would be left from any other if the setting did not count.
+    near.stop()
+    near.configure('courier.ipv6_address = "2001:db8::25"')
+    near.start()
+    submit(near, ["bob@both.test"])
+    is_empty(near)
+    assert (six.clients, four.clients) == (["::1"], ["127.0.0.9"])
+    assert "Cannot assign requested address" in near.log() and "deferred" not in near.log()

@@ -168,6 +168,23 @@ static void harvesting(struct fiber *self, struct fixture *f)
     channel_free(gate);
 }
 
+/* One question from each address of a network; a neighbour of the network is not it. */
+static void harvesting_by_network(struct fiber *self, struct fixture *f)
+{
+    static const unsigned expected_ms[] = {0, 0, 0, 0, 0, 0, 0, 0, 500, 1000, 2000, 4000, 8000, 8000};
+    static const char *const neighbours[] = {"198.51.101.1", "2001:db8:7:8::1"};
+    struct channel *gate = fixture_connect(f, ROLE_GATE);
+    for (size_t row = 0; row < 2; row++) {
+        for (unsigned i = 0; i < sizeof expected_ms / sizeof *expected_ms; i++) {
+            char ip[40];
+            snprintf(ip, sizeof ip, row ? "2001:db8:7:7:%x::1" : "198.51.100.%u", i + 1);
+            assert_int_equal(report(self, gate, UNKNOWN, ip, 0), expected_ms[i]);
+        }
+        assert_int_equal(report(self, gate, UNKNOWN, neighbours[row], 0), 0);
+    }
+    channel_free(gate);
+}
+
 static void bad_reports(struct fiber *self, struct fixture *f)
 {
     static uint8_t large[5000];
@@ -334,6 +351,7 @@ static void connections(struct fiber *self, struct fixture *f)
     }
 CASE(windows)
 CASE(harvesting)
+CASE(harvesting_by_network)
 CASE(bad_reports)
 CASE(events)
 CASE(connections)
@@ -341,8 +359,12 @@ CASE(connections)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_windows), cmocka_unit_test(test_harvesting),  cmocka_unit_test(test_bad_reports),
-        cmocka_unit_test(test_events),  cmocka_unit_test(test_connections),
+        cmocka_unit_test(test_windows),
+        cmocka_unit_test(test_harvesting),
+        cmocka_unit_test(test_harvesting_by_network),
+        cmocka_unit_test(test_bad_reports),
+        cmocka_unit_test(test_events),
+        cmocka_unit_test(test_connections),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

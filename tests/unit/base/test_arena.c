@@ -86,6 +86,31 @@ static void test_reset_gives_back(void **state)
     arena_release(&a);
 }
 
+/* What fails for the limit always will, what fails for lack of memory may not. */
+static void test_why_it_failed(void **state)
+{
+    (void)state;
+    struct arena a;
+    volatile size_t too_much = SIZE_MAX / 4;
+    arena_init(&a, SIZE_MAX / 2);
+    assert_non_null(arena_alloc(&a, 100));
+    assert_false(a.is_full || a.is_starved);
+    assert_null(arena_alloc(&a, too_much));
+    assert_true(!a.is_full && a.is_starved);
+    assert_null(arena_alloc(&a, SIZE_MAX / 2));
+    assert_true(a.is_full);
+    arena_reset(&a);
+    assert_false(a.is_full || a.is_starved);
+    arena_release(&a);
+}
+
+/* A sanitizer ends the program where malloc() says no. */
+const char *__asan_default_options(void) __attribute__((visibility("default")));
+const char *__asan_default_options(void)
+{
+    return "allocator_may_return_null=1";
+}
+
 static void test_copies(void **state)
 {
     (void)state;
@@ -108,10 +133,8 @@ static void test_copies(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_pieces),
-        cmocka_unit_test(test_limits),
-        cmocka_unit_test(test_reset_gives_back),
-        cmocka_unit_test(test_copies),
+        cmocka_unit_test(test_pieces), cmocka_unit_test(test_limits),        cmocka_unit_test(test_reset_gives_back),
+        cmocka_unit_test(test_copies), cmocka_unit_test(test_why_it_failed),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

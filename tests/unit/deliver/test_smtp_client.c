@@ -1,4 +1,5 @@
 /* The SMTP client against scripted servers: smtp_rows.c holds the conversations. */
+#include "config/settings.h"
 #include "deliver/smtp_client.h"
 #include "peer.h"
 #include "run/fiber.h"
@@ -294,7 +295,8 @@ struct waiting {
     struct loop *loop;
     struct stream *stream;
     const char *calls;
-    uint64_t deadline; /* of the whole, seconds; 0 = none */
+    uint64_t deadline;                           /* of the whole, seconds; 0 = none */
+    const struct smtp_client_timeouts *timeouts; /* NULL = what init sets */
     int error;
     uint64_t seconds; /* that the last call took */
     bool done;
@@ -307,6 +309,8 @@ static void wait_main(struct fiber *self, void *argument)
     struct smtp_client client;
     buf_init(&job.told, 20000);
     smtp_client_init(&client, w->stream, "us.test");
+    if (w->timeouts)
+        client.timeouts = *w->timeouts;
     for (const char *call = w->calls; *call && !client.over; call++) {
         uint64_t begin = clock_monotonic();
         if (w->deadline && !call[1])
@@ -388,6 +392,67 @@ static void waits_end(void **state)
     }
 }
 
+/* RFC 5321 section 4.5.3.2, minutes. */
+static void nobody_is_given_up_too_early(void **state)
+{
+    static const struct {
+        const char *step;
+        size_t timeout, setting;
+        unsigned minutes;
+    } rows[] = {
+#define TIMEOUT(name) offsetof(struct smtp_client_timeouts, name), offsetof(struct settings, courier.name##_timeout)
+        {"4.5.3.2.1 Initial 220 Message", TIMEOUT(greeting), 5},
+        {"4.5.3.2.2 MAIL Command", TIMEOUT(command), 5},
+        {"4.5.3.2.3 RCPT Command", TIMEOUT(command), 5},
+        {"4.5.3.2.4 DATA Initiation", TIMEOUT(data), 2},
+        {"4.5.3.2.5 Data Block", TIMEOUT(block), 3},
+        {"4.5.3.2.6 DATA Termination", TIMEOUT(end_of_data), 10},
+#undef TIMEOUT
+    };
+    struct buf problem;
+    buf_init(&problem, 1000);
+    struct settings *settings = settings_read_text("test", span_text("hostname = \"us.test\""), &problem);
+    assert_non_null(settings);
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        unsigned own = *(const unsigned *)((const char *)&smtp_client_timeouts_least + rows[i].timeout);
+        unsigned set = *(const unsigned *)((const char *)settings + rows[i].setting);
+        if (own < rows[i].minutes * 60 || set < rows[i].minutes * 60)
+            fail_msg("%s: %u s, by the settings %u s, and not %u minutes", rows[i].step, own, set, rows[i].minutes);
+    }
+    settings_unref(settings);
+    buf_release(&problem);
+}
+
+/* Each step has the time that is meant for it. */
+static void each_wait_is_its_own(void **state)
+{
+    static const struct smtp_client_timeouts timeouts = {100, 200, 300, 400, 500};
+    static const struct {
+        const char *script, *calls;
+        unsigned seconds;
+    } rows[] = {
+        {"W:\n", "o", 100},
+        {GREET "W:\n", "o", 200},
+        {GREET "S: 500 what?\nC: HELO us.test\nW:\n", "o", 200},
+        {GREET "S: 250-mx\nS: 250 STARTTLS\nC: STARTTLS\nW:\n", "ot", 200},
+        {READY "C: MAIL FROM:<s@y>\nW:\n", "o1", 200},
+        {READY "C: MAIL FROM:<s@y>\nS: 550 no\nC: RSET\nW:\n", "o11", 200},
+        {RCPT "W:\n", "o1", 200},
+        {DATA "W:\n", "o1", 300},
+        {DATA TEXT "W:\n", "o1", 500},
+        {GREET "S: 250-mx\nS: 250-PIPELINING\nS: 250 CHUNKING\nC: MAIL FROM:<s@y>\nC: RCPT TO:<a@x>\n"
+               "C: BDAT 20 LAST\nC: Subject: t\nC: \nC: .dot\nS: 250 ok\nS: 250 ok\nW:\n",
+         "o1", 500},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        struct waiting w = {.calls = rows[i].calls, .timeouts = &timeouts};
+        run_wait(rows[i].script, false, &w);
+        if (w.error != -ETIMEDOUT || w.seconds < rows[i].seconds || w.seconds > rows[i].seconds + 9)
+            fail_msg("wait %zu: %s after %llu s", i, w.error ? strerrorname_np(-w.error) : "0",
+                     (unsigned long long)w.seconds);
+    }
+}
+
 static void a_canceled_fiber_ends_it(void **state)
 {
     struct waiting w = {.calls = "o1"};
@@ -423,9 +488,11 @@ static int tear_down(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(nobody_is_given_up_too_early),
         cmocka_unit_test(conversations),
         cmocka_unit_test(a_hundred_recipients),
         cmocka_unit_test(waits_end), /* from here on the clock is ours */
+        cmocka_unit_test(each_wait_is_its_own),
         cmocka_unit_test(a_canceled_fiber_ends_it),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);

@@ -4,6 +4,11 @@
 set -eu
 root=$1
 cc=${MATRIX_CC:-gcc}
+# What was compiled before need not be again, wherever this run's directory is.
+if command -v ccache >/dev/null; then
+    cc="ccache $cc"
+    export CCACHE_NOHASHDIR=1
+fi
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 
@@ -30,8 +35,9 @@ build() {
     for name in $tests; do sources="$sources $root/tests/unit/run/test_$name.c"; done
     (
         cd "$directory"
-        # shellcheck disable=SC2086
-        $cc -std=gnu11 -D_GNU_SOURCE -gdwarf-4 -fno-strict-aliasing "$@" "-I$root/src" -c $sources
+        for source in $sources; do
+            $cc -std=gnu11 -D_GNU_SOURCE -gdwarf-4 -fno-strict-aliasing "$@" "-I$root/src" -c "$source" || exit 1
+        done
         objects=$(find . -name '*.o' ! -name 'test_*')
         for name in $tests; do
             # shellcheck disable=SC2086

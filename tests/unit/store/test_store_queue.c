@@ -231,7 +231,7 @@ static void a_day_of_sending(void **state)
         assert_int_equal(deliver(&f, &d, &id), 0);
         for (int i = 0; i < 4; i++)
             assert_int_equal(r[i].outcome, round < 2 ? DELIVERY_STORED : DELIVERY_OVER_SENDING_QUOTA);
-        assert_int_equal(sent_left(f.store->db, 42, 5, &left), 0);
+        assert_int_equal(sent_left(f.store->db, 42, sent_today(), 5, &left), 0);
         assert_int_equal(left, round == 0 ? 3 : 1);
     }
     assert_int_equal(fixture_count(&f, "SELECT COUNT(*) FROM queue"), 4);
@@ -244,13 +244,120 @@ static void a_day_of_sending(void **state)
     d.facts.sender_account_id = 43;
     assert_int_equal(deliver(&f, &d, &id), 0);
     assert_int_equal(r[1].outcome, DELIVERY_STORED);
-    assert_int_equal(sent_left(f.store->db, 42, 0, &left), 0);
+    assert_int_equal(sent_left(f.store->db, 42, sent_today(), 0, &left), 0);
     assert_true(left == UINT32_MAX);
     /* Older days are forgotten with the next start. */
     assert_int_equal(database_run(f.store->db, "UPDATE sent SET day = 3", ""), 0);
     f.store->sent_day = 0;
     assert_int_equal(deliver(&f, &d, &id), 0);
     assert_int_equal(fixture_count(&f, "SELECT COUNT(*) FROM sent"), 1);
+    fixture_stop(&f);
+}
+
+static uint64_t count_due_at(struct fixture *f, uint64_t at)
+{
+    char sql[128];
+    snprintf(sql, sizeof sql, "SELECT COUNT(*) FROM queue WHERE next_at = %llu", (unsigned long long)at);
+    return fixture_count(f, sql);
+}
+
+/* Of 5 a day, with three days to wait. */
+static void a_day_with_room(void **state)
+{
+    struct fixture f;
+    uint64_t id, today = 19675, now = 1700000000u * NANOSECONDS;
+    uint32_t left;
+    clock_fake_start(now);
+    fixture_start(&f);
+    fixture_close(&f);
+    f.settings.submission.daily_recipients = 5;
+    f.settings.courier.give_up = 3 * 86400;
+    fixture_open(&f);
+    struct delivery_recipient again = remote("bob@example.test");
+    again.next_hop = span_text("*local");
+    struct delivery_recipient r[8] = {fixture_recipient(&f, "bob@example.test"), again};
+    static const char *const sites[] = {"a@b.test", "b@b.test", "c@b.test", "d@b.test", "e@b.test", "f@b.test"};
+    for (size_t i = 0; i < 6; i++)
+        r[2 + i] = remote(sites[i]);
+    /* How many at other sites, and on which day behind today they go out: -1 never. */
+    static const struct {
+        unsigned recipients;
+        int day;
+    } rows[] = {{4, 0}, {2, 1}, {6, -1}, {1, 0}, {1, 1}, {3, 2}, {2, 1}, {5, 3}, {3, -1}, {2, 2}, {1, -1}, {0, 0}};
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        struct delivery d = {.facts.sender_account_id = 42,
+                             .recipients = r,
+                             .recipient_count = 2 + rows[i].recipients,
+                             .body = span_text("x"),
+                             .may_wait = true};
+        queue_news_clear(&f.store->news);
+        assert_int_equal(deliver(&f, &d, &id), 0);
+        uint64_t due = rows[i].day > 0 ? (today + (uint64_t)rows[i].day) * SENT_DAY : 0;
+        for (size_t k = 0; k < d.recipient_count; k++)
+            assert_int_equal(r[k].outcome, rows[i].day < 0 ? DELIVERY_OVER_SENDING_QUOTA : DELIVERY_STORED);
+        assert_true(d.facts.remote_due_at == due);
+        assert_true(f.store->news.rescan == (due > 0));
+        assert_true(queue_news_is_empty(&f.store->news) == (rows[i].day < 0));
+    }
+    /* Those for people here, and those that are asked again, never wait. */
+    assert_int_equal(fixture_count(&f, "SELECT COUNT(*) FROM entry"), 9);
+    assert_int_equal(fixture_count(&f, "SELECT COUNT(*) FROM queue WHERE destination = '*local'"), 9);
+    assert_int_equal(fixture_count(&f,
+                                   "SELECT COUNT(*) FROM queue WHERE destination <> '*local' AND next_at > created_at "
+                                   "AND reply <> ''"),
+                     15);
+    assert_int_equal(count_due_at(&f, now), 9 + 5);
+    for (uint64_t day = 1; day <= 3; day++)
+        assert_int_equal(count_due_at(&f, (today + day) * SENT_DAY), 5);
+    assert_int_equal(fixture_count(&f, "SELECT MAX(recipients) FROM sent"), 5);
+    /* The next day its count is what was booked, for everybody, and there is a day more to wait for. */
+    clock_fake_advance(SENT_DAY);
+    assert_int_equal(sent_left(f.store->db, 42, sent_today(), 5, &left), 0);
+    assert_int_equal(left, 0);
+    struct delivery d = {.facts.sender_account_id = 42, .recipients = r, .recipient_count = 3, .body = span_text("x")};
+    assert_int_equal(deliver(&f, &d, &id), 0);
+    assert_int_equal(r[0].outcome, DELIVERY_OVER_SENDING_QUOTA);
+    d.may_wait = true;
+    assert_int_equal(deliver(&f, &d, &id), 0);
+    assert_true(d.facts.remote_due_at == (today + 4) * SENT_DAY);
+    check_is_clean(&f);
+    fixture_stop(&f);
+}
+
+/* The way of an entry turns out to lead elsewhere, and there is no day with room: neither is it sent, nor gone. */
+static void an_entry_past_the_limit(void **state)
+{
+    struct fixture f;
+    uint64_t id, other;
+    clock_fake_start(1700000000u * NANOSECONDS);
+    fixture_start(&f);
+    fixture_close(&f);
+    f.settings.submission.daily_recipients = 1;
+    f.settings.courier.give_up = 86400;
+    fixture_open(&f);
+    struct delivery_recipient again = remote("bob@example.test"), out = remote("a@b.test");
+    again.next_hop = span_text("*local");
+    struct delivery d = {
+        .facts.sender_account_id = 42, .recipients = &again, .recipient_count = 1, .body = span_text("x")};
+    assert_int_equal(deliver(&f, &d, &id), 0);
+    assert_int_equal(fixture_count(&f, "SELECT COUNT(*) FROM sent"), 0);
+    struct delivery_result done = {.message_id = id, .number = 1, .kind = DELIVERY_DONE};
+    for (int round = 0; round < 3; round++) {
+        struct delivery_recipient copy = out;
+        struct delivery moved = {.facts.sender_account_id = 42,
+                                 .recipients = &copy,
+                                 .recipient_count = 1,
+                                 .body = span_text("x"),
+                                 .may_wait = true};
+        if (round == 2) {
+            moved.results = &done;
+            moved.result_count = 1;
+        }
+        assert_int_equal(deliver(&f, &moved, &other), 0);
+        assert_int_equal(copy.outcome, round < 2 ? DELIVERY_STORED : DELIVERY_OVER_SENDING_QUOTA);
+    }
+    assert_int_equal(fixture_count(&f, "SELECT COUNT(*) FROM queue WHERE destination = '*local'"), 1);
+    assert_int_equal(fixture_count(&f, "SELECT COUNT(*) FROM queue"), 3);
     fixture_stop(&f);
 }
 
@@ -664,6 +771,8 @@ int main(void)
         cmocka_unit_test(every_kind_of_recipient),
         cmocka_unit_test(what_cannot_be_queued),
         cmocka_unit_test(a_day_of_sending),
+        cmocka_unit_test(a_day_with_room),
+        cmocka_unit_test(an_entry_past_the_limit),
         cmocka_unit_test(bounces_of_a_list),
         cmocka_unit_test(what_the_courier_reports),
         cmocka_unit_test(rebuilt_and_compacted),
