@@ -394,6 +394,42 @@ static void bounces_of_a_list(void **state)
     fixture_stop(&f);
 }
 
+/* Of who bounces now and then nothing adds up; of who bounces for good it does, also across the halving. */
+static void bounces_are_forgotten(void **state)
+{
+    static const struct {
+        unsigned days; /* that go by before it */
+        unsigned bounces;
+    } rows[] = {{0, 1}, {0, 2}, {29, 3}, {2, 2}, {10, 3}, {10, 4}, {60, 2}, {365, 1}, {0, 2}, {0, 3}, {0, 4}};
+    static const uint64_t day = 24 * 3600 * NANOSECONDS;
+    struct fixture f;
+    uint64_t id;
+    clock_fake_start(1700000000u * NANOSECONDS);
+    fixture_start(&f);
+    fixture_close(&f);
+    f.settings.courier.list_bounces = 5;
+    fixture_open(&f);
+    assert_int_equal(database_script(f.store->db,
+                                     "INSERT INTO list (id, domain_id, local_part, name, owner, posting) VALUES (900, "
+                                     "(SELECT id FROM domain), 'news', '', '', 0);"
+                                     "INSERT INTO list_member (list_id, number, address, bounces, suspended) VALUES "
+                                     "(900, 1, 'a@b.test', 5, 1), (900, 2, 'c@b.test', 0, 0)"),
+                     0);
+    struct delivery_recipient r = {.kind = DELIVERY_LIST_BOUNCE, .list_id = 900, .list_member = 2};
+    struct delivery d = {.recipients = &r, .recipient_count = 1, .body = span_text("x")};
+    for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
+        clock_fake_advance(rows[i].days * day);
+        assert_int_equal(deliver(&f, &d, &id), 0);
+        assert_int_equal(fixture_count(&f, "SELECT bounces FROM list_member WHERE number = 2"), rows[i].bounces);
+        assert_int_equal(fixture_count(&f, "SELECT suspended FROM list_member WHERE number = 2"), 0);
+    }
+    assert_int_equal(deliver(&f, &d, &id), 0);
+    assert_int_equal(fixture_count(&f, "SELECT suspended FROM list_member WHERE number = 2"), 1);
+    /* Who is suspended stays so, until they join anew. */
+    assert_int_equal(fixture_count(&f, "SELECT bounces FROM list_member WHERE number = 1"), 5);
+    fixture_stop(&f);
+}
+
 /* ---- What becomes of entries ---- */
 
 static void what_the_courier_reports(void **state)
@@ -774,6 +810,7 @@ int main(void)
         cmocka_unit_test(a_day_with_room),
         cmocka_unit_test(an_entry_past_the_limit),
         cmocka_unit_test(bounces_of_a_list),
+        cmocka_unit_test(bounces_are_forgotten),
         cmocka_unit_test(what_the_courier_reports),
         cmocka_unit_test(rebuilt_and_compacted),
         cmocka_unit_test(a_message_is_fetched),
