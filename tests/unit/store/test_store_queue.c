@@ -528,6 +528,32 @@ static void what_an_administrator_does(void **state)
     fixture_stop(&f);
 }
 
+static void intake_goes_on(void **state)
+{
+    struct fixture f;
+    uint64_t now = 1700000000u * NANOSECONDS;
+    clock_fake_start(now);
+    fixture_start(&f);
+    struct delivery_recipient r[3] = {remote("bob@example.test"), remote("carol@example.test"), remote("d@e.test")};
+    r[0].next_hop = r[1].next_hop = span_text("*local");
+    uint64_t id = queue_mail(&f, r, 3);
+    for (uint32_t number = 1; number <= 3; number++) {
+        struct delivery_result later = {id, number, DELIVERY_DEFERRED, now + NANOSECONDS, span_text("paused")};
+        results(&f, &later, 1);
+    }
+    assert_int_equal(act(&f, QUEUE_DO_HOLD, (struct queue_choice){.message_id = id, .number = 2}), 1);
+    for (int paused = 1; paused >= 0; paused--) {
+        queue_news_clear(&f.store->news);
+        assert_int_equal(store_begin(f.store), 0);
+        assert_int_equal(queue_pause(f.store, QUEUE_IN, paused), 0);
+        assert_int_equal(store_commit(f.store), 0);
+        assert_int_equal(count_due_at(&f, now), paused ? 0 : 1);
+        assert_true(queue_news_is_empty(&f.store->news) == paused);
+    }
+    assert_int_equal(fixture_count(&f, "SELECT number FROM queue WHERE next_at = created_at"), 1);
+    fixture_stop(&f);
+}
+
 static void pages_of_a_long_queue(void **state)
 {
     enum { MESSAGES = 1500 };
@@ -816,6 +842,7 @@ int main(void)
         cmocka_unit_test(a_message_is_fetched),
 
         cmocka_unit_test(imports),
+        cmocka_unit_test(intake_goes_on),
         cmocka_unit_test(pages_of_a_long_queue),
         /* From here on the clock stands still. */
         cmocka_unit_test(what_an_administrator_does),
