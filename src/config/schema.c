@@ -103,7 +103,8 @@ const struct setting schema[] = {
     {"dns_lists", SETTING_RECORDS, FIELD(dns_lists), 0, 32, NULL, "",
      "Lists of addresses that are asked by the DNS about every stranger who connects. A \"white\" list outweighs all "
      "\"black\" ones. `answers` names the answers that count, `ipv4 = false` and `ipv6 = false` leave a family out. A "
-     "list that does not answer, or fails its self-test (RFC 5782), lists nobody.",
+     "list that does not answer, or fails its self-test (RFC 5782), lists nobody; one that is silent three times in a "
+     "row is left out until it answers again.",
      .records = &dns_list_record},
 
     {"blacklist.files", SETTING_WORDS, FIELD(blacklist.files), 0, 64, NULL, "",
@@ -258,7 +259,8 @@ const struct setting schema[] = {
     {"courier.give_up", SETTING_DURATION, FIELD(courier.give_up), 1, 60 * DAY, NULL, "5d",
      "A message that could not be delivered for so long goes back to its sender. RFC 5321 asks for four to five days."},
     {"courier.list_bounces", SETTING_COUNT, FIELD(courier.list_bounces), 0, 1000000, NULL, "5",
-     "After so many bounces a member of a mailing list gets no more of it until they join anew; 0 never."},
+     "After so many bounces a member of a mailing list gets no more of it until they join anew; 0 never. Every thirty "
+     "days half of what was counted is forgotten."},
 
     {"pwd.networks", SETTING_NETWORKS, FIELD(pwd.networks), 0, 256, NULL, "",
      "Networks from which people may change their password over the pwd service (poppassd). Besides them only "

@@ -20,6 +20,7 @@ static int run_and_close(struct store_work *work)
 struct fact {
     const char *key, *text;
     uint64_t value;
+    bool is_question; /* the value is 1 for yes */
 };
 
 static void write_facts(struct ctl *ctl, const struct fact *facts, size_t count)
@@ -29,8 +30,12 @@ static void write_facts(struct ctl *ctl, const struct fact *facts, size_t count)
     if (ctl->json)
         json_object(&json, NULL);
     for (size_t i = 0; i < count; i++) {
-        if (ctl->json)
+        if (ctl->json && facts[i].is_question)
+            json_bool(&json, facts[i].key, facts[i].value);
+        else if (ctl->json)
             json_number(&json, facts[i].key, facts[i].value);
+        else if (facts[i].is_question)
+            buf_printf(&ctl->out, "%-42s %s\n", facts[i].text, facts[i].value ? "yes" : "no");
         else
             buf_printf(&ctl->out, "%-42s %llu\n", facts[i].text, (unsigned long long)facts[i].value);
     }
@@ -51,6 +56,8 @@ static int run_status(struct fiber *self, struct store_client *client, struct st
         {"accounts", "accounts", r->accounts},
         {"queued", "entries in the queue", r->queued},
         {"held", "of them held", r->held},
+        {"paused_in", "intake is paused", r->paused_in, true},
+        {"paused_out", "sending is paused", r->paused_out, true},
         {"volumes", "volumes", r->volumes},
         {"volume_bytes", "bytes in volumes", r->volume_bytes},
         {"dead_bytes", "bytes of deleted mail among them", r->dead_bytes},

@@ -91,14 +91,10 @@ static const struct {
     [TROUBLE_UNREACHABLE] = {VERDICT_DEFERRED, "4.4.1", "None of the domain's mail servers can be reached"},
     [TROUBLE_TLS] = {VERDICT_DEFERRED, "4.7.5", "An encrypted connection can't be made as it is asked for"},
     [TROUBLE_LOST] = {VERDICT_DEFERRED, "4.4.2", "The connection broke off"},
-    [TROUBLE_EIGHT_BIT] = {VERDICT_FAILED, "5.6.3", "The mail server takes no message with 8-bit characters"},
-    [TROUBLE_UTF8] = {VERDICT_FAILED, "5.6.7", "The mail server takes no international addresses"},
-    [TROUBLE_TOO_LARGE] = {VERDICT_FAILED, "5.3.4", "The message is larger than the mail server takes"},
     [TROUBLE_EXPIRED] = {VERDICT_FAILED, "5.4.7", "It could not be delivered for too long a time"},
     [TROUBLE_GIVEN_UP] = {VERDICT_FAILED, "5.4.7", "The administrator of this server gave it up"},
     [TROUBLE_LIST_GONE] = {VERDICT_FAILED, "5.1.1", "The mailing list does not exist any more"},
     [TROUBLE_LIST_LOOP] = {VERDICT_FAILED, "5.4.6", "The message has been through this mailing list before"},
-    [TROUBLE_TOO_MANY_HOPS] = {VERDICT_FAILED, "5.4.6", "The message has gone through too many servers"},
     [TROUBLE_OURS] = {VERDICT_DEFERRED, "4.3.0", "This server has a passing problem of its own"},
 };
 

@@ -35,24 +35,20 @@ struct verdict verdict_of_reply(enum verdict_stage stage, unsigned code, struct 
 
 /* What goes wrong before, or without, anybody's reply. */
 enum verdict_trouble {
-    TROUBLE_NO_DOMAIN,     /* the name is not in the DNS */
-    TROUBLE_NO_ADDRESS,    /* it is, but no mail server and no address */
-    TROUBLE_NULL_MX,       /* RFC 7505 */
-    TROUBLE_BAD_ADDRESS,   /* no domain that could be looked up */
-    TROUBLE_DNS,           /* no answer now */
-    TROUBLE_LOOP,          /* its mail server is this one, and it is not ours */
-    TROUBLE_UNREACHABLE,   /* no connection to any of its hosts */
-    TROUBLE_TLS,           /* the encryption that the smart host's settings ask for does not come about */
-    TROUBLE_LOST,          /* the connection broke */
-    TROUBLE_EIGHT_BIT,     /* RFC 6152: it takes no 8-bit message */
-    TROUBLE_UTF8,          /* RFC 6531: it takes no UTF-8 addresses */
-    TROUBLE_TOO_LARGE,     /* RFC 1870: larger than it says it takes */
-    TROUBLE_EXPIRED,       /* tried for long enough */
-    TROUBLE_GIVEN_UP,      /* an administrator's word */
-    TROUBLE_LIST_GONE,     /* the mailing list was removed */
-    TROUBLE_LIST_LOOP,     /* the post has been through this list already */
-    TROUBLE_TOO_MANY_HOPS, /* RFC 5321 section 6.3 */
-    TROUBLE_OURS,          /* a failure inside this server: never the message's fault */
+    TROUBLE_NO_DOMAIN,   /* the name is not in the DNS */
+    TROUBLE_NO_ADDRESS,  /* it is, but no mail server and no address */
+    TROUBLE_NULL_MX,     /* RFC 7505 */
+    TROUBLE_BAD_ADDRESS, /* no domain that could be looked up */
+    TROUBLE_DNS,         /* no answer now */
+    TROUBLE_LOOP,        /* its mail server is this one, and it is not ours */
+    TROUBLE_UNREACHABLE, /* no connection to any of its hosts */
+    TROUBLE_TLS,         /* the encryption that the smart host's settings ask for does not come about */
+    TROUBLE_LOST,        /* the connection broke */
+    TROUBLE_EXPIRED,     /* tried for long enough */
+    TROUBLE_GIVEN_UP,    /* an administrator's word */
+    TROUBLE_LIST_GONE,   /* the mailing list was removed */
+    TROUBLE_LIST_LOOP,   /* the post has been through this list already */
+    TROUBLE_OURS,        /* a failure inside this server: never the message's fault */
     TROUBLE_COUNT
 };
 struct verdict verdict_of_trouble(enum verdict_trouble trouble);

@@ -83,6 +83,7 @@ MUST_USE int queue_change(struct store *s, const struct queue_choice *choice, en
                           struct queue_page *page, uint64_t *changed);
 
 enum queue_direction { QUEUE_IN, QUEUE_OUT };
+/* When intake goes on, up to QUEUE_LOOKED_AT entries that wait for it fall due. */
 MUST_USE int queue_pause(struct store *s, enum queue_direction direction, bool paused);
 /* 1 paused, 0 not, or a negative errno. */
 MUST_USE int queue_is_paused(struct database *db, enum queue_direction direction);

@@ -182,6 +182,16 @@ int queue_change(struct store *s, const struct queue_choice *choice, enum queue_
 
 static const char *const names[] = {[QUEUE_IN] = "paused_in", [QUEUE_OUT] = "paused_out"};
 
+/* What came while intake was paused was put off again and again: now it is looked at. */
+static int hurry_waiting(struct store *s)
+{
+    queue_news_add(&s->news, span_text(QUEUE_DESTINATION_LOCAL));
+    return database_run(s->db,
+                        "UPDATE queue SET next_at = $1 WHERE (message_id, number) IN (SELECT message_id, number"
+                        " FROM queue WHERE state = 0 AND destination = $2 AND next_at > $1 ORDER BY next_at LIMIT $3)",
+                        "utu", clock_wall(), span_text(QUEUE_DESTINATION_LOCAL), (uint64_t)QUEUE_LOOKED_AT);
+}
+
 int queue_pause(struct store *s, enum queue_direction direction, bool paused)
 {
     int rc = database_run(s->db,
@@ -190,6 +200,8 @@ int queue_pause(struct store *s, enum queue_direction direction, bool paused)
                           "tu", span_text(names[direction]), (uint64_t)paused);
     if (rc == 0 && direction == QUEUE_OUT)
         queue_news_rescan(&s->news);
+    if (rc == 0 && direction == QUEUE_IN && !paused)
+        rc = hurry_waiting(s);
     return rc ? store_fail(s, rc) : 0;
 }
 

@@ -336,6 +336,11 @@ static int answer_status(struct store_writer *w, struct call *call)
     database_end(st);
     if (rc <= 0)
         return rc ? rc : -EIO;
+    int in = queue_is_paused(w->store->db, QUEUE_IN), out = queue_is_paused(w->store->db, QUEUE_OUT);
+    if (in < 0 || out < 0)
+        return in < 0 ? in : out;
+    reply.paused_in = in;
+    reply.paused_out = out;
     reply.syncs = w->store->volumes.syncs;
     reply.batches = w->store->counts.batches;
     reply.delivered = w->store->counts.delivered;

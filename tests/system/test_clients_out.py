@@ -1,8 +1,11 @@
 """Real clients and real sites: mail that leaves, comes back, and is fetched."""
 import datetime
 import email
+import os
+import pathlib
 import poplib
 import re
+import signal
 import smtplib
 import subprocess
 import time
@@ -426,6 +429,30 @@ def test_eudora_while_intake_is_paused(fresh):
     items = wait_until(on_their_way, "two for the other site")
     assert len([i for i in items if i["next_at"] % 86400 == 0 and "limit" in i["reply"]]) == 1, items
     assert len(ours.messages("bob@example.test")) == 1
+
+
+@pytest.mark.parametrize("role", ["writer", "reader"])
+def test_eudora_while_a_process_is_away(fresh, role):
+    """It died, and the supervisor takes its time: the session waits."""
+    ours = fresh()
+    eudora = Eudora(ours)
+    eudora._shortcmd("XTND XMIT")
+    eudora.sock.sendall(b"To: bob@example.test\r\nSubject: while it was away\r\n\r\nhello\r\n")
+    pid = next(pid for pid, words in ours.children().items() if role in words.split())
+    ours.process.send_signal(signal.SIGSTOP)
+    try:
+        os.kill(pid, signal.SIGKILL)
+        # A zombie has closed all that it had.
+        wait_until(lambda: pathlib.Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] == "Z", "its end")
+        eudora.sock.sendall(b".\r\n")
+        eudora.sock.settimeout(1)
+        with pytest.raises(TimeoutError):
+            eudora.sock.recv(1)
+        eudora.sock.settimeout(PATIENCE)
+    finally:
+        ours.process.send_signal(signal.SIGCONT)
+    assert eudora._getresp().startswith(b"+OK accepted")
+    assert len(arrived(ours, "while it was away", "bob@example.test")) == 1
 
 
 def test_eudora_past_the_limit_of_a_day(fresh):

@@ -167,6 +167,21 @@ def test_forwarding_as_json(filled):
     assert filled.run_json("account", "forward", "carol@example.test", "--off") == {"address": "carol@example.test", "targets": []}
 
 
+def test_a_pause_as_json(filled):
+    def paused():
+        status = filled.run_json("store", "status")
+        return status["paused_in"], status["paused_out"]
+
+    assert paused() == (False, True)
+    filled.run("queue", "pause", "in")
+    filled.run("queue", "resume", "out")
+    assert paused() == (True, False)
+    assert "intake is paused                           yes" in filled.run("store", "status").stdout
+    filled.run("queue", "pause", "out")
+    filled.run("queue", "resume", "in")
+    assert paused() == (False, True)
+
+
 def test_json_without_a_server(fresh):
     server = fresh()
     server.send("Subject: kept\n\nx")

@@ -133,6 +133,7 @@ def test_transaction_in_hand_is_finished(fresh):
     session.send("Finished\r\n.\r\n")
     assert session.reply()[0] == 250
     assert session.reply()[0] == 421
+    session.close()  # or the server would wait a few seconds for it
     assert server.process.wait(PATIENCE) == 0
     server.start()
     assert any(b"in hand" in message for message in server.messages())
@@ -173,6 +174,8 @@ def test_pop3_is_finished(fresh):
     assert lines == 250_000
     assert reading.line().startswith(b"-ERR [SYS/TEMP]")
     assert reading.is_closed()
+    reading.close()  # or the server would wait a few seconds for them
+    idle.close()
     assert server.process.wait(PATIENCE) == 0
     server.start()
     assert len(server.messages()) == 1
@@ -190,6 +193,7 @@ def test_submission_in_hand_is_finished(fresh):
     begin_stop(server, signal.SIGTERM)
     smtp.send("Finished\r\n.\r\n")
     assert smtp.getreply()[0] == 250
+    smtp.close()  # or the server would wait a few seconds for it
     assert server.process.wait(PATIENCE) == 0
     server.start()
     assert any(b"in hand" in message for message in server.messages("bob@example.test"))

@@ -394,6 +394,42 @@ static void bounces_of_a_list(void **state)
     fixture_stop(&f);
 }
 
+/* Of who bounces now and then nothing adds up; of who bounces for good it does, also across the halving. */
+static void bounces_are_forgotten(void **state)
+{
+    static const struct {
+        unsigned days; /* that go by before it */
+        unsigned bounces;
+    } rows[] = {{0, 1}, {0, 2}, {29, 3}, {2, 2}, {10, 3}, {10, 4}, {60, 2}, {365, 1}, {0, 2}, {0, 3}, {0, 4}};
+    static const uint64_t day = 24 * 3600 * NANOSECONDS;
+    struct fixture f;
+    uint64_t id;
+    clock_fake_start(1700000000u * NANOSECONDS);
+    fixture_start(&f);
+    fixture_close(&f);
+    f.settings.courier.list_bounces = 5;
+    fixture_open(&f);
+    assert_int_equal(database_script(f.store->db,
+                                     "INSERT INTO list (id, domain_id, local_part, name, owner, posting) VALUES (900, "
+                                     "(SELECT id FROM domain), 'news', '', '', 0);"
+                                     "INSERT INTO list_member (list_id, number, address, bounces, suspended) VALUES "
+                                     "(900, 1, 'a@b.test', 5, 1), (900, 2, 'c@b.test', 0, 0)"),
+                     0);
+    struct delivery_recipient r = {.kind = DELIVERY_LIST_BOUNCE, .list_id = 900, .list_member = 2};
+    struct delivery d = {.recipients = &r, .recipient_count = 1, .body = span_text("x")};
+    for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
+        clock_fake_advance(rows[i].days * day);
+        assert_int_equal(deliver(&f, &d, &id), 0);
+        assert_int_equal(fixture_count(&f, "SELECT bounces FROM list_member WHERE number = 2"), rows[i].bounces);
+        assert_int_equal(fixture_count(&f, "SELECT suspended FROM list_member WHERE number = 2"), 0);
+    }
+    assert_int_equal(deliver(&f, &d, &id), 0);
+    assert_int_equal(fixture_count(&f, "SELECT suspended FROM list_member WHERE number = 2"), 1);
+    /* Who is suspended stays so, until they join anew. */
+    assert_int_equal(fixture_count(&f, "SELECT bounces FROM list_member WHERE number = 1"), 5);
+    fixture_stop(&f);
+}
+
 /* ---- What becomes of entries ---- */
 
 static void what_the_courier_reports(void **state)
@@ -489,6 +525,32 @@ static void what_an_administrator_does(void **state)
     fixture_close(&f);
     fixture_open(&f);
     assert_int_equal(queue_is_paused(f.store->db, QUEUE_IN), 1);
+    fixture_stop(&f);
+}
+
+static void intake_goes_on(void **state)
+{
+    struct fixture f;
+    uint64_t now = 1700000000u * NANOSECONDS;
+    clock_fake_start(now);
+    fixture_start(&f);
+    struct delivery_recipient r[3] = {remote("bob@example.test"), remote("carol@example.test"), remote("d@e.test")};
+    r[0].next_hop = r[1].next_hop = span_text("*local");
+    uint64_t id = queue_mail(&f, r, 3);
+    for (uint32_t number = 1; number <= 3; number++) {
+        struct delivery_result later = {id, number, DELIVERY_DEFERRED, now + NANOSECONDS, span_text("paused")};
+        results(&f, &later, 1);
+    }
+    assert_int_equal(act(&f, QUEUE_DO_HOLD, (struct queue_choice){.message_id = id, .number = 2}), 1);
+    for (int paused = 1; paused >= 0; paused--) {
+        queue_news_clear(&f.store->news);
+        assert_int_equal(store_begin(f.store), 0);
+        assert_int_equal(queue_pause(f.store, QUEUE_IN, paused), 0);
+        assert_int_equal(store_commit(f.store), 0);
+        assert_int_equal(count_due_at(&f, now), paused ? 0 : 1);
+        assert_true(queue_news_is_empty(&f.store->news) == paused);
+    }
+    assert_int_equal(fixture_count(&f, "SELECT number FROM queue WHERE next_at = created_at"), 1);
     fixture_stop(&f);
 }
 
@@ -774,11 +836,13 @@ int main(void)
         cmocka_unit_test(a_day_with_room),
         cmocka_unit_test(an_entry_past_the_limit),
         cmocka_unit_test(bounces_of_a_list),
+        cmocka_unit_test(bounces_are_forgotten),
         cmocka_unit_test(what_the_courier_reports),
         cmocka_unit_test(rebuilt_and_compacted),
         cmocka_unit_test(a_message_is_fetched),
 
         cmocka_unit_test(imports),
+        cmocka_unit_test(intake_goes_on),
         cmocka_unit_test(pages_of_a_long_queue),
         /* From here on the clock stands still. */
         cmocka_unit_test(what_an_administrator_does),
