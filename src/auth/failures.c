@@ -6,9 +6,6 @@
 #define FREE_OF_ACCOUNT 1
 #define SUSPECT_FROM 3 /* of an address; of a network so many past those that go free */
 
-#define IPV4_NETWORK_BYTES 15 /* of the mapped form: a /24 */
-#define IPV6_NETWORK_BYTES 8
-
 void failures_init(struct failures *f)
 {
     penalties_init(&f->addresses);
@@ -28,11 +25,6 @@ static struct span address_key(const struct ip_address *address)
     return span_from(address->bytes, sizeof address->bytes);
 }
 
-static struct span network_key(const struct ip_address *address)
-{
-    return span_head(address_key(address), ip_address_is_ipv4(address) ? IPV4_NETWORK_BYTES : IPV6_NETWORK_BYTES);
-}
-
 static uint64_t longer(uint64_t a, uint64_t b)
 {
     return a > b ? a : b;
@@ -41,7 +33,7 @@ static uint64_t longer(uint64_t a, uint64_t b)
 uint64_t failures_add(struct failures *f, const struct ip_address *address, struct span account, uint64_t now)
 {
     uint64_t delay = penalties_add(&f->addresses, address_key(address), FREE_OF_ADDRESS, now);
-    delay = longer(delay, penalties_add(&f->networks, network_key(address), FREE_OF_NETWORK, now));
+    delay = longer(delay, penalties_add(&f->networks, ip_address_network(address), FREE_OF_NETWORK, now));
     if (account.size)
         delay = longer(delay, penalties_add(&f->accounts, account, FREE_OF_ACCOUNT, now));
     return delay;
@@ -50,5 +42,5 @@ uint64_t failures_add(struct failures *f, const struct ip_address *address, stru
 bool failures_is_suspect(const struct failures *f, const struct ip_address *address, uint64_t now)
 {
     return penalties_count(&f->addresses, address_key(address), now) >= SUSPECT_FROM ||
-           penalties_count(&f->networks, network_key(address), now) >= FREE_OF_NETWORK + SUSPECT_FROM;
+           penalties_count(&f->networks, ip_address_network(address), now) >= FREE_OF_NETWORK + SUSPECT_FROM;
 }

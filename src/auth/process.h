@@ -5,6 +5,8 @@
 #include "auth/events.h"
 #include "auth/exchanges.h"
 #include "auth/failures.h"
+#include "auth/greylist.h"
+#include "auth/guesses.h"
 #include "auth/recent.h"
 #include "auth/service.h"
 #include "auth/turnstile.h"
@@ -21,7 +23,9 @@ struct auth_process {
     unsigned char grant_key[GRANT_KEY_SIZE];
     unsigned char fake_key[SHA256_SIZE]; /* for the salts of unknown names */
     struct buf dummy_hash;               /* compared where there is no hash, for the time it takes */
-    struct failures logins, harvest;
+    struct failures logins, harvest, passcodes;
+    struct guesses guesses; /* of passcodes */
+    struct greylist greylist;
     struct windows windows;
     struct events events;
     struct condition happened; /* there is a new event */
@@ -56,6 +60,8 @@ void auth_change_start(struct auth_process *a, struct call *call);
 /* These answer at once (report.c). */
 void auth_report(struct auth_process *a, struct call *call);
 void auth_window(struct auth_process *a, struct call *call);
+void auth_guess(struct auth_process *a, struct call *call);
+void auth_greylist(struct auth_process *a, struct call *call);
 /* This one, too (watch.c). */
 void auth_clients(struct auth_process *a, struct call *call);
 /* Starts the fiber that answers when something happened; takes the call. */

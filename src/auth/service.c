@@ -67,6 +67,9 @@ struct auth_process *auth_process_new(struct loop *loop, struct settings *settin
     derive_fake_key(a);
     failures_init(&a->logins);
     failures_init(&a->harvest);
+    failures_init(&a->passcodes);
+    guesses_init(&a->guesses);
+    greylist_init(&a->greylist);
     windows_init(&a->windows);
     events_init(&a->events);
     condition_init(&a->happened);
@@ -121,6 +124,7 @@ static void called(void *context, struct call *call)
         [AUTH_STEP] = auth_step_start, [AUTH_CHANGE_PASSWORD] = auth_change_start,
         [AUTH_REPORT] = auth_report,   [AUTH_WINDOW] = auth_window,
         [AUTH_CLIENTS] = auth_clients, [AUTH_WATCH] = auth_watch_start,
+        [AUTH_GUESS] = auth_guess,     [AUTH_GREYLIST] = auth_greylist,
     };
     struct auth_client *client = context;
     does[call->method](client->process, call); /* the channel lets no other method through */
@@ -180,6 +184,9 @@ void auth_process_free(struct auth_process *a)
         session_board_unmap(a->boards[i]);
     events_release(&a->events);
     windows_release(&a->windows);
+    greylist_release(&a->greylist);
+    guesses_release(&a->guesses);
+    failures_release(&a->passcodes);
     failures_release(&a->harvest);
     failures_release(&a->logins);
     buf_release(&a->dummy_hash);

@@ -223,6 +223,9 @@ const struct setting schema[] = {
      "The IPv6 address to send from; \"\" lets the system choose."},
     {"courier.families", SETTING_CHOICE, FIELD(courier.families), 0, 0, families, "both",
      "By which of IPv4 and IPv6 other sites are reached."},
+    {"courier.private_networks", SETTING_NETWORKS, FIELD(courier.private_networks), 0, 256, NULL, "",
+     "Networks beside the open Internet (of private, shared or loopback addresses) in which call-backs and WHOIS may "
+     "connect to servers and ask about clients all the same."},
     {"courier.tls", SETTING_BOOL, FIELD(courier.tls), 0, 0, NULL, "true",
      "Encrypts what goes to other sites wherever they offer STARTTLS."},
     {"courier.ca_file", SETTING_PATH, FIELD(courier.ca_file), 0, 1024, NULL, "/etc/ssl/certs/ca-certificates.crt",

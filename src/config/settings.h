@@ -139,6 +139,7 @@ struct settings {
         unsigned port;                           /* of other sites' servers */
         const char *ipv4_address, *ipv6_address; /* to send from; "" = the system chooses */
         unsigned families;                       /* enum address_families */
+        struct network_list private_networks;    /* where strangers may make us connect to all the same */
         bool tls;                                /* STARTTLS where it is offered */
         const char *ca_file;                     /* whom to believe, for smart_host_tls; "" = nobody */
         const char *smart_host;                  /* "host" or "host:port"; "" = by the DNS */

@@ -132,6 +132,45 @@ bool ip_address_is_loopback(const struct ip_address *address)
     return memcmp(address->bytes, one, sizeof(one)) == 0;
 }
 
+struct special_block {
+    unsigned char start[16];
+    unsigned bits;
+};
+
+static bool is_in_block(const unsigned char *bytes, const struct special_block *block)
+{
+    unsigned whole = block->bits / 8, rest = block->bits % 8;
+    return memcmp(bytes, block->start, whole) == 0 &&
+           (rest == 0 || (bytes[whole] ^ block->start[whole]) >> (8 - rest) == 0);
+}
+
+static bool is_public_ipv4(const unsigned char *bytes)
+{
+    static const struct special_block blocks[] = {
+        {{0}, 8},        {{10}, 8},         {{100, 64}, 10},  {{127}, 8},      {{169, 254}, 16},
+        {{172, 16}, 12}, {{192, 0, 0}, 24}, {{192, 168}, 16}, {{198, 18}, 15}, {{224}, 3},
+    };
+    for (size_t i = 0; i < sizeof blocks / sizeof *blocks; i++)
+        if (is_in_block(bytes, &blocks[i]))
+            return false;
+    return true;
+}
+
+bool ip_address_is_public(const struct ip_address *address)
+{
+    static const struct special_block translated = {{0, 0x64, 0xff, 0x9b}, 96}, relayed = {{0x20, 0x02}, 16},
+                                      global = {{0x20}, 3};
+    const unsigned char *bytes = address->bytes;
+    if (ip_address_is_ipv4(address) || is_in_block(bytes, &translated))
+        return is_public_ipv4(bytes + 12);
+    return is_in_block(bytes, &global) && (!is_in_block(bytes, &relayed) || is_public_ipv4(bytes + 2));
+}
+
+struct span ip_address_network(const struct ip_address *address)
+{
+    return span_from(address->bytes, ip_address_is_ipv4(address) ? 15 : 8);
+}
+
 bool ip_address_equal(const struct ip_address *a, const struct ip_address *b)
 {
     return memcmp(a->bytes, b->bytes, sizeof(a->bytes)) == 0;

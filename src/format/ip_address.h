@@ -36,6 +36,12 @@ void ip_address_write_nibbles(const struct ip_address *address, struct buf *out)
 bool ip_address_is_ipv4(const struct ip_address *address);
 /* 127.0.0.0/8 and ::1. */
 bool ip_address_is_loopback(const struct ip_address *address);
+/* An address of the open Internet: none of a private or shared network, this machine's, a link's, a multicast group's
+ * or one reserved (RFC 6890), nor an IPv6 address that leads to such an IPv4 one (RFC 3056, 6052). Those of the
+ * documentation pass. Connections that strangers cause go to no others. */
+bool ip_address_is_public(const struct ip_address *address);
+/* The bytes by which its network is counted: of a /24, or of an IPv6 /64. Borrowed from the address. */
+struct span ip_address_network(const struct ip_address *address);
 bool ip_address_equal(const struct ip_address *a, const struct ip_address *b);
 /* What connections are counted by: an IPv4 address as it is, an IPv6 one cut to its /64, which one customer has for the
  * taking. */

@@ -185,6 +185,61 @@ static void harvesting_by_network(struct fiber *self, struct fixture *f)
     channel_free(gate);
 }
 
+static bool may_guess(struct fiber *self, struct channel *gate, const char *ip, const char *recipient)
+{
+    Auth__GuessRequest request = AUTH__GUESS_REQUEST__INIT;
+    struct answer answer;
+    request.peer_address = text(ip);
+    request.recipient = text(recipient);
+    assert_int_equal(call(self, gate, AUTH_GUESS, &request.base, &answer), 0);
+    bool allowed = ((const Auth__GuessReply *)answer.message)->allowed;
+    answer_release(&answer);
+    return allowed;
+}
+
+static void passcodes(struct fiber *self, struct fixture *f)
+{
+    struct channel *gate = fixture_connect(f, ROLE_GATE);
+    f->settings.smtp.detail_separator = "+";
+    static const unsigned expected_ms[] = {0, 500, 1000, 2000, 4000, 8000, 8000, 8000, 8000, 8000};
+    for (size_t i = 0; i < sizeof expected_ms / sizeof *expected_ms; i++) {
+        assert_true(may_guess(self, gate, "192.0.2.1", "nobody@example.test"));
+        assert_int_equal(report(self, gate, AUTH__REFUSED__REFUSED_PASSCODE, "192.0.2.1", 0), expected_ms[i]);
+    }
+    assert_false(may_guess(self, gate, "192.0.2.200", "alice@example.test")); /* of the network, for anybody */
+    for (unsigned i = 0; i < 20; i++) {
+        char ip[32];
+        assert_true(may_guess(self, gate, "203.0.113.1", "Nobody+detail@Example.test"));
+        snprintf(ip, sizeof ip, "198.51.%u.1", i);
+        report(self, gate, AUTH__REFUSED__REFUSED_PASSCODE, ip, 0);
+    }
+    assert_false(may_guess(self, gate, "203.0.113.1", "Nobody+detail@Example.test"));
+    assert_true(may_guess(self, gate, "203.0.113.1", "alice@example.test"));
+    clock_fake_advance(3600 * NANOSECONDS);
+    assert_true(may_guess(self, gate, "192.0.2.1", "nobody@example.test"));
+    channel_free(gate);
+}
+
+static void greylisting(struct fiber *self, struct fixture *f)
+{
+    static const unsigned left[] = {60, 30, 0, 0};
+    struct channel *gate = fixture_connect(f, ROLE_GATE);
+    Auth__GreylistRequest request = AUTH__GREYLIST_REQUEST__INIT;
+    struct answer answer;
+    request.reverse_path = text("a@far.test");
+    request.recipient = text("alice@example.test");
+    request.wait_seconds = 60;
+    assert_int_equal(call(self, gate, AUTH_GREYLIST, &request.base, &answer), -EINVAL);
+    request.peer_address = text("192.0.2.1");
+    for (size_t i = 0; i < sizeof left / sizeof *left; i++) {
+        assert_int_equal(call(self, gate, AUTH_GREYLIST, &request.base, &answer), 0);
+        assert_int_equal(((const Auth__GreylistReply *)answer.message)->wait_seconds, left[i]);
+        answer_release(&answer);
+        clock_fake_advance(30 * NANOSECONDS);
+    }
+    channel_free(gate);
+}
+
 static void bad_reports(struct fiber *self, struct fixture *f)
 {
     static uint8_t large[5000];
@@ -352,6 +407,8 @@ static void connections(struct fiber *self, struct fixture *f)
 CASE(windows)
 CASE(harvesting)
 CASE(harvesting_by_network)
+CASE(passcodes)
+CASE(greylisting)
 CASE(bad_reports)
 CASE(events)
 CASE(connections)
@@ -362,6 +419,8 @@ int main(void)
         cmocka_unit_test(test_windows),
         cmocka_unit_test(test_harvesting),
         cmocka_unit_test(test_harvesting_by_network),
+        cmocka_unit_test(test_passcodes),
+        cmocka_unit_test(test_greylisting),
         cmocka_unit_test(test_bad_reports),
         cmocka_unit_test(test_events),
         cmocka_unit_test(test_connections),

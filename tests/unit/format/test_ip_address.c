@@ -111,12 +111,72 @@ static void from_sockets(void **state)
     assert_false(ip_address_from_sockaddr((const struct sockaddr *)&un, &address));
 }
 
+static void public_ones(void **state)
+{
+    static const struct {
+        const char *text;
+        bool is_public;
+    } addresses[] = {
+        {"0.0.0.0", false},
+        {"0.1.2.3", false},
+        {"1.0.0.0", true},
+        {"9.255.255.255", true},
+        {"10.0.0.0", false},
+        {"11.0.0.0", true},
+        {"100.63.255.255", true},
+        {"100.64.0.1", false},
+        {"100.127.255.255", false},
+        {"100.128.0.0", true},
+        {"127.0.0.1", false},
+        {"169.254.1.1", false},
+        {"172.15.255.255", true},
+        {"172.16.0.0", false},
+        {"172.31.255.255", false},
+        {"172.32.0.0", true},
+        {"192.0.0.8", false},
+        {"192.0.2.7", true},
+        {"192.168.0.1", false},
+        {"198.17.255.255", true},
+        {"198.18.0.1", false},
+        {"198.19.255.255", false},
+        {"198.20.0.0", true},
+        {"223.255.255.255", true},
+        {"224.0.0.1", false},
+        {"240.0.0.1", false},
+        {"255.255.255.255", false},
+        {"::", false},
+        {"::1", false},
+        {"fe80::1", false},
+        {"fc00::1", false},
+        {"fd12::1", false},
+        {"ff02::1", false},
+        {"fec0::1", false},
+        {"2001:db8::1", true},
+        {"2a00:1450::1", true},
+        {"::7f00:1", false},
+        {"64:ff9b::7f00:1", false},
+        {"64:ff9b::100:1", true},
+        {"2002:7f00:1::1", false},
+        {"2002:102:304::1", true},
+        {"1fff::1", false},
+        {"4000::1", false},
+    };
+    for (size_t i = 0; i < sizeof addresses / sizeof *addresses; i++) {
+        struct ip_address address;
+        assert_true(ip_address_parse(span_text(addresses[i].text), &address));
+        if (ip_address_is_public(&address) != addresses[i].is_public)
+            print_error("%s\n", addresses[i].text);
+        assert_int_equal(ip_address_is_public(&address), addresses[i].is_public);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(each_row),
         cmocka_unit_test(wrong_literals),
         cmocka_unit_test(from_sockets),
+        cmocka_unit_test(public_ones),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
