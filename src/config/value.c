@@ -2,6 +2,7 @@
 #include "config/value.h"
 
 #include "format/ip_address.h"
+#include "format/quantity.h"
 
 #include <stdlib.h>
 
@@ -158,53 +159,25 @@ static uint64_t load_number(const struct setting *setting, const void *place)
     return *(const unsigned *)place;
 }
 
-struct unit {
-    char letter;
-    uint64_t factor;
-};
-
-/* Rising, so that the largest that divides a number is the last. */
-static const struct unit size_units[] = {
-    {'K', 1ull << 10}, {'M', 1ull << 20}, {'G', 1ull << 30}, {'T', 1ull << 40}, {0, 1}};
-static const struct unit duration_units[] = {{'s', 1}, {'m', 60}, {'h', 3600}, {'d', 86400}, {0, 1}};
-
-static const struct unit *units_of(const struct setting *setting)
+static enum quantity_kind quantity_of(const struct setting *setting)
 {
-    static const struct unit none[] = {{0, 1}};
-    return setting->type == SETTING_SIZE ? size_units : setting->type == SETTING_DURATION ? duration_units : none;
+    return setting->type == SETTING_SIZE       ? QUANTITY_SIZE
+           : setting->type == SETTING_DURATION ? QUANTITY_DURATION
+                                               : QUANTITY_NUMBER;
 }
 
 static bool parse_number(const struct setting *setting, struct span text, void *place, struct arena *memory)
 {
-    uint64_t factor = 1, value;
-    for (const struct unit *u = units_of(setting); u->letter && text.size; u++) {
-        if (ascii_lower(text.data[text.size - 1]) == ascii_lower(u->letter)) {
-            factor = u->factor;
-            text = span_head(text, text.size - 1);
-            break;
-        }
-    }
-    if (!span_parse_u64(text, setting->most / factor, &value) || value * factor < setting->least)
+    uint64_t value;
+    if (!quantity_parse(quantity_of(setting), text, setting->least, setting->most, &value))
         return false;
-    store_number(setting, value * factor, place);
+    store_number(setting, value, place);
     return true;
 }
 
 static void write_number(const struct setting *setting, const void *place, struct buf *out)
 {
     buf_add_u64(out, load_number(setting, place));
-}
-
-/* Without quotes: "50M". */
-static void write_with_unit(const struct setting *setting, uint64_t value, struct buf *out)
-{
-    const struct unit *best = NULL;
-    for (const struct unit *u = units_of(setting); u->letter; u++)
-        if (value && value % u->factor == 0)
-            best = u;
-    buf_add_u64(out, best ? value / best->factor : value);
-    if (best)
-        buf_add_char(out, best->letter);
 }
 
 static void write_number_lua(const struct setting *setting, const void *place, struct buf *out)
@@ -214,7 +187,7 @@ static void write_number_lua(const struct setting *setting, const void *place, s
     bool quoted = value && setting->type != SETTING_COUNT;
     if (quoted)
         buf_add_char(out, '"');
-    write_with_unit(setting, value, out);
+    quantity_write(quantity_of(setting), value, out);
     if (!quoted || buf_failed(out))
         return;
     char last = out->data[out->size - 1];
@@ -313,9 +286,9 @@ static void write_choices(const struct setting *setting, struct buf *out)
 static void write_range(const struct setting *setting, const char *noun, const char *example, struct buf *out)
 {
     buf_printf(out, "%s from ", noun);
-    write_with_unit(setting, setting->least, out);
+    quantity_write(quantity_of(setting), setting->least, out);
     buf_add_text(out, " to ");
-    write_with_unit(setting, setting->most, out);
+    quantity_write(quantity_of(setting), setting->most, out);
     buf_add_text(out, example);
 }
 

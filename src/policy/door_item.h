@@ -7,9 +7,11 @@
  *                "*.b.example"
  *   black        the same                     a remark                       may
  *   known        "a@b.example"                -                              -     (learned from mail that was sent)
- *   approved     address, CIDR or host name   a remark                       may   (site only)
- *   denied       address, CIDR, HELO name or  a remark                       may   (site only)
- *                sender domain
+ *   approved     address, CIDR, host name     a remark                       may   (site only)
+ *                or "*.b.example"
+ *   denied       address, CIDR, HELO name,    a remark                       may   (site only)
+ *                sender domain or
+ *                "*.b.example"
  *   denied-name  run of labels, "*" inside    a remark                       may   (site only)
  *                labels
  *   passcode     whose it is: "Aunt May"      the digits                     may   (account, address)
@@ -60,6 +62,9 @@ size_t door_address_keys(const struct ip_address *ip, struct arena *arena, struc
 #define DOOR_KEYS_MAX 130
 /* Every run of labels of a host name: "a.b.c" gives "a.b.c", "a.b", "b.c", "a", "b", "c". At most DOOR_KEYS_MAX. */
 size_t door_name_keys(struct span name, struct arena *arena, struct span *keys, size_t room);
+/* The names under which a host may stand in a list of servers (approved, denied), narrowest first: "mx.b.example",
+ * "*.b.example", "*.example". */
+size_t door_host_keys(struct span name, struct arena *arena, struct span *keys, size_t room);
 /* Does a pattern with "*" inside labels match a run of labels of the name? Linear in the product of their sizes, which
  * are capped. */
 bool door_name_matches(struct span pattern, struct span name);

@@ -119,6 +119,8 @@ struct facts {
     bool is_fetched; /* from a remote account; else it came by SMTP */
     enum facts_standing standing;
     struct ip_address ip;
+    struct span own_name;       /* what our greeting calls us; empty: not known */
+    struct ip_address own_ip;   /* our end of the connection; zeros: not known */
     struct span helo;           /* as given; empty: none */
     struct span reverse_path;   /* local@domain in lower-case A-labels where it can be; empty: <> */
     struct span sender_account; /* the main address of the account whose member brings it; empty: a stranger */
@@ -150,6 +152,8 @@ struct facts {
      */
     const struct ip_address *hops;
     size_t hop_count;
+    bool is_local_to_provider; /* fetched: the sender is the provider's own customer, so the rules about HELO and TLD
+                                  have nothing to look at */
     struct {
         enum own_list_fact result;
         struct ip_address hop;
@@ -174,8 +178,10 @@ struct recipient_facts {
     struct span passcode_name;
     struct list_hit hits[LIST_HITS_MAX];
     size_t hit_count;
+    bool has_approved_names, has_denied_names; /* the site's lists have host names: FACT_PTR is worth asking for them */
     bool sender_is_protected; /* the reverse path is of a member of ours who protects it (rule protect-my-address) */
     unsigned protected_level;
+    struct span protected_account; /* that member's main address; empty: whoever has logged in may use it */
     /* A limited address (alice+shop-x7@): `limited` where there is such a row for the recipient. */
     struct {
         bool exists, expired;

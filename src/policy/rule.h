@@ -39,8 +39,9 @@ const char *verdict_name(enum verdict_kind kind); /* "refuse" */
 struct verdict {
     enum verdict_kind kind;
     unsigned rule;         /* its number in `rules`; RULE_NONE: nobody said anything */
-    enum rule_level level; /* of the setting that decided */
-    unsigned code;         /* of the reply: 550, 451; where kind is REFUSE or DEFER */
+    enum rule_level level; /* of the setting, or of the list's entry, that decided */
+    bool let_in;           /* a rule of group 3 to 6 said accept: content rules that are not locked keep still */
+    unsigned code;         /* of the reply: 530 to 554, 451; where kind is REFUSE or DEFER */
     char enhanced[8];      /* "5.7.1" */
     /* Without a final full stop and in lower case, for strangers to read: "your address 192.0.2.7 is listed by
      * zen.example". Printable ASCII: whatever a stranger gave is cleaned. */
@@ -60,7 +61,7 @@ enum parameter_type {
     PARAMETER_NUMBER,   /* within least..most */
     PARAMETER_SIZE,     /* bytes: "10M" */
     PARAMETER_DURATION, /* seconds: "5m" */
-    PARAMETER_WORDS,    /* words with blanks between them, lower case */
+    PARAMETER_WORDS,    /* words with blanks (or commas) between them; kept in lower case, sorted, each once */
     PARAMETER_CHOICE,   /* one of `words` */
     PARAMETER_FOLDER,   /* the name of a mailbox */
     PARAMETER_ADDRESS,  /* local@domain, or empty */
@@ -74,7 +75,7 @@ struct rule_parameter {
     uint64_t least, most; /* of NUMBER, SIZE, DURATION */
     const char *explanation;
 };
-#define RULE_PARAMETERS_MAX 8
+#define RULE_PARAMETERS_MAX 12
 
 /* One value in force. The text is canonical: two values that mean the same are the same text. */
 struct rule_value {
@@ -96,16 +97,19 @@ struct rule_values {
  * facts of `needs` asked for: KNOWN, ABSENT or UNKNOWN. */
 typedef void rule_decide(const struct facts *facts, const struct recipient_facts *r, const struct rule_values *values,
                          struct verdict *verdict);
-/* Which of the rule's `needs` it needs with these settings and facts: none for a DNS list choice of no zones, … NULL:
- * all of them. */
+/* Which of the `needs` of keeps_out it needs with these settings and facts: none for verify-sender and <>, … May
+ * look at facts that are there, and so name some now and others later. NULL: all of them. */
 typedef uint32_t rule_needs(const struct facts *facts, const struct recipient_facts *r,
                             const struct rule_values *values);
 
-#define RULE_STRANGERS 1u /* asked of strangers only: not of members, windows, client networks */
-#define RULE_DIRECT 2u    /* asked of mail that comes by SMTP */
-#define RULE_FETCHED 4u   /* asked of mail that was fetched */
-#define RULE_SITE_ONLY 8u /* set at the level of the site or a domain only */
-#define RULE_TWICE 16u    /* the same rule does nothing worse than watch unless rule.sure=on ("said twice") */
+#define RULE_STRANGERS 1u     /* asked of strangers only: not of members, windows, client networks */
+#define RULE_DIRECT 2u        /* asked of mail that comes by SMTP */
+#define RULE_FETCHED 4u       /* asked of mail that was fetched */
+#define RULE_SITE_ONLY 8u     /* set at the level of the site or a domain only */
+#define RULE_TWICE 16u        /* the same rule does nothing worse than watch unless rule.sure=on ("said twice") */
+#define RULE_OF_SENDER 32u    /* whether it is on is a fact of the sender's own door, not the recipient's setting */
+#define RULE_LISTS_LET_IN 64u /* lets_in is asked even where the rule is off: a list's entry counts by itself */
+#define RULE_OWN_MIND 128u    /* about a message it may say something else of each recipient with the same values */
 
 struct rule {
     const char *name;       /* "white-list" */
@@ -118,10 +122,17 @@ struct rule {
     rule_needs *which_needs; /* or NULL */
     rule_decide *lets_in;    /* asked in group 3: accept or nothing; or NULL */
     rule_decide *keeps_out;  /* asked in `group`: or NULL */
+    uint32_t needs_of_content;
+    unsigned content_switch; /* the parameter that has to be on for `content`; 0: none has to be */
+    rule_decide *content; /* of rules of groups 1 to 6 that look at the message, too: asked again in group 7; or NULL */
     const struct rule_parameter *parameters;
     size_t parameter_count;
     const char *summary; /* one plain sentence: what it does */
 };
+
+/* Where parameters stand that many rules have. The first one is the rule's own value, a MODE or a SWITCH. */
+#define VALUE_MODE 0
+#define VALUE_FOLDER 1 /* where the mode "file" is allowed */
 
 extern const struct rule rules[];
 extern const size_t rule_count;
@@ -129,6 +140,10 @@ extern const size_t rule_count;
 
 /* The number of the rule, or RULE_NONE. Also by SimbeyMail's name. */
 unsigned rule_find(struct span name);
+/* The mode that the values mean, of a rule with a switch MODE_OFF or MODE_ON. */
+enum rule_mode rule_mode_get(const struct rule *rule, const struct rule_values *values);
+/* Is it asked of the message, with these values? */
+bool rule_looks_at_content(const struct rule *rule, const struct rule_values *values);
 /* Splits "sender-tld.tlds" (or "sender-tld"): the rule's number and the parameter's place in it. False: unknown. */
 MUST_USE bool rule_parameter_find(struct span name, unsigned *rule, unsigned *parameter);
 /* Checks and brings into the canonical form. False with one sentence in `problem`: what is expected. */

@@ -30,10 +30,12 @@ MUST_USE bool ruleset_parse(struct span text, struct arena *arena, struct rulese
 
 const struct rule_value *ruleset_get(const struct ruleset *set, const char *name); /* "greylist.wait"; must exist */
 
-/* May two recipients share one answer after DATA? True where no rule about content could tell them apart: what stands
- * behind it is the text of those settings that content rules have in force. */
+/* May two recipients share one answer after DATA? True where no rule about content could tell them apart: the same
+ * rules that may refuse, with the same settings, and none that looks at the recipient (the site's script). One that an
+ * accept spares the content rules (struct verdict let_in) has no class of its own: it fits everywhere only while the
+ * others have no content rules. */
 bool ruleset_same_content_class(const struct ruleset *a, const struct ruleset *b);
-/* No rule about content is in force: no class but the plain one. */
+/* Does any rule look at the message? Without, DECIDE_CONTENT need not be asked. */
 bool ruleset_has_content_rules(const struct ruleset *set);
 
 #endif

@@ -1,0 +1,154 @@
+/* Under which names something stands in lists. */
+#include "policy/door_item.h"
+
+#include "policy/pattern.h"
+
+/* What is being gathered. */
+struct keys {
+    struct arena *arena;
+    struct span *keys;
+    size_t count, room;
+};
+
+static void add(struct keys *k, const char *before, struct span s)
+{
+    size_t size = strlen(before);
+    if (k->count == k->room)
+        return;
+    char *text = arena_alloc(k->arena, size + s.size + 1);
+    if (!text)
+        return; /* a key that is not looked up finds nothing: the caller's arena is its limit */
+    memcpy(text, before, size);
+    for (size_t i = 0; i < s.size; i++)
+        text[size + i] = ascii_lower(s.data[i]);
+    k->keys[k->count++] = span_from(text, size + s.size);
+}
+
+/* "*.b.example", "*.example" of a.b.example. */
+static void add_parents(struct keys *k, struct span domain)
+{
+    while (span_find(domain, '.') < domain.size) {
+        (void)span_cut(&domain, '.');
+        if (domain.size)
+            add(k, "*.", domain);
+    }
+}
+
+static struct span domain_of(struct span reverse_path)
+{
+    size_t at = span_find_last(reverse_path, '@');
+    return span_skip(reverse_path, at + 1);
+}
+
+size_t door_sender_keys(struct span reverse_path, struct arena *arena, struct span *keys, size_t room)
+{
+    struct keys k = {.arena = arena, .keys = keys, .room = room};
+    struct span domain = domain_of(reverse_path);
+    if (domain.size == 0 || reverse_path.size > DOOR_NAME_MAX)
+        return 0;
+    add(&k, "", reverse_path);
+    add(&k, "@", domain);
+    if (domain.data[0] != '[')
+        add_parents(&k, domain);
+    return k.count;
+}
+
+size_t door_host_keys(struct span name, struct arena *arena, struct span *keys, size_t room)
+{
+    struct keys k = {.arena = arena, .keys = keys, .room = room};
+    if (name.size && name.data[name.size - 1] == '.')
+        name = span_head(name, name.size - 1);
+    if (name.size == 0 || name.size > DOOR_NAME_MAX)
+        return 0;
+    add(&k, "", name);
+    add_parents(&k, name);
+    return k.count;
+}
+
+size_t door_address_keys(const struct ip_address *ip, struct arena *arena, struct span *keys, size_t room)
+{
+    struct keys k = {.arena = arena, .keys = keys, .room = room};
+    struct ip_address network = *ip;
+    struct buf text;
+    bool is_ipv4 = ip_address_is_ipv4(ip);
+    unsigned most = is_ipv4 ? 32 : 128, skipped = is_ipv4 ? 96 : 0;
+    buf_init(&text, IP_ADDRESS_TEXT_MAX + 5);
+    for (unsigned bits = most;; bits--) {
+        buf_reset(&text);
+        ip_address_write(&network, &text);
+        if (bits < most)
+            buf_printf(&text, "/%u", bits);
+        if (!buf_failed(&text))
+            add(&k, "", buf_span(&text));
+        if (bits == 0)
+            break;
+        unsigned bit = skipped + bits - 1;
+        network.bytes[bit / 8] &= (unsigned char)~(0x80u >> (bit % 8));
+    }
+    buf_release(&text);
+    return k.count;
+}
+
+#define LABELS_MAX 128
+
+/* The places where labels begin, and one behind the end; the number of labels. */
+static size_t split(struct span name, size_t *starts)
+{
+    size_t count = 0, at = 0;
+    if (name.size && name.data[name.size - 1] == '.')
+        name = span_head(name, name.size - 1);
+    while (at < name.size && count < LABELS_MAX) {
+        starts[count++] = at;
+        at += span_find(span_skip(name, at), '.') + 1;
+    }
+    starts[count] = at;
+    return count;
+}
+
+size_t door_name_keys(struct span name, struct arena *arena, struct span *keys, size_t room)
+{
+    struct keys k = {.arena = arena, .keys = keys, .room = room};
+    size_t starts[LABELS_MAX + 1];
+    name = span_head(name, DOOR_NAME_MAX);
+    size_t count = split(name, starts);
+    for (size_t length = count; length > 0; length--)
+        for (size_t first = 0; first + length <= count; first++)
+            add(&k, "", span_from(name.data + starts[first], starts[first + length] - 1 - starts[first]));
+    return k.count;
+}
+
+static struct span label_get(struct span name, const size_t *starts, size_t i)
+{
+    return span_from(name.data + starts[i], starts[i + 1] - 1 - starts[i]);
+}
+
+bool door_name_matches(struct span pattern, struct span name)
+{
+    size_t in_pattern[LABELS_MAX + 1], in_name[LABELS_MAX + 1];
+    pattern = span_head(pattern, DOOR_NAME_MAX);
+    name = span_head(name, DOOR_NAME_MAX);
+    size_t pattern_count = split(pattern, in_pattern), name_count = split(name, in_name);
+    for (size_t first = 0; pattern_count && first + pattern_count <= name_count; first++) {
+        size_t i = 0;
+        while (i < pattern_count &&
+               pattern_matches(label_get(pattern, in_pattern, i), label_get(name, in_name, first + i)))
+            i++;
+        if (i == pattern_count)
+            return true;
+    }
+    return false;
+}
+
+bool door_sender_is_among(struct span entries, struct span reverse_path)
+{
+    struct span domain = domain_of(reverse_path);
+    if (domain.size == 0)
+        return false;
+    for (struct span word = words_next(&entries); word.size; word = words_next(&entries)) {
+        bool is_domain = word.data[0] == '@', is_pattern = word.data[0] == '*';
+        if (is_pattern ? domain.size > word.size - 1 && span_ends_nocase(domain, span_skip(word, 1))
+                       : span_equal_nocase(is_domain ? span_skip(word, 1) : word, is_domain ? domain : reverse_path))
+            return true;
+    }
+    return false;
+}
