@@ -10,7 +10,7 @@
 #include "base/buf.h"
 #include "config/settings.h"
 
-#define CTL_OPTIONS_MAX 4
+#define CTL_OPTIONS_MAX 16
 #define CTL_OUTPUT_MAX (256u << 20)
 
 struct ctl;

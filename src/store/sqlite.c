@@ -12,7 +12,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define PARAMETERS_MAX 24
+#define PARAMETERS_MAX 32
 
 struct sqlite {
     struct database base;
