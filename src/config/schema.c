@@ -351,6 +351,12 @@ const struct setting schema[] = {
     {"remote.ca_file", SETTING_PATH, FIELD(remote.ca_file), 0, 1024, NULL, "/etc/ssl/certs/ca-certificates.crt",
      "The certificates of those who vouch for providers' servers."},
 
+    {"my.socket", SETTING_TEXT, FIELD(my.socket), 0, 100, NULL, "my.sock",
+     "Where people reach their own door with \"ostiary my\" and their password: a name in data_directory, which only "
+     "root "
+     "and the server's user can enter, or an absolute path like \"/run/ostiary/my.sock\" in a directory that all "
+     "people of this machine can. Everybody may connect to it. Empty: there is none."},
+
     {"log.target", SETTING_LOG_TARGET, FIELD(log.target), 1, 1024, NULL, "stderr",
      "Where the log goes: \"stderr\", \"syslog\", or the path of a file."},
     {"log.level", SETTING_CHOICE, FIELD(log.level), 0, 0, levels, "low",

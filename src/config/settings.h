@@ -212,6 +212,10 @@ struct settings {
     } remote;
 
     struct {
+        const char *socket; /* of `ostiary my`: a name in the data directory or an absolute path; "" = none */
+    } my;
+
+    struct {
         const char *target; /* "stderr", "syslog", or a file's path */
         enum log_level level;
         uint64_t rotate_size; /* bytes, 0 = by day only */

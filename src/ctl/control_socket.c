@@ -10,7 +10,10 @@ int control_socket_connect(const struct settings *settings, const char *name)
     struct sockaddr_un address = {.sun_family = AF_UNIX};
     struct buf path;
     buf_init(&path, sizeof address.sun_path - 1);
-    buf_printf(&path, "%s/%s", settings->data_directory, name);
+    if (*name == '/')
+        buf_add_text(&path, name);
+    else
+        buf_printf(&path, "%s/%s", settings->data_directory, name);
     if (buf_failed(&path)) {
         buf_release(&path);
         return -ENAMETOOLONG;

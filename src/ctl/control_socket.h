@@ -4,9 +4,9 @@
 
 #include "config/settings.h"
 
-/* Connects to the socket of that name in the data directory. Blocks while it connects: the server's backlog may be full
- * for a moment. The descriptor, which blocks, too, or a negative errno: -ENOENT, -ENOTDIR and -ECONNREFUSED say that no
- * server runs. */
+/* Connects to the socket of that name in the data directory; an absolute path is taken as it is. Blocks while it
+ * connects: the server's backlog may be full for a moment. The descriptor, which blocks, too, or a negative errno:
+ * -ENOENT, -ENOTDIR and -ECONNREFUSED say that no server runs. */
 MUST_USE int control_socket_connect(const struct settings *settings, const char *name);
 
 #endif

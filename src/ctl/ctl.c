@@ -37,6 +37,11 @@ int ctl_version(struct ctl *ctl)
 int ctl_help(struct ctl *ctl)
 {
     char name[80] = "";
+    if (ctl->argument_count && strcmp(ctl->arguments[0], "my") == 0) {
+        ctl->is_my = true;
+        ctl->arguments++;
+        ctl->argument_count--;
+    }
     if (ctl->argument_count)
         snprintf(name, sizeof name, "%s%s%s", ctl->arguments[0], ctl->argument_count > 1 ? " " : "",
                  ctl->argument_count > 1 ? ctl->arguments[1] : "");

@@ -30,7 +30,14 @@ struct ctl_command {
     const char *example; /* the whole line, without "ostiary" */
     struct ctl_option options[CTL_OPTIONS_MAX + 1];
     int (*run)(struct ctl *ctl); /* its exit status */
+    unsigned flags;              /* CTL_MINE, CTL_OWNER */
 };
+
+/* People may use it for their own door: "ostiary my NAME ..." (ctl/door_client.h). */
+#define CTL_MINE 1u
+/* Its first argument says whose door: ADDRESS or @DOMAIN. It is left out with --site, where the command
+ * has that, and may be left out behind "my". */
+#define CTL_OWNER 2u
 
 extern const struct ctl_command ctl_commands[];
 extern const size_t ctl_command_count;
@@ -39,6 +46,9 @@ struct ctl {
     const struct ctl_command *command; /* NULL when `help` is about several */
     const char *topic;                 /* help: a command, a group ("account"), "" for all */
     bool help, json;
+    bool is_my;        /* "ostiary my ...": asked by a person, who logs in */
+    const char *login; /* with is_my: --login, NULL when not given */
+    bool login_stdin;  /* with is_my: the password is the first line of standard input */
     const char *config_path;
     char **arguments;
     size_t argument_count;
@@ -54,6 +64,8 @@ int ctl_main(int argc, char **argv);
 MUST_USE int ctl_parse(struct ctl *ctl, int argc, char **argv, char **arguments);
 /* The option's value ("" for a switch), NULL when it was not given. Its name must stand in the command's table. */
 const char *ctl_option(const struct ctl *ctl, const char *name);
+/* Was --site given, to a command that has it? */
+bool ctl_is_for_site(const struct ctl *ctl);
 /* The command of that name, NULL when there is none. */
 const struct ctl_command *ctl_find(const char *name);
 /* Is it the first word of some commands? */

@@ -8,6 +8,7 @@
 
 #define CONFIG_DEFAULT "/etc/ostiary/ostiary.conf"
 #define WORD_MAX 64
+#define GROUPS_MAX 64
 
 int ctl_fail(struct ctl *ctl, int status, const char *format, ...)
 {
@@ -61,15 +62,18 @@ static int unknown_command(struct ctl *ctl, const char *first)
 {
     struct nearest nearest;
     nearest_init(&nearest, span_text(first));
-    char groups[32][WORD_MAX];
+    char groups[GROUPS_MAX][WORD_MAX];
     size_t count = 0;
-    for (size_t i = 0; i < ctl_command_count && count < sizeof groups / sizeof *groups; i++) {
+    for (size_t i = 0; i < ctl_command_count && count < GROUPS_MAX; i++) {
         size_t size = first_word(&ctl_commands[i]);
+        if (count && strlen(groups[count - 1]) == size && memcmp(groups[count - 1], ctl_commands[i].name, size) == 0)
+            continue; /* the rows of a group stand together */
         memcpy(groups[count], ctl_commands[i].name, size);
         groups[count][size] = 0;
         nearest_offer(&nearest, groups[count]);
         count++;
     }
+    nearest_offer(&nearest, "my");
     ctl_fail(ctl, EX_USAGE, "unknown command '%.64s'", first);
     if (nearest_get(&nearest))
         buf_printf(&ctl->problem, "; did you mean '%s'?", nearest_get(&nearest));
@@ -98,12 +102,14 @@ static int unknown_second(struct ctl *ctl, const char *first, const char *second
 static int unknown_option(struct ctl *ctl, const char *given)
 {
     struct nearest nearest;
-    const char *const common[] = {"config", "help", "json"};
+    const char *const common[] = {"config", "help", "json"}, *const mine[] = {"login", "login-stdin"};
     nearest_init(&nearest, span_text(given + strspn(given, "-")));
     for (const struct ctl_option *o = ctl->command->options; o->name; o++)
         nearest_offer(&nearest, o->name);
     for (size_t i = 0; i < (ctl->command->has_json ? 3u : 2u); i++)
         nearest_offer(&nearest, common[i]);
+    for (size_t i = 0; ctl->is_my && i < 2; i++)
+        nearest_offer(&nearest, mine[i]);
     ctl_fail(ctl, EX_USAGE, "'ostiary %s' has no option '%.64s'", ctl->command->name, given);
     if (nearest_get(&nearest))
         buf_printf(&ctl->problem, "; did you mean '--%s'?", nearest_get(&nearest));
@@ -146,6 +152,14 @@ static int parse_option(struct ctl *ctl, struct words *w, const char *word)
         ctl->json = true;
         return 0;
     }
+    if (ctl->is_my && is_option(word, "login")) {
+        ctl->login = take_value(ctl, w, word, "login");
+        return ctl->login ? 0 : EX_USAGE;
+    }
+    if (ctl->is_my && strcmp(word, "--login-stdin") == 0) {
+        ctl->login_stdin = true;
+        return 0;
+    }
     if (is_option(word, "config")) {
         ctl->config_path = take_value(ctl, w, word, "config");
         if (ctl->config_path && !*ctl->config_path)
@@ -164,10 +178,17 @@ static int parse_option(struct ctl *ctl, struct words *w, const char *word)
     return unknown_option(ctl, word);
 }
 
+/* May the argument that says whose door be missing? */
+static bool may_lack_owner(const struct ctl *ctl)
+{
+    return ctl->command->flags & CTL_OWNER && (ctl->is_my || ctl_is_for_site(ctl));
+}
+
 static int check_count(struct ctl *ctl)
 {
     const struct ctl_command *c = ctl->command;
-    if (ctl->help || (ctl->argument_count >= c->least && ctl->argument_count <= c->most))
+    size_t least = c->least && may_lack_owner(ctl) ? c->least - 1 : c->least;
+    if (ctl->help || (ctl->argument_count >= least && ctl->argument_count <= c->most))
         return 0;
     if (ctl->argument_count > c->most)
         return ctl_fail(ctl, EX_USAGE, "'%.64s' is too much; usage: ostiary %s%s%s", ctl->arguments[c->most], c->name,
@@ -213,6 +234,13 @@ int ctl_parse(struct ctl *ctl, int argc, char **argv, char **arguments)
     const char *first = argv[w.at++];
     if (strcmp(first, "--version") == 0)
         first = "version";
+    if (strcmp(first, "my") == 0) {
+        ctl->is_my = true;
+        ctl->help = w.at >= argc || is_help(argv[w.at]);
+        if (ctl->help)
+            return 0;
+        first = argv[w.at++];
+    }
     if (ctl_is_group(first)) {
         ctl->topic = first;
         ctl->help = w.at >= argc || is_help(argv[w.at]);
@@ -228,7 +256,18 @@ int ctl_parse(struct ctl *ctl, int argc, char **argv, char **arguments)
             return unknown_command(ctl, first);
     }
     ctl->topic = ctl->command->name;
+    if (ctl->is_my && !(ctl->command->flags & CTL_MINE))
+        return ctl_fail(ctl, EX_USAGE, "'ostiary %s' is not for people's own doors; 'ostiary my' lists what is",
+                        ctl->command->name);
     return parse_rest(ctl, &w);
+}
+
+bool ctl_is_for_site(const struct ctl *ctl)
+{
+    for (size_t i = 0; ctl->command->options[i].name; i++)
+        if (strcmp(ctl->command->options[i].name, "site") == 0)
+            return ctl->options[i];
+    return false;
 }
 
 const char *ctl_option(const struct ctl *ctl, const char *name)

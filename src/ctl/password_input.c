@@ -62,6 +62,14 @@ static bool read_line(int fd, struct buf *line)
     return !buf_failed(line);
 }
 
+static int read_first_line(struct ctl *ctl, struct buf *password)
+{
+    if (!read_line(STDIN_FILENO, password) || password->size == 0)
+        return ctl_fail(ctl, EX_DATAERR, "standard input has no password of 1 to %d bytes in its first line",
+                        PASSWORD_INPUT_MAX);
+    return EX_OK;
+}
+
 static bool ask(int terminal, const char *question, struct buf *answer)
 {
     struct termios before;
@@ -78,6 +86,18 @@ static bool ask(int terminal, const char *question, struct buf *answer)
     if (restorable)
         tcsetattr(terminal, TCSAFLUSH, &before);
     return read;
+}
+
+int password_input_login(struct ctl *ctl, bool from_stdin, struct buf *password)
+{
+    if (from_stdin)
+        return read_first_line(ctl, password);
+    int terminal = isatty(STDIN_FILENO) ? open("/dev/tty", O_RDWR | O_CLOEXEC | O_NOCTTY) : -1;
+    if (terminal < 0)
+        return ctl_fail(ctl, EX_USAGE, "there is no terminal to ask for your password; use --login-stdin");
+    bool read = ask(terminal, "your password", password);
+    close(terminal);
+    return read && password->size ? EX_OK : ctl_fail(ctl, EX_DATAERR, "no password was read");
 }
 
 static int ask_twice(struct ctl *ctl, struct buf *password)
@@ -108,10 +128,7 @@ int password_input(struct ctl *ctl, struct buf *password)
                                                       : ctl_fail(ctl, EX_OSERR, "the system gives no random numbers");
     if (!from_stdin)
         return ask_twice(ctl, password);
-    if (!read_line(STDIN_FILENO, password) || password->size == 0)
-        return ctl_fail(ctl, EX_DATAERR, "standard input has no password of 1 to %d bytes in its first line",
-                        PASSWORD_INPUT_MAX);
-    return EX_OK;
+    return read_first_line(ctl, password);
 }
 
 bool terminal_confirm(const char *question)

@@ -1,0 +1,287 @@
+#include "ctl/door_client.h"
+
+#include "base/clock.h"
+#include "base/list.h"
+#include "ctl/address.h"
+#include "ctl/control_socket.h"
+#include "ctl/conversation.h"
+#include "ctl/password_input.h"
+#include "ctl/store_client.h"
+#include "ipc/binary.h"
+#include "my.pb-c.h"
+#include "policy/rule.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <sysexits.h>
+
+#define CALL_SECONDS 60
+#define LOGIN_SECONDS 120 /* whoever guessed waits */
+#define PAGE 1000
+
+struct door_client {
+    struct door_work *work;
+    struct store_work store_work; /* the administrator's way */
+    struct store_client *store;
+    struct channel *my; /* a person's */
+    struct buf account;
+};
+
+/* ---- The administrator ---- */
+
+static int run_as_admin(struct fiber *self, struct store_client *store, struct store_work *store_work)
+{
+    struct door_client *client = container_of(store_work, struct door_client, store_work);
+    client->store = store;
+    return client->work->run(self, client, client->work);
+}
+
+static const enum store_write_method admin_methods[] = {
+    [MY_DOOR_CHANGE] = STORE_WRITE_DOOR_CHANGE,
+    [MY_DOOR_LIST] = STORE_WRITE_DOOR_LIST,
+    [MY_DOOR_HISTORY] = STORE_WRITE_DOOR_HISTORY,
+    [MY_LEDGER_LIST] = STORE_WRITE_LEDGER_LIST,
+};
+
+/* ---- A person ---- */
+
+static int explain(struct ctl *ctl, int error)
+{
+    switch (error) {
+    case -EPIPE:
+        return ctl_fail(ctl, EX_TEMPFAIL, "the server went away; try again");
+    case -ETIMEDOUT:
+        return ctl_fail(ctl, EX_TEMPFAIL, "the server does not answer; try again");
+    case -EACCES:
+        return ctl_fail(ctl, EX_NOPERM, "the server does not allow this");
+    case -EAGAIN:
+        return ctl_fail(ctl, EX_TEMPFAIL, "the server can't do it just now; try again");
+    default:
+        return ctl_fail(ctl, EX_TEMPFAIL, "the server could not do it: %s", strerror(-error));
+    }
+}
+
+static const char *login_name(const struct ctl *ctl)
+{
+    return ctl->login ? ctl->login : getenv("OSTIARY_LOGIN");
+}
+
+static int log_in(struct fiber *self, struct door_client *client, struct span login, struct span password)
+{
+    struct ctl *ctl = client->work->ctl;
+    My__LoginRequest request = MY__LOGIN_REQUEST__INIT;
+    struct answer answer;
+    request.login = binary_from_span(login);
+    request.password = binary_from_span(password);
+    int error = channel_call(self, client->my, MY_LOGIN, &request.base, (struct span){NULL, 0}, -1,
+                             clock_in_seconds(LOGIN_SECONDS), &answer);
+    if (error)
+        return explain(ctl, error);
+    const My__LoginReply *reply = (const My__LoginReply *)answer.message;
+    int status = EX_OK;
+    if (reply->accepted)
+        buf_add_span(&client->account, binary_span(reply->address));
+    else
+        status = ctl_fail(ctl, EX_NOPERM, "%s", *reply->problem ? reply->problem : "the login was refused");
+    if (buf_failed(&client->account))
+        status = ctl_fail(ctl, EX_OSERR, "out of memory");
+    answer_release(&answer);
+    return status;
+}
+
+static int run_as_person(struct fiber *self, struct channel *channel, void *context)
+{
+    struct door_client *client = context;
+    struct ctl *ctl = client->work->ctl;
+    struct buf password;
+    client->my = channel;
+    password_input_init(&password);
+    int status = password_input_login(ctl, ctl->login_stdin, &password);
+    if (status == EX_OK)
+        status = log_in(self, client, span_text(login_name(ctl)), buf_span(&password));
+    password_input_release(&password);
+    return status == EX_OK ? client->work->run(self, client, client->work) : status;
+}
+
+static int connect_as_person(struct door_client *client)
+{
+    struct ctl *ctl = client->work->ctl;
+    const struct settings *settings = client->work->settings;
+    if (!login_name(ctl) || !*login_name(ctl))
+        return ctl_fail(ctl, EX_USAGE, "who are you? give --login alice@example.org, or set OSTIARY_LOGIN");
+    if (!settings->my.socket[0])
+        return ctl_fail(ctl, EX_UNAVAILABLE, "this server has no such socket: the setting my.socket is empty");
+    int fd = control_socket_connect(settings, settings->my.socket);
+    if (fd == -ENOENT || fd == -ECONNREFUSED || fd == -ENOTDIR)
+        return ctl_fail(ctl, EX_UNAVAILABLE, "no server answers at %s%s%s",
+                        settings->my.socket[0] == '/' ? "" : settings->data_directory,
+                        settings->my.socket[0] == '/' ? "" : "/", settings->my.socket);
+    if (fd == -EACCES || fd == -EPERM)
+        return ctl_fail(
+            ctl, EX_NOPERM,
+            "the socket %s can't be reached by you; the server's administrator may put it elsewhere by my.socket",
+            settings->my.socket);
+    if (fd < 0)
+        return ctl_fail(ctl, EX_UNAVAILABLE, "the server's socket can't be reached: %s", strerror(-fd));
+    return conversation_run(ctl, fd, &my_service, ROLE_DESK, run_as_person, client);
+}
+
+/* ---- Both ---- */
+
+int door_client_run(struct door_work *work)
+{
+    struct ctl *ctl = work->ctl;
+    struct door_client client = {.work = work};
+    work->settings = ctl_read_settings(ctl);
+    if (!work->settings)
+        return EX_CONFIG;
+    client.store_work = (struct store_work){run_as_admin, ctl, work->settings};
+    buf_init(&client.account, 4096);
+    arena_init(&work->arena, DOOR_ARENA_MAX);
+    int status = ctl->is_my ? connect_as_person(&client) : store_client_run(&client.store_work);
+    arena_release(&work->arena);
+    buf_release(&client.account);
+    settings_unref(work->settings);
+    work->settings = NULL;
+    return status;
+}
+
+struct span door_client_account(const struct door_client *client)
+{
+    return buf_span(&client->account);
+}
+
+int door_client_call(struct fiber *self, struct door_client *client, enum my_method method,
+                     const ProtobufCMessage *request, struct answer *answer)
+{
+    if (client->store) {
+        if (method == MY_LOGIN || method == MY_FETCH_STATE)
+            abort(); /* a command that asks the wrong one */
+        return store_client_call(self, client->store, admin_methods[method], request, answer);
+    }
+    int error = channel_call(self, client->my, method, request, (struct span){NULL, 0}, -1,
+                             clock_in_seconds(CALL_SECONDS), answer);
+    return error ? explain(client->work->ctl, error) : EX_OK;
+}
+
+int door_client_change(struct fiber *self, struct door_client *client, StoreWrite__DoorChangeRequest *request,
+                       uint32_t *changed, uint64_t *number)
+{
+    struct answer answer;
+    if (client->store)
+        request->by = binary_from_span((struct span)SPAN("admin"));
+    int status = door_client_call(self, client, MY_DOOR_CHANGE, &request->base, &answer);
+    if (status)
+        return status;
+    const StoreWrite__DoorChangeReply *reply = (const StoreWrite__DoorChangeReply *)answer.message;
+    if (*reply->problem)
+        status = ctl_fail(client->work->ctl, EX_DATAERR, "%s", reply->problem);
+    if (changed)
+        *changed = reply->changed;
+    if (number)
+        *number = reply->number;
+    answer_release(&answer);
+    return status;
+}
+
+int door_client_list(struct fiber *self, struct door_client *client, StoreWrite__DoorListRequest *request,
+                     int (*item)(struct door_work *work, const StoreWrite__DoorItem *item))
+{
+    int status = EX_OK;
+    request->after_id = 0;
+    request->limit = PAGE;
+    for (bool more = true; more && status == EX_OK;) {
+        struct answer answer;
+        status = door_client_call(self, client, MY_DOOR_LIST, &request->base, &answer);
+        if (status)
+            break;
+        const StoreWrite__DoorListReply *reply = (const StoreWrite__DoorListReply *)answer.message;
+        if (*reply->problem)
+            status = ctl_fail(client->work->ctl, EX_DATAERR, "%s", reply->problem);
+        for (size_t i = 0; i < reply->n_items && status == EX_OK; i++) {
+            status = item(client->work, reply->items[i]);
+            request->after_id = reply->items[i]->id;
+        }
+        more = reply->more && reply->n_items;
+        answer_release(&answer);
+    }
+    return status;
+}
+
+/* ---- Whose door ---- */
+
+int door_owner_parse(struct ctl *ctl, struct arena *arena, const struct settings *settings, const char *text,
+                     struct door_owner *owner)
+{
+    *owner = (struct door_owner){.level = LEVEL_DOMAIN};
+    if (*text == '@')
+        return ctl_domain(ctl, arena, text + 1, &owner->owner);
+    int status = ctl_address(ctl, arena, text, &owner->owner);
+    if (status)
+        return status;
+    const char *separator = settings->smtp.detail_separator;
+    size_t at = span_find_last(owner->owner, '@');
+    owner->level = LEVEL_ACCOUNT;
+    for (size_t i = 1; i + 1 < at && *separator; i++)
+        if (owner->owner.data[i] == *separator)
+            owner->level = LEVEL_ADDRESS;
+    return EX_OK;
+}
+
+/* Is the address the account's own, or one of its own with a detail? */
+static bool is_of(struct span address, struct span account, const char *separator)
+{
+    size_t at = span_find_last(address, '@'), own = span_find_last(account, '@');
+    if (span_equal(address, account))
+        return true;
+    return *separator && at > own && address.data[own] == *separator &&
+           span_equal(span_head(address, own), span_head(account, own)) &&
+           span_equal(span_skip(address, at), span_skip(account, own));
+}
+
+static int take_mine(struct door_client *client, struct door_owner *owner)
+{
+    struct door_work *work = client->work;
+    struct ctl *ctl = work->ctl;
+    const char *text = ctl->argument_count ? ctl->arguments[0] : "";
+    struct span account = door_client_account(client);
+    *owner = (struct door_owner){.level = LEVEL_ACCOUNT, .owner = account};
+    if (!strchr(text, '@') || strchr(text, '=') || *text == '@')
+        return EX_OK;
+    struct door_owner named;
+    int status = door_owner_parse(ctl, &work->arena, work->settings, text, &named);
+    buf_reset(&ctl->problem); /* what is no address is the next argument's matter */
+    if (status == EX_OK && is_of(named.owner, account, work->settings->smtp.detail_separator)) {
+        *owner = named;
+        owner->next = 1;
+    }
+    return EX_OK;
+}
+
+int door_owner_take(struct door_client *client, struct door_owner *owner)
+{
+    struct ctl *ctl = client->work->ctl;
+    bool site = ctl_is_for_site(ctl);
+    if (site && ctl->is_my)
+        return ctl_fail(ctl, EX_USAGE, "--site is the administrator's: the command without 'my'");
+    if (ctl->is_my)
+        return take_mine(client, owner);
+    if (site) {
+        *owner = (struct door_owner){.level = LEVEL_SITE};
+        return EX_OK;
+    }
+    if (!ctl->argument_count || !strchr(ctl->arguments[0], '@'))
+        return ctl_fail(ctl, EX_USAGE, "whose door? give an address or @DOMAIN first; for example: ostiary %s",
+                        ctl->command->example);
+    int status = door_owner_parse(ctl, &client->work->arena, client->work->settings, ctl->arguments[0], owner);
+    owner->next = 1;
+    return status;
+}
+
+void door_owner_write(const struct door_owner *owner, struct buf *out)
+{
+    if (owner->level == LEVEL_SITE)
+        buf_add_text(out, "the site");
+    else
+        buf_printf(out, "%s%.*s", owner->level == LEVEL_DOMAIN ? "@" : "", SPAN_ARG(owner->owner));
+}
