@@ -1,7 +1,9 @@
 #include "deliver/courier.h"
 
 #include "base/clock.h"
+#include "deliver/call_back.h"
 #include "deliver/internal.h"
+#include "deliver/whois.h"
 #include "ipc/binary.h"
 #include "ipc/services.h"
 #include "store_read.pb-c.h"
@@ -117,7 +119,15 @@ int courier_set_settings(struct courier *c, struct settings *settings, struct sp
 
 static void called(void *context, struct call *call)
 {
-    probe_start(context, call);
+    static void (*const does[])(struct courier * c, struct call * call) = {
+        [COURIER_PROBE] = probe_start,
+        [COURIER_CALL_BACK] = call_back_start,
+        [COURIER_WHOIS] = whois_start,
+    };
+    if (call->method < sizeof does / sizeof *does)
+        does[call->method](context, call);
+    else
+        call_fail(call, -EOPNOTSUPP);
 }
 
 int courier_attach(struct courier *c, int fd, enum role peer)
@@ -150,7 +160,10 @@ struct courier *courier_new(struct loop *loop, struct settings *settings, struct
     condition_init(&c->results_changed);
     buf_init(&c->password, PASSWORD_MAX);
     c->probes = probe_cache_new();
-    if (c->probes && courier_set_settings(c, settings, authorities, password, problem) == 0 &&
+    c->call_backs = call_backs_new();
+    c->whois = whois_new();
+    if (c->probes && c->call_backs && c->whois &&
+        courier_set_settings(c, settings, authorities, password, problem) == 0 &&
         fiber_start(loop, "start", start_main, c) && fiber_start(loop, "results", results_main, c))
         return c;
     if (!problem->size)

@@ -6,7 +6,8 @@
  *   source.c   the entries of a destination              hosts.c   finding the hosts of a site
  *   runner.c   a connection and the jobs it delivers     settle.c  what became of an entry
  *   results.c  telling the store                         report.c  telling the sender
- *   expand.c   mailing lists                             probe.c   asking for gates
+ *   expand.c   mailing lists                             probe.c   asking a next hop, for gates
+ *   call_back.c  asking the sender's own server          whois.c   asking WHOIS
  */
 #ifndef DELIVER_COURIER_H
 #define DELIVER_COURIER_H

@@ -99,7 +99,9 @@ struct report {
     size_t count;
 };
 
+struct call_backs;
 struct probe_cache;
+struct whois;
 
 struct courier {
     struct loop *loop;
@@ -127,6 +129,8 @@ struct courier {
     unsigned reporters;         /* fibers */
     struct attachments clients; /* who ask whether a next hop takes an address */
     struct probe_cache *probes;
+    struct call_backs *call_backs;
+    struct whois *whois;
 };
 
 struct schedule courier_schedule(const struct courier *c);
