@@ -21,7 +21,8 @@ EDGES = {
     "queue": ["base", "format"],
     "intake": ["base", "format", "run", "ipc", "config"],
     "auth": ["base", "format", "run", "ipc", "config", "policy"],
-    "store": ["base", "format", "run", "ipc", "config"],
+    # Doors: what items mean and how rules merge (policy/door_item.h, policy/ruleset.h) is pure, and the same everywhere.
+    "store": ["base", "format", "run", "ipc", "config", "policy"],
     "smtp": ["base", "format", "run", "ipc", "config", "policy", "dns", "intake"],
     "pop3": ["base", "format", "run", "ipc", "config", "policy", "intake"],
     "pwd": ["base", "run", "ipc", "config", "policy"],

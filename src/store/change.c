@@ -2,6 +2,7 @@
 
 #include "base/clock.h"
 #include "config/nearest.h"
+#include "store/door.h"
 #include "store/mailbox.h"
 
 #include <errno.h>
@@ -211,6 +212,8 @@ static int account_remove(struct edit *e)
     };
     for (size_t i = 0; rc == 0 && i < sizeof(statements) / sizeof(statements[0]); i++)
         rc = database_run(e->s->db, statements[i], "u", e->id);
+    rc = rc ? rc : door_forget_account(e->s->db, e->id);
+    rc = rc ? rc : door_touch(e->s);
     rc = rc ? rc : edit_log_removal(e, RECORD_ACCOUNT_REMOVED);
     /* Its forwarding is a part of it. */
     uint64_t id = e->id;

@@ -1,6 +1,7 @@
 #include "store/change_internal.h"
 
 #include "format/ip_address.h"
+#include "store/door.h"
 
 #include <errno.h>
 
@@ -151,5 +152,7 @@ int edit_domain_remove(struct edit *e)
     }
     e->id = e->domain_id;
     rc = rc < 0 ? rc : database_run(e->s->db, "DELETE FROM domain WHERE id = $1", "u", e->id);
+    rc = rc ? rc : door_forget_domain(e->s->db, e->id);
+    rc = rc ? rc : door_touch(e->s);
     return rc ? rc : edit_log_removal(e, RECORD_DOMAIN_REMOVED);
 }

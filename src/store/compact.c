@@ -2,8 +2,10 @@
 
 #include "base/log.h"
 #include "store/change.h"
+#include "store/door.h"
 #include "store/mailbox.h"
 #include "store/queue.h"
+#include "store/remote_seen.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -185,6 +187,40 @@ static int message_row(struct store *s, uint64_t id, uint64_t *volume, uint64_t 
     return rc;
 }
 
+static int log_remote_seen(struct store *s, struct remote_seen_facts *f)
+{
+    int rc = remote_seen_keep(s->db, f, s->compaction->is_lowest);
+    if (rc != 0 || f->count == 0)
+        return rc;
+    remote_seen_facts_write(&s->facts, f);
+    struct record_place place;
+    return store_append(s, RECORD_REMOTE_SEEN, NULL, &place);
+}
+
+static int carry_remote_seen(struct store *s, const struct record *record)
+{
+    struct remote_seen_facts f;
+    return remote_seen_facts_parse(record->facts, &s->compaction->arena, &f) ? log_remote_seen(s, &f) : -EBADMSG;
+}
+
+/* A fetched message that was deleted here may still be at its provider: that it was dealt with outlives it. */
+static int carry_fetched(struct store *s, const struct message_facts *m)
+{
+    struct remote_seen seen = {m->uidl, m->received_at};
+    struct remote_seen_facts f = {.remote_id = m->remote_id, .items = &seen, .count = 1};
+    return m->remote_id ? log_remote_seen(s, &f) : 0;
+}
+
+/* What is gone from its provider was forgotten, and the message need not tell of it any more. */
+static int check_fetched(struct store *s, struct message_facts *m)
+{
+    uint64_t seen_at;
+    int rc = m->remote_id ? remote_seen_find(s->db, m->remote_id, m->uidl, &seen_at) : 1;
+    if (rc == 0)
+        m->remote_id = 0;
+    return rc < 0 ? rc : 0;
+}
+
 static int carry_message(struct store *s, const struct record *record)
 {
     struct compaction *c = s->compaction;
@@ -205,8 +241,13 @@ static int carry_message(struct store *s, const struct record *record)
     rc = present_queued(s, &f);
     if (rc != 0)
         return rc;
-    if (living == 0)
-        return database_run(s->db, "DELETE FROM message WHERE id = $1", "u", f.message_id);
+    if (living == 0) {
+        rc = carry_fetched(s, &f);
+        return rc ? rc : database_run(s->db, "DELETE FROM message WHERE id = $1", "u", f.message_id);
+    }
+    rc = check_fetched(s, &f);
+    if (rc != 0)
+        return rc;
     struct body body = {.kind = BODY_RECORD,
                         .message_id = f.message_id,
                         .fd = c->fd,
@@ -316,13 +357,11 @@ static int carry_row(struct store *s, const struct record *record)
     static int (*const log[RECORD_TYPE_COUNT])(struct store *, uint64_t) = {
         [RECORD_MAILBOX] = mailbox_log,          [RECORD_DOMAIN] = change_log_domain,
         [RECORD_ACCOUNT] = change_log_account,   [RECORD_ALIAS] = change_log_alias,
-        [RECORD_MAILING_LIST] = change_log_list,
+        [RECORD_MAILING_LIST] = change_log_list, [RECORD_DOOR_ITEM] = change_log_door_item,
     };
-    static const char kinds[RECORD_TYPE_COUNT] = {[RECORD_MAILBOX] = 'm',
-                                                  [RECORD_DOMAIN] = 'd',
-                                                  [RECORD_ACCOUNT] = 'a',
-                                                  [RECORD_ALIAS] = 'l',
-                                                  [RECORD_MAILING_LIST] = 'L'};
+    static const char kinds[RECORD_TYPE_COUNT] = {
+        [RECORD_MAILBOX] = 'm', [RECORD_DOMAIN] = 'd',       [RECORD_ACCOUNT] = 'a',
+        [RECORD_ALIAS] = 'l',   [RECORD_MAILING_LIST] = 'L', [RECORD_DOOR_ITEM] = 'D'};
     uint64_t id;
     if (record->facts.size < 8 || !id_facts_parse(span_head(record->facts, 8), &id))
         return -EBADMSG;
@@ -343,11 +382,14 @@ static int carry(struct store *s, const struct record *record)
         return carry_expunge(s, record);
     case RECORD_QUEUE:
         return carry_queue(s, record);
+    case RECORD_REMOTE_SEEN:
+        return carry_remote_seen(s, record);
     case RECORD_MAILBOX_REMOVED:
     case RECORD_DOMAIN_REMOVED:
     case RECORD_ACCOUNT_REMOVED:
     case RECORD_ALIAS_REMOVED:
     case RECORD_MAILING_LIST_REMOVED:
+    case RECORD_DOOR_ITEM_REMOVED:
         return carry_removal(s, record);
     default:
         return carry_row(s, record);

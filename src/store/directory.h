@@ -56,19 +56,23 @@ enum target_kind { TARGET_MAILBOX, TARGET_REMOTE, TARGET_LIST, TARGET_LIST_BOUNC
 struct route_target {
     enum target_kind kind;
     uint64_t account_id, mailbox_id; /* MAILBOX: the INBOX */
-    uint64_t quota_left;             /* MAILBOX: UINT64_MAX without a quota */
-    struct span address;             /* REMOTE: local@domain */
-    struct span next_hop;            /* REMOTE: "host:port", or empty */
-    struct span forwarder;           /* REMOTE: the domain of ours that sends it on; empty: the recipient itself */
-    bool verify;                     /* REMOTE: the next hop knows whether it takes this name */
-    uint64_t list_id;                /* LIST, LIST_BOUNCE */
-    uint64_t list_member;            /* LIST_BOUNCE */
+    uint64_t domain_id;              /* MAILBOX: of the account, with its name and local part */
+    struct span domain_name, name;
+    uint64_t quota_left;   /* MAILBOX: UINT64_MAX without a quota */
+    struct span address;   /* REMOTE: local@domain */
+    struct span next_hop;  /* REMOTE: "host:port", or empty */
+    struct span forwarder; /* REMOTE: the domain of ours that sends it on; empty: the recipient itself */
+    bool verify;           /* REMOTE: the next hop knows whether it takes this name */
+    uint64_t list_id;      /* LIST, LIST_BOUNCE */
+    uint64_t list_member;  /* LIST_BOUNCE */
 };
 
 struct routing {
     enum route route;
     struct route_target *targets; /* in the arena; those of ROUTED_LOCAL, and the full ones of ROUTED_OVER_QUOTA */
     size_t count;
+    uint64_t domain_id;     /* of the address itself; 0 where that is not ours */
+    struct span local_part; /* its own, lower case */
     bool is_loop; /* a walk came back to where it had been, and nobody on the way keeps a copy; or it was too long */
 };
 

@@ -110,7 +110,11 @@ static int try_account(struct resolver *r, const struct place *p, struct span lo
     int rc = database_step(st);
     if (rc > 0) {
         uint64_t quota = database_u64(st, 2), used = database_u64(st, 4);
-        struct route_target target = {.account_id = database_u64(st, 0), .mailbox_id = database_u64(st, 3)};
+        struct route_target target = {.account_id = database_u64(st, 0),
+                                      .mailbox_id = database_u64(st, 3),
+                                      .domain_id = p->domain.id,
+                                      .domain_name = p->domain.name,
+                                      .name = local_part};
         target.quota_left = quota == 0 ? UINT64_MAX : used < quota ? quota - used : 0;
         rc = add_target(r, &target, database_u64(st, 1) != 0);
     }
@@ -407,6 +411,8 @@ int directory_resolve(const struct directory *d, const struct directory_query *q
     int rc = directory_domain(d->db, home, arena, &p.domain);
     if (rc <= 0)
         return rc;
+    routing->domain_id = p.domain.id;
+    routing->local_part = p.local_part;
     rc = lookup_srs(r, &p);
     if (rc == 0 && p.local_part.size)
         rc = lookup_in(r, &p);

@@ -77,6 +77,10 @@ static int serve_resolve(struct store_reader *r, struct call *call)
         targets[i].list_member = from->list_member;
         reply.targets[i] = &targets[i];
     }
+    if (q->judged && routing.route == ROUTED_LOCAL)
+        rc = reader_fill_doors(r, q, &routing, &reply);
+    if (rc < 0)
+        return rc;
     call_reply(call, &reply.base, (struct span){NULL, 0}, -1);
     return 0;
 }
@@ -205,6 +209,10 @@ static void called(void *context, struct call *call)
         [STORE_READ_QUEUE_FETCH] = reader_serve_queue_fetch,
         [STORE_READ_LIST] = reader_serve_list,
         [STORE_READ_SECRETS] = reader_serve_secrets,
+        [STORE_READ_NAME_HITS] = reader_serve_name_hits,
+        [STORE_READ_REMOTES] = reader_serve_remotes,
+        [STORE_READ_REMOTE_SEEN] = reader_serve_remote_seen,
+        [STORE_READ_CODE_FOR] = reader_serve_code_for,
     };
     struct store_reader *r = context;
     arena_reset(&r->arena);
@@ -236,6 +244,7 @@ struct store_reader *store_reader_new(struct loop *loop, struct settings *settin
         free(r);
         return NULL;
     }
+    door_cache_init(&r->doors, r->view.db);
     store_srs_key(r->view.mark, r->srs_key);
     store_reader_set_settings(r, settings);
     memcpy(r->grant_key, grant_key, GRANT_KEY_SIZE);
@@ -260,6 +269,7 @@ void store_reader_free(struct store_reader *r)
     if (!r)
         return;
     attachments_release(&r->attachments);
+    door_cache_release(&r->doors);
     view_release(&r->view);
     arena_release(&r->arena);
     buf_release(&r->out);

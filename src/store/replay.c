@@ -1,7 +1,9 @@
 #include "store/replay.h"
 
 #include "store/directory.h"
+#include "store/door.h"
 #include "store/queue.h"
+#include "store/remote_seen.h"
 
 #include <errno.h>
 
@@ -45,7 +47,7 @@ static int remove_account(struct replay *r, uint64_t id)
     int rc = note_removed(r, id);
     for (size_t i = 0; rc == 0 && i < sizeof(statements) / sizeof(statements[0]); i++)
         rc = database_run(r->db, statements[i], "u", id);
-    return rc;
+    return rc ? rc : door_forget_account(r->db, id);
 }
 
 /* A name can only be one's: an older claim is of something whose removal is logged elsewhere. */
@@ -173,6 +175,24 @@ static int replay_mailbox(struct replay *r, const struct record *record)
     return mailbox_facts_parse(record->facts, &r->arena, &f) ? put_mailbox(r, &f) : -EBADMSG;
 }
 
+/* A later item of the same name is the one that counts. */
+static int replay_door_item(struct replay *r, const struct record *record)
+{
+    struct door_item f;
+    if (!door_facts_parse(record->facts, &f))
+        return -EBADMSG;
+    int rc = database_run(r->db,
+                          "DELETE FROM door_item WHERE id = $1 OR (owner_id = $2 AND level = $3 AND detail = $4 AND"
+                          " kind = $5 AND name = $6)",
+                          "uuutut", f.id, f.owner_id, (uint64_t)f.level, f.detail, (uint64_t)f.kind, f.name);
+    return rc ? rc
+              : database_run(r->db,
+                             "INSERT INTO door_item (" DOOR_COLUMNS
+                             ") VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)",
+                             "uuuutttuuut", f.id, (uint64_t)f.kind, (uint64_t)f.level, f.owner_id, f.detail, f.name,
+                             f.value, f.expires_at, (uint64_t)f.locked, f.set_at, f.set_by);
+}
+
 static int replay_removal(struct replay *r, const struct record *record)
 {
     uint64_t id;
@@ -183,8 +203,12 @@ static int replay_removal(struct replay *r, const struct record *record)
         return remove_account(r, id);
     case RECORD_ALIAS_REMOVED:
         return remove_alias(r, id);
-    case RECORD_DOMAIN_REMOVED:
-        return database_run(r->db, "DELETE FROM domain WHERE id = $1", "u", id);
+    case RECORD_DOMAIN_REMOVED: {
+        int rc = database_run(r->db, "DELETE FROM domain WHERE id = $1", "u", id);
+        return rc ? rc : door_forget_domain(r->db, id);
+    }
+    case RECORD_DOOR_ITEM_REMOVED:
+        return database_run(r->db, "DELETE FROM door_item WHERE id = $1", "u", id);
     case RECORD_MAILING_LIST_REMOVED:
         return remove_list(r, id);
     default: {
@@ -199,11 +223,12 @@ static int replay_removal(struct replay *r, const struct record *record)
 int replay_directory(struct replay *r, const struct record *record)
 {
     static int (*const steps[RECORD_TYPE_COUNT])(struct replay *, const struct record *) = {
-        [RECORD_MAILBOX] = replay_mailbox,   [RECORD_MAILBOX_REMOVED] = replay_removal,
-        [RECORD_DOMAIN] = replay_domain,     [RECORD_DOMAIN_REMOVED] = replay_removal,
-        [RECORD_ACCOUNT] = replay_account,   [RECORD_ACCOUNT_REMOVED] = replay_removal,
-        [RECORD_ALIAS] = replay_alias,       [RECORD_ALIAS_REMOVED] = replay_removal,
-        [RECORD_MAILING_LIST] = replay_list, [RECORD_MAILING_LIST_REMOVED] = replay_removal,
+        [RECORD_MAILBOX] = replay_mailbox,     [RECORD_MAILBOX_REMOVED] = replay_removal,
+        [RECORD_DOMAIN] = replay_domain,       [RECORD_DOMAIN_REMOVED] = replay_removal,
+        [RECORD_ACCOUNT] = replay_account,     [RECORD_ACCOUNT_REMOVED] = replay_removal,
+        [RECORD_ALIAS] = replay_alias,         [RECORD_ALIAS_REMOVED] = replay_removal,
+        [RECORD_MAILING_LIST] = replay_list,   [RECORD_MAILING_LIST_REMOVED] = replay_removal,
+        [RECORD_DOOR_ITEM] = replay_door_item, [RECORD_DOOR_ITEM_REMOVED] = replay_removal,
     };
     arena_reset(&r->arena);
     return steps[record->header.type] ? steps[record->header.type](r, record) : 0;
@@ -281,6 +306,8 @@ static int replay_message(struct replay *r, const struct record *record)
                           record_size(&record->header), size, f.received_at);
     if (rc == 0)
         rc = queue_replay(r->db, &f, size);
+    if (rc == 0 && f.remote_id)
+        rc = remote_seen_insert(r->db, f.remote_id, f.uidl, f.received_at);
     for (uint32_t i = 0; rc == 0 && i < f.entry_count; i++) {
         const struct message_entry *e = &f.entries[i];
         rc = reach_mailbox(r, e->mailbox_id, e->uid, e->modseq);
@@ -344,6 +371,12 @@ static int replay_queue(struct replay *r, const struct record *record)
     return rc;
 }
 
+static int replay_remote_seen(struct replay *r, const struct record *record)
+{
+    struct remote_seen_facts f;
+    return remote_seen_facts_parse(record->facts, &r->arena, &f) ? remote_seen_replay(r->db, &f) : -EBADMSG;
+}
+
 int replay_mail(struct replay *r, const struct record *record)
 {
     arena_reset(&r->arena);
@@ -356,6 +389,8 @@ int replay_mail(struct replay *r, const struct record *record)
         return replay_expunge(r, record);
     case RECORD_QUEUE:
         return replay_queue(r, record);
+    case RECORD_REMOTE_SEEN:
+        return replay_remote_seen(r, record);
     default:
         return 0;
     }
@@ -375,6 +410,9 @@ int replay_finish(struct replay *r)
         " bytes = (SELECT COALESCE(SUM(e.size), 0) FROM entry e WHERE e.mailbox_id = mailbox.id)",
         "UPDATE volume SET dead_bytes = (SELECT COALESCE(SUM(m.stored), 0) FROM message m WHERE m.volume = "
         "volume.number AND m.living = 0)",
+        "DELETE FROM door_item WHERE (level = 1 AND NOT EXISTS (SELECT 1 FROM domain d WHERE d.id = owner_id))"
+        " OR (level > 1 AND NOT EXISTS (SELECT 1 FROM account a WHERE a.id = owner_id))",
+        "DELETE FROM remote_seen WHERE NOT EXISTS (SELECT 1 FROM door_item i WHERE i.id = remote_id)",
         "INSERT INTO meta (name, value) SELECT 'uidvalidity', COALESCE(MAX(uidvalidity), 0) FROM mailbox",
     };
     int rc = 0;

@@ -66,6 +66,8 @@ static const char version_2[] =
  * door_item: owner_id is 0 for the site, a domain's or an account's id; detail is what an address has behind its
  * separator, empty but at the level of an address. Its id is an lsn: each row is a record of the volumes, too. The
  * ledger and the history are not: they are kept for weeks, and a database made anew from the volumes begins them anew.
+ * door_history: `undoes` is the number of the change that this one took back, or 0; undone: a later one took this one
+ * back. meta's door_version rises with each change of what readers keep in memory (store/door_cache.h).
  * ledger: reference is 0 for accepted mail, which nobody looks up by it; ids rise with time, so the oldest rows are the
  * first ones. */
 static const char version_3[] =
@@ -76,7 +78,7 @@ static const char version_3[] =
     "CREATE INDEX door_item_kind ON door_item (kind, id);"
     "CREATE TABLE door_history (number {key}, at BIGINT NOT NULL, made_by TEXT NOT NULL, words TEXT NOT NULL,"
     "  level BIGINT NOT NULL, owner_id BIGINT NOT NULL, detail TEXT NOT NULL, undone BIGINT NOT NULL,"
-    "  before {bytes} NOT NULL, after {bytes} NOT NULL);"
+    "  undoes BIGINT NOT NULL, before {bytes} NOT NULL, after {bytes} NOT NULL);"
     "CREATE INDEX door_history_owner ON door_history (owner_id, number);"
     "CREATE TABLE ledger (id {key}, reference BIGINT NOT NULL, at BIGINT NOT NULL, attempts BIGINT NOT NULL,"
     "  last_at BIGINT NOT NULL, account_id BIGINT NOT NULL, fetched BIGINT NOT NULL, stage BIGINT NOT NULL,"
@@ -88,7 +90,8 @@ static const char version_3[] =
     "CREATE INDEX ledger_reference ON ledger (reference) WHERE reference != 0;"
     "CREATE INDEX ledger_account ON ledger (account_id, id);"
     "CREATE TABLE remote_seen (remote_id BIGINT NOT NULL, uidl TEXT NOT NULL, seen_at BIGINT NOT NULL,"
-    "  PRIMARY KEY (remote_id, uidl)) {clustered};";
+    "  PRIMARY KEY (remote_id, uidl)) {clustered};"
+    "INSERT INTO meta (name, value) VALUES ('door_version', 1);";
 
 static const char *const versions[SCHEMA_VERSION] = {version_1, version_2, version_3};
 

@@ -91,11 +91,6 @@ void body_block_header_write(uint32_t word, uint32_t checksum, char out[BODY_BLO
     wire_put_number(out + 4, checksum, 4);
 }
 
-static bool wire_is_done(const struct wire *w)
-{
-    return !w->failed && w->rest.size == 0;
-}
-
 void id_facts_write(struct buf *out, uint64_t id)
 {
     wire_write_u64(out, id);
@@ -222,6 +217,22 @@ void message_facts_write(struct buf *out, const struct message_facts *f)
     wire_write_u32(out, f->queued_count);
     for (uint32_t i = 0; i < f->queued_count; i++)
         message_queued_write(out, &f->queued[i]);
+    if (f->remote_id == 0)
+        return;
+    wire_write_u64(out, f->remote_id);
+    wire_write_bytes(out, f->uidl);
+}
+
+/* True also where it was not fetched. */
+static bool fetched_read(struct wire *w, struct message_facts *f)
+{
+    f->remote_id = 0;
+    f->uidl = (struct span){NULL, 0};
+    if (w->failed || w->rest.size == 0)
+        return true;
+    f->remote_id = wire_read_u64(w);
+    f->uidl = wire_read_bytes(w);
+    return f->remote_id != 0 && f->remote_id <= INT64_MAX && f->uidl.size > 0 && f->uidl.size <= UIDL_MAX;
 }
 
 bool message_facts_parse(struct span s, struct arena *arena, struct message_facts *f)
@@ -247,7 +258,7 @@ bool message_facts_parse(struct span s, struct arena *arena, struct message_fact
         return false;
     for (uint32_t i = 0; i < f->entry_count; i++)
         message_entry_read(&w, &f->entries[i]);
-    return queued_read(&w, arena, f) && wire_is_done(&w) && bits <= 3 && f->message_id != 0 &&
+    return queued_read(&w, arena, f) && fetched_read(&w, f) && wire_is_done(&w) && bits <= 3 && f->message_id != 0 &&
            f->message_id <= INT64_MAX;
 }
 

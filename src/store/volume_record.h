@@ -47,6 +47,9 @@ enum record_type {
     RECORD_QUEUE,                /* struct queue_facts: what became of queue entries */
     RECORD_MAILING_LIST,         /* struct mailing_list_facts, members included */
     RECORD_MAILING_LIST_REMOVED, /* u64 id */
+    RECORD_DOOR_ITEM,            /* struct door_item */
+    RECORD_DOOR_ITEM_REMOVED,    /* u64 id */
+    RECORD_REMOTE_SEEN,          /* struct remote_seen_facts */
     RECORD_TYPE_COUNT
 };
 
@@ -128,7 +131,8 @@ struct message_queued {
 /* The destination of entries that go nowhere: lists and reports. No domain has a star in it. */
 #define QUEUE_DESTINATION_LOCAL "*local"
 
-/* A record without the queue's fields (of a store that had no queue yet) parses, as one without entries. */
+/* A record without the queue's fields (of a store that had no queue yet) parses, as one without entries; the fields of
+ * fetched mail are there only where it was. */
 struct message_facts {
     uint64_t message_id;
     uint64_t received_at; /* nanoseconds since 1970 */
@@ -142,6 +146,8 @@ struct message_facts {
     uint64_t remote_due_at; /* not in the record: recipients at other sites fall due then; 0: at once */
     struct message_queued *queued;
     uint32_t queued_count;
+    uint64_t remote_id; /* fetched from this remote account (id of its door item); 0: it was not fetched */
+    struct span uidl;   /* there */
 };
 
 enum queue_change { QUEUE_CHANGE_DONE = 1, QUEUE_CHANGE_HELD, QUEUE_CHANGE_RELEASED };
@@ -227,6 +233,34 @@ struct alias_facts {
     uint32_t target_count;
 };
 
+/* What somebody has set about a door: policy/door_item.h says which kinds there are and what name and value mean. */
+struct door_item {
+    uint64_t id;
+    uint32_t kind, level; /* enum door_kind, enum rule_level (not LEVEL_DEFAULT) */
+    uint64_t owner_id;    /* 0 the site, a domain's id, an account's id */
+    struct span detail;   /* LEVEL_ADDRESS: what the address has behind its separator; else empty */
+    struct span name, value;
+    uint64_t expires_at; /* seconds since 1970; 0: never */
+    bool locked;
+    uint64_t set_at; /* nanoseconds since 1970 */
+    struct span set_by;
+};
+
+#define UIDL_MAX 255 /* RFC 1939 says 70; some say more */
+
+/* Messages of a remote account that were dealt with without being stored, or that may be forgotten. */
+struct remote_seen {
+    struct span uidl; /* 1 to UIDL_MAX bytes */
+    uint64_t seen_at; /* nanoseconds since 1970 */
+};
+
+struct remote_seen_facts {
+    uint64_t remote_id;
+    bool forget;
+    struct remote_seen *items;
+    uint32_t count;
+};
+
 void volume_facts_write(struct buf *out, const struct volume_facts *f);
 void message_facts_write(struct buf *out, const struct message_facts *f);
 void entry_facts_write(struct buf *out, const struct entry_facts *f);
@@ -237,6 +271,8 @@ void account_facts_write(struct buf *out, const struct account_facts *f);
 void alias_facts_write(struct buf *out, const struct alias_facts *f);
 void queue_facts_write(struct buf *out, const struct queue_facts *f);
 void mailing_list_facts_write(struct buf *out, const struct mailing_list_facts *f);
+void door_facts_write(struct buf *out, const struct door_item *f);
+void remote_seen_facts_write(struct buf *out, const struct remote_seen_facts *f);
 void id_facts_write(struct buf *out, uint64_t id);
 
 /* False when the bytes are not exactly such facts, or the arena is full. Lists are in the arena. */
@@ -250,6 +286,10 @@ MUST_USE bool account_facts_parse(struct span s, struct arena *arena, struct acc
 MUST_USE bool alias_facts_parse(struct span s, struct arena *arena, struct alias_facts *f);
 MUST_USE bool queue_facts_parse(struct span s, struct arena *arena, struct queue_facts *f);
 MUST_USE bool mailing_list_facts_parse(struct span s, struct arena *arena, struct mailing_list_facts *f);
+MUST_USE bool door_facts_parse(struct span s, struct door_item *f);
+/* The first of several that stand one behind the other; *rest is what follows. */
+MUST_USE bool door_facts_parse_next(struct span *rest, struct door_item *f);
+MUST_USE bool remote_seen_facts_parse(struct span s, struct arena *arena, struct remote_seen_facts *f);
 MUST_USE bool id_facts_parse(struct span s, uint64_t *id);
 
 #endif

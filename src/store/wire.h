@@ -82,6 +82,12 @@ static inline struct span wire_read_bytes(struct wire *w)
     return bytes;
 }
 
+/* All was there, and nothing more. */
+static inline bool wire_is_done(const struct wire *w)
+{
+    return !w->failed && w->rest.size == 0;
+}
+
 /* How many elements of at least `least` bytes each follow; a number that the rest can't hold is an error. */
 static inline uint32_t wire_read_count(struct wire *w, size_t least)
 {

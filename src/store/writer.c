@@ -51,6 +51,8 @@ static void called(void *context, struct call *call)
     case STORE_WRITE_CREDENTIALS:
     case STORE_WRITE_QUEUE_CHANGE:
     case STORE_WRITE_IMPORT:
+    case STORE_WRITE_DOOR_CHANGE:
+    case STORE_WRITE_REMOTE_SEEN:
         w->queue_bytes += call->size;
         list_append(&w->queue, &call->node);
         w->queued++;

@@ -159,6 +159,12 @@ void writer_perform(struct store_writer *w, struct pending *p)
     case STORE_WRITE_QUEUE_CHANGE:
         p->error = writer_queue_change(w, p);
         break;
+    case STORE_WRITE_DOOR_CHANGE:
+        p->error = writer_door_change(w, p);
+        break;
+    case STORE_WRITE_REMOTE_SEEN:
+        p->error = writer_remote_seen(w, p);
+        break;
     default:
         p->error = perform_change(w, p);
     }
@@ -362,6 +368,10 @@ void writer_answer(struct store_writer *w, struct call *call)
         rc = answer_status(w, call);
     else if (call->method == STORE_WRITE_QUEUE_LIST)
         rc = writer_queue_list(w, call);
+    else if (call->method == STORE_WRITE_DOOR_LIST)
+        rc = writer_door_list(w, call);
+    else if (call->method == STORE_WRITE_DOOR_HISTORY)
+        rc = writer_door_history(w, call);
     if (rc != 0)
         call_fail(call, rc);
 }

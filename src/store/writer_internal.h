@@ -40,6 +40,8 @@ struct pending {
 MUST_USE int writer_deliver(struct store_writer *w, struct pending *pending);
 MUST_USE int writer_import(struct store_writer *w, struct pending *pending);
 MUST_USE int writer_queue_change(struct store_writer *w, struct pending *pending);
+MUST_USE int writer_door_change(struct store_writer *w, struct pending *pending);
+MUST_USE int writer_remote_seen(struct store_writer *w, struct pending *pending);
 /* QueueWait: kept until there is news or its time is over. A second one sends the first away empty-handed: there is one
  * courier. */
 void writer_queue_wait(struct store_writer *w, struct call *call);
@@ -48,6 +50,8 @@ void writer_tell_news(struct store_writer *w);
 /* Sends away who waits. */
 void writer_stop_waiting(struct store_writer *w);
 MUST_USE int writer_queue_list(struct store_writer *w, struct call *call);
+MUST_USE int writer_door_list(struct store_writer *w, struct call *call);
+MUST_USE int writer_door_history(struct store_writer *w, struct call *call);
 /* Does what the call asks, in the running batch. */
 void writer_perform(struct store_writer *w, struct pending *pending);
 /* Spool, list, status: answered at once. */

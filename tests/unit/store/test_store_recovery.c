@@ -253,6 +253,8 @@ static void a_store_without_a_queue(void **state)
     static const char undo[] = "DROP TABLE queue; DROP TABLE sent; DROP TABLE list; DROP TABLE list_member;"
                                "ALTER TABLE domain DROP COLUMN kind; ALTER TABLE domain DROP COLUMN alias_of;"
                                "ALTER TABLE domain DROP COLUMN next_hop; DELETE FROM meta WHERE name LIKE 'paused%';"
+                               "DROP TABLE door_item; DROP TABLE door_history; DROP TABLE ledger; DROP TABLE "
+                               "remote_seen; DELETE FROM meta WHERE name = 'door_version';"
                                "UPDATE schema_version SET version = 1";
     struct fixture f;
     struct buf after, problem;

@@ -1,0 +1,202 @@
+/* The rule "forward": an alias of the account's own address, so that there is one place that says where mail goes. It
+ * is no row of door_item. */
+#include "store/door_change_internal.h"
+
+#include <errno.h>
+
+#define MODE "forward"
+#define TO "forward.to"
+#define KEEP "forward.keep"
+#define WANTED 2 /* beside 0, SAID and errors: there are wishes about it */
+
+bool door_forward_is(struct span name)
+{
+    return span_is_nocase(name, MODE) || span_is_nocase(name, TO) || span_is_nocase(name, KEEP);
+}
+
+struct forward {
+    bool exists;   /* an alias of the address */
+    bool is_plain; /* that leads to one place, maybe with a copy */
+    bool keep;
+    struct span to;
+    uint64_t alias_id;
+};
+
+static int read_alias(const struct directory *d, const struct door_owner *owner, struct span address,
+                      struct arena *arena, struct forward *f)
+{
+    size_t others = 0;
+    *f = (struct forward){.to = {"", 0}};
+    struct statement *st =
+        database_query(d->db,
+                       "SELECT t.address, t.alias_id FROM account a JOIN alias l ON l.domain_id = a.domain_id AND"
+                       " l.local_part = a.local_part JOIN alias_target t ON t.alias_id = l.id WHERE a.id = $1"
+                       " ORDER BY t.place LIMIT 3",
+                       "u", owner->id);
+    int rc;
+    while ((rc = database_step(st)) > 0) {
+        f->exists = true;
+        f->alias_id = database_u64(st, 1);
+        if (span_equal_nocase(database_bytes(st, 0), address)) {
+            f->keep = true;
+            continue;
+        }
+        others++;
+        f->to = arena_copy(arena, database_bytes(st, 0));
+        if (!f->to.data)
+            rc = -ENOMEM;
+        if (rc < 0)
+            break;
+    }
+    database_end(st);
+    f->is_plain = f->exists && others == 1;
+    return rc < 0 ? rc : 0;
+}
+
+int door_forward_items(const struct directory *d, const struct door_owner *owner, struct arena *arena,
+                       struct door_item items[3], size_t *count)
+{
+    struct forward f;
+    struct span address;
+    *count = 0;
+    if (owner->level != LEVEL_ACCOUNT)
+        return 0;
+    int rc = door_owner_text(d, owner, arena, &address);
+    rc = rc ? rc : read_alias(d, owner, address, arena, &f);
+    if (rc != 0 || !f.is_plain)
+        return rc;
+    const struct span names[3] = {SPAN(MODE), SPAN(TO), SPAN(KEEP)};
+    const struct span values[3] = {span_text("on"), f.to, span_text(f.keep ? "on" : "off")};
+    for (size_t i = 0; i < 3; i++)
+        items[i] = (struct door_item){.kind = DOOR_RULE,
+                                      .level = LEVEL_ACCOUNT,
+                                      .owner_id = owner->id,
+                                      .detail = {"", 0},
+                                      .name = names[i],
+                                      .value = values[i],
+                                      .set_by = {"", 0}};
+    *count = 3;
+    return 0;
+}
+
+static bool default_of_keep(void)
+{
+    unsigned rule, parameter;
+    return rule_parameter_find(span_text(KEEP), &rule, &parameter) &&
+           strcmp(rules[rule].parameters[parameter].fallback, "on") == 0;
+}
+
+/* What one wish makes of it. */
+static void want(struct forward *f, const struct door_step *step)
+{
+    struct span name = step->after.name, value = step->after.value;
+    if (span_is_nocase(name, TO)) {
+        f->exists = step->is && value.size > 0;
+        f->to = step->is ? value : (struct span){"", 0};
+    } else if (span_is_nocase(name, KEEP)) {
+        f->keep = step->is ? span_is(value, "on") : default_of_keep();
+    }
+}
+
+static int write_alias(struct door_edit *e, struct span address, const struct forward *f)
+{
+    struct span targets[2] = {f->to, address};
+    struct change change = {.kind = f->exists ? CHANGE_ALIAS_PUT : CHANGE_ALIAS_REMOVE,
+                            .subject = address,
+                            .targets = targets,
+                            .target_count = f->keep ? 2 : 1};
+    struct edit edit = {.s = e->s, .change = &change, .problem = e->problem};
+    return f->exists ? edit_alias_put(&edit) : edit_alias_remove(&edit);
+}
+
+static bool is_same(const struct forward *a, const struct forward *b)
+{
+    return a->exists == b->exists && (!a->exists || (a->keep == b->keep && span_equal(a->to, b->to)));
+}
+
+/* The wishes become the steps that they really are: from the items before to those after. */
+static void rewrite_steps(struct door_edit *e, const struct door_step *model, const struct door_item *before,
+                          size_t count_before, const struct door_item *after, size_t count_after)
+{
+    size_t kept = 0;
+    for (size_t i = 0; i < e->count; i++)
+        if (e->steps[i].after.kind != DOOR_RULE || !door_forward_is(e->steps[i].after.name))
+            e->steps[kept++] = e->steps[i];
+    for (size_t i = 0; i < 3 && (count_before || count_after); i++) {
+        struct door_step *step = &e->steps[kept++];
+        *step = *model;
+        step->was = count_before > 0;
+        step->is = count_after > 0;
+        step->before = step->was ? before[i] : after[i];
+        step->after = step->is ? after[i] : before[i];
+        step->after.set_at = e->now;
+        step->after.set_by = e->by;
+    }
+    e->count = kept;
+}
+
+/* The state that all the wishes together want. *model is a copy of one of their steps. WANTED where there are some. */
+static int gather(struct door_edit *e, struct door_step *model, struct forward *present, struct forward *wanted,
+                  struct span *address)
+{
+    const struct door_step *mode = NULL;
+    bool any = false;
+    for (size_t i = 0; i < e->count; i++) {
+        const struct door_step *step = &e->steps[i];
+        if (step->after.kind != DOOR_RULE || !door_forward_is(step->after.name))
+            continue;
+        if (step->owner.level != LEVEL_ACCOUNT || (any && step->owner.id != model->owner.id)) {
+            buf_add_text(e->problem,
+                         any ? "Set the forwarding of one account at a time."
+                             : "Forwarding is set for an account: `ostiary alias` does it for other addresses.");
+            return SAID;
+        }
+        if (!any) {
+            *model = *step;
+            int rc = door_owner_text(&e->directory, &step->owner, &e->s->arena, address);
+            rc = rc ? rc : read_alias(&e->directory, &step->owner, *address, &e->s->arena, present);
+            if (rc)
+                return rc;
+            *wanted = *present;
+            if (!present->exists)
+                wanted->keep = default_of_keep();
+            any = true;
+        }
+        if (span_is_nocase(step->after.name, MODE))
+            mode = step;
+        want(wanted, step);
+    }
+    if (mode)
+        wanted->exists = mode->is && !span_is(mode->after.value, "off");
+    return any ? WANTED : 0;
+}
+
+int door_forward_apply(struct door_edit *e)
+{
+    struct door_step model;
+    struct forward present = {0}, wanted = {0};
+    struct span address = {"", 0};
+    int rc = gather(e, &model, &present, &wanted, &address);
+    if (rc != WANTED)
+        return rc;
+    if (present.exists && !present.is_plain) {
+        buf_printf(e->problem,
+                   "%.*s has an alias with several targets: see `ostiary alias list %.*s`, and change it with `ostiary "
+                   "alias`.",
+                   SPAN_ARG(address), SPAN_ARG(address));
+        return SAID;
+    }
+    if (wanted.exists && wanted.to.size == 0) {
+        buf_printf(e->problem, "Where should the mail of %.*s go? Set forward.to, too.", SPAN_ARG(address));
+        return SAID;
+    }
+    struct door_item before[3], after[3];
+    size_t count_before = 0, count_after = 0;
+    rc = door_forward_items(&e->directory, &model.owner, &e->s->arena, before, &count_before);
+    if (rc == 0 && !is_same(&present, &wanted))
+        rc = write_alias(e, address, &wanted);
+    rc = rc ? rc : door_forward_items(&e->directory, &model.owner, &e->s->arena, after, &count_after);
+    if (rc == 0)
+        rewrite_steps(e, &model, before, count_before, after, count_after);
+    return rc;
+}
