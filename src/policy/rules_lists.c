@@ -119,7 +119,7 @@ void rule_passcode_keeps_out(const struct facts *facts, const struct recipient_f
 uint32_t rule_approved_servers_needs(const struct facts *facts, const struct recipient_facts *r,
                                      const struct rule_values *values)
 {
-    return r->has_approved_names ? FACT_BIT(FACT_PTR) : 0;
+    return r->has_approved_names && !best_hit(r, LIST_KIND_APPROVED) ? FACT_BIT(FACT_PTR) : 0;
 }
 
 void rule_approved_servers(const struct facts *facts, const struct recipient_facts *r, const struct rule_values *values,

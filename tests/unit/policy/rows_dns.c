@@ -1,0 +1,142 @@
+#include "attempt.h"
+
+#include "rules_rows.h"
+
+#define NO_NAME "your address 192.0.2.7 has no name in the DNS (PTR)"
+#define LISTED "your address 192.0.2.7 is listed by zen.example: open relay"
+#define LISTED_FACT "dns=listed:zen.example:open relay"
+#define NO_DOMAIN "your return-path <a@b.example> has a domain without MX, A or AAAA records: no answer could reach you"
+#define GREY(why) "your server 192.0.2.7 has to try again in 60 seconds, since " why "; this happens once"
+
+static const struct rule_row rows[] = {
+    /* no-ptr */
+    {'r', "2 no-ptr=on", "", "refuse 550 5.7.25 no-ptr account: " NO_NAME},
+    {'r', "2 no-ptr=on", "ptr=mx.b.example", "accept"},
+    {'r', "2 no-ptr=on", "claimed=mx.b.example", "accept"},
+    {'r', "2 no-ptr=on|2 no-ptr.confirmed=on", "claimed=mx.b.example",
+     "refuse 550 5.7.25 no-ptr account: the name mx.b.example of your address 192.0.2.7 does not lead back to it"},
+    {'r', "2 no-ptr=on", "ptr=", "refuse 550 5.7.25 no-ptr account: " NO_NAME},
+    {'r', "2 no-ptr=on", "state=ptr:unknown", "accept"},
+    {'r', "2 no-ptr=on|2 no-ptr.on-unknown=defer", "state=ptr:unknown",
+     "defer 451 4.4.3 no-ptr account: the name of your address could not be looked up now, please try again later"},
+    {'r', "2 no-ptr=on",
+     "state=ptr:not-asked|state=dns-lists:not-asked|state=return-path:not-asked|state=whois:not-asked",
+     "needs ptr dns-lists return-path"},
+    {'r', "", "", "accept"},
+    {'r', "2 no-ptr=on", "standing=member", "accept"},
+    {'r', "2 no-ptr=on", "postmaster", "accept"},
+    {'r', "2 no-ptr=watch", "", "accept; watch no-ptr account: " NO_NAME},
+    {'r', "2 no-ptr=file", "", "file Junk no-ptr account: " NO_NAME},
+    {'r', "0! no-ptr=on", "postmaster", "refuse 550 5.7.25 no-ptr site: " NO_NAME},
+    {'r', "2 no-ptr=on", "ip=2001:db8::7",
+     "refuse 550 5.7.25 no-ptr account: your address 2001:db8::7 has no name in the DNS (PTR)"},
+
+    /* denied-host-names */
+    {'r', "", "ptr=7.dsl.b.example|ptr-hit=denied-name:site:dsl|denied-names",
+     "refuse 550 5.7.1 denied-host-names site: hosts called like dsl are not let in here (yours is 7.dsl.b.example)"},
+    {'r', "", "claimed=7.dsl.b.example|ptr-hit=denied-name:site:dsl|denied-names",
+     "refuse 550 5.7.1 denied-host-names site: hosts called like dsl are not let in here (yours is 7.dsl.b.example)"},
+    {'r', "", "ptr=mx.b.example|denied-names", "accept"},
+    {'r', "", "denied-names", "accept"},
+    {'r', "", "denied-names|state=ptr:unknown", "accept"},
+    {'r', "0 denied-host-names.on-unknown=defer", "denied-names|state=ptr:unknown",
+     "defer 451 4.4.3 denied-host-names built in: the name of your address could not be looked up now, please try "
+     "again later"},
+    {'r', "", "denied-names|state=ptr:not-asked", "needs ptr"},
+    {'r', "2 denied-host-names=off", "denied-names|state=ptr:not-asked", "accept"},
+    {'r', "", "ptr=7.dsl.b.example|ptr-hit=denied-name:site:dsl|denied-names|standing=network", "accept"},
+    {'r', "", "ptr=7.dsl.b.example|ptr-hit=denied-name:site:dsl|denied-names|postmaster", "accept"},
+    {'r', "2 denied-host-names=off", "ptr=7.dsl.b.example|ptr-hit=denied-name:site:dsl|denied-names", "accept"},
+
+    /* dnsbl */
+    {'r', "", LISTED_FACT, "refuse 554 5.7.1 dnsbl built in: " LISTED},
+    {'r', "",
+     "dns=listed:zen.example:", "refuse 554 5.7.1 dnsbl built in: your address 192.0.2.7 is listed by zen.example"},
+    {'r', "", "dns=not:zen.example:|dns=not:bl.example:", "accept"},
+    {'r', "", "dns=not:bl.example:|" LISTED_FACT, "refuse 554 5.7.1 dnsbl built in: " LISTED},
+    {'r', "", LISTED_FACT "|dns-white=listed:list.example:", "accept"},
+    {'r', "", LISTED_FACT "|dns-white=not:list.example:", "refuse 554 5.7.1 dnsbl built in: " LISTED},
+    {'r', "", LISTED_FACT "|dns-white=unknown:list.example:", "refuse 554 5.7.1 dnsbl built in: " LISTED},
+    {'r', "2 dnsbl.zones=bl.example", LISTED_FACT, "accept"},
+    {'r', "2 dnsbl.zones=bl.example ZEN.example", LISTED_FACT, "refuse 554 5.7.1 dnsbl built in: " LISTED},
+    {'r', "2 dnsbl.zones=bl.example|2 dnsbl=on", "dns=listed:bl.example:x|" LISTED_FACT,
+     "refuse 554 5.7.1 dnsbl account: your address 192.0.2.7 is listed by bl.example: x"},
+    {'r', "", "dns=unknown:zen.example:", "accept"},
+    {'r', "2 dnsbl.on-unknown=defer", "dns=unknown:zen.example:",
+     "defer 451 4.4.3 dnsbl built in: your address could not be looked up now, please try again later"},
+    {'r', "2 dnsbl.on-unknown=defer", "dns=unknown:bl.example:|" LISTED_FACT,
+     "refuse 554 5.7.1 dnsbl built in: " LISTED},
+    {'r', "2 dnsbl.on-unknown=defer|2 dnsbl.zones=bl.example", "dns=unknown:zen.example:", "accept"},
+    {'r', "2 dnsbl.on-unknown=defer", "state=dns-lists:unknown",
+     "defer 451 4.4.3 dnsbl built in: your address could not be looked up now, please try again later"},
+    {'r', "", "state=dns-lists:unknown", "accept"},
+    {'r', "", "state=dns-lists:not-asked|own-list=nothing", "needs dns-lists"},
+    {'r', "", "state=dns-lists:not-asked|own-list=excepted", "accept"},
+    {'r', "", LISTED_FACT "|own-list=excepted", "accept"},
+    {'r', "2 dnsbl=off", "state=dns-lists:not-asked", "accept"},
+    {'r', "", LISTED_FACT "|standing=member", "accept"},
+    {'r', "", LISTED_FACT "|standing=network", "accept"},
+    {'r', "", LISTED_FACT "|postmaster", "accept"},
+    {'r', "", LISTED_FACT "|fetched", "refuse 554 5.7.1 dnsbl built in: " LISTED},
+    {'r', "0! dnsbl=on|2 dnsbl=off|2 accept-all=on", LISTED_FACT "|postmaster", "refuse 554 5.7.1 dnsbl site: " LISTED},
+    {'r', "2 dnsbl=watch", LISTED_FACT, "accept; watch dnsbl account: " LISTED},
+    {'r', "2 dnsbl=file|1 dnsbl.folder=Spam", LISTED_FACT, "file Spam dnsbl account: " LISTED},
+    {'r', "3 dnsbl=on", LISTED_FACT, "refuse 554 5.7.1 dnsbl address: " LISTED},
+    {'r', "", "own-list=listed:|" LISTED_FACT,
+     "refuse 554 5.7.1 ip-black-list built in: your address 192.0.2.7 is listed by this site's black list"},
+
+    /* return-path */
+    {'r', "", "return-path=no-domain", "refuse 550 5.1.8 return-path built in: " NO_DOMAIN},
+    {'r', "", "return-path=null-mx",
+     "refuse 550 5.7.27 return-path built in: your return-path <a@b.example> has a domain that takes no mail (null "
+     "MX): no answer could reach you"},
+    {'r', "", "return-path=takes", "accept"},
+    {'r', "", "return-path=no-domain|from=", "accept"},
+    {'r', "", "state=return-path:unknown",
+     "defer 451 4.4.3 return-path built in: your return-path <a@b.example> could not be checked, since its domain "
+     "can't be looked up now; please try again later"},
+    {'r', "2 return-path.on-unknown=pass", "state=return-path:unknown", "accept"},
+    {'r', "", "state=return-path:not-asked", "needs return-path"},
+    {'r', "0 return-path=off", "state=return-path:not-asked", "accept"},
+    {'r', "", "return-path=no-domain|standing=member", "accept"},
+    {'r', "", "return-path=no-domain|postmaster", "accept"},
+    {'r', "", "return-path=no-domain|fetched", "accept"},
+    {'r', "2 return-path=watch", "return-path=no-domain", "accept; watch return-path account: " NO_DOMAIN},
+    {'r', "2 return-path=file", "return-path=no-domain", "file Junk return-path account: " NO_DOMAIN},
+    {'r', "2 return-path=watch", "state=return-path:unknown",
+     "accept; watch return-path account: your return-path <a@b.example> could not be checked, since its domain can't "
+     "be looked up now; please try again later"},
+
+    /* greylist */
+    {'r', "2 greylist=on", "grey=60", "defer 451 4.7.1 greylist account: " GREY("it has no name in the DNS")},
+    {'r', "2 greylist=on", "grey=60|ptr=192-0-2-7.b.example",
+     "defer 451 4.7.1 greylist account: " GREY("its name looks like a home connection's")},
+    {'r', "2 greylist=on", "grey=60|ptr=host7.dyn.b.example",
+     "defer 451 4.7.1 greylist account: " GREY("its name looks like a home connection's")},
+    {'r', "2 greylist=on", "grey=60|ptr=mx.other.example2|helo=mx.b.example",
+     "defer 451 4.7.1 greylist account: " GREY("it calls itself by another name")},
+    {'r', "2 greylist=on", "grey=60|claimed=mx.b.example",
+     "defer 451 4.7.1 greylist account: " GREY("its name in the DNS does not lead back to it")},
+    {'r', "2 greylist=on", "grey=60|ptr=out3.b.example", "accept"},
+    {'r', "2 greylist=on", "grey=0", "accept"},
+    {'r', "2 greylist=on", "grey=60|state=ptr:unknown", "accept"},
+    {'r', "2 greylist=on", "state=greylist:unknown", "accept"},
+    {'r', "2 greylist=on", "state=ptr:not-asked|state=greylist:not-asked", "needs ptr"},
+    {'r', "2 greylist=on", "state=greylist:not-asked", "needs greylist"},
+    {'r', "2 greylist=on", "ptr=mx.b.example|state=greylist:not-asked", "accept"},
+    {'r', "2 greylist=on|2 greylist.only=all", "ptr=mx.b.example|grey=60",
+     "defer 451 4.7.1 greylist account: " GREY("everybody does the first time")},
+    {'r', "2 greylist=on|2 greylist.wait=60", "grey=300",
+     "defer 451 4.7.1 greylist account: " GREY("it has no name in the DNS")},
+    {'r', "2 greylist=on", "grey=60|hit=known:account:a@b.example", "accept"},
+    {'r', "2 greylist=on", "grey=60|dns-white=listed:list.example:", "accept"},
+    {'r', "2 greylist=on", "grey=60|own-list=excepted", "accept"},
+    {'r', "", "grey=60", "accept"},
+    {'r', "2 greylist=on", "grey=60|standing=member", "accept"},
+    {'r', "2 greylist=on", "grey=60|postmaster", "accept"},
+    {'r', "2 greylist=on", "grey=60|fetched", "accept"},
+    {'r', "2 greylist=watch", "grey=60", "accept; watch greylist account: " GREY("it has no name in the DNS")},
+    {'r', "2 greylist=on", "grey=60|" LISTED_FACT, "refuse 554 5.7.1 dnsbl built in: " LISTED},
+};
+
+const struct rule_rows rows_of_dns = {rows, sizeof rows / sizeof *rows};
