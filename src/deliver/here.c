@@ -67,7 +67,8 @@ static int find_way(struct fiber *self, struct arrival *a)
 {
     struct intake intake = {.peers = a->courier->peers, .settings = a->settings};
     /* Only a member's message has such recipients: its reverse path was checked. */
-    struct intake_question question = {&a->path, a->entry->reverse_path, true};
+    const struct intake_question question = {
+        .path = &a->path, .reverse_path = a->entry->reverse_path, .authenticated = true};
     a->route.kind = INTAKE_ROUTE_NOT_OURS;
     if (mail_address_parse(a->entry->address, true, &a->memory, &a->path) != NULL)
         return 0;

@@ -1,77 +1,16 @@
 #include "intake/route.h"
 
 #include "base/clock.h"
-#include "base/map.h"
+#include "intake/route_cache.h"
 #include "ipc/binary.h"
 #include "ipc/services.h"
+#include "policy/ruleset.h"
 #include "store_read.pb-c.h"
 
 #include <errno.h>
-#include <stdlib.h>
 
-#define CACHE_MAX 4096
-#define CACHE_LIFE NANOSECONDS
-#define CACHE_ROOM \
-    (256u << 20) /* only a mailbox with this much room left: then the size of a message decides nothing */
 #define ADDRESS_TEXT_MAX 1024
-
-struct cached_route {
-    struct intake_target target; /* a mailbox: no spans */
-    uint64_t until;
-};
-
-/* Full: it is emptied whole. A second's worth of routes is quickly asked again. */
-struct intake_route_cache {
-    struct map map;
-    struct cached_route entries[CACHE_MAX];
-};
-
-struct intake_route_cache *intake_route_cache_new(void)
-{
-    struct intake_route_cache *cache = calloc(1, sizeof *cache);
-    if (cache)
-        map_init(&cache->map);
-    return cache;
-}
-
-void intake_route_cache_free(struct intake_route_cache *cache)
-{
-    if (!cache)
-        return;
-    map_release(&cache->map);
-    free(cache);
-}
-
-static void remember(struct intake_route_cache *cache, struct span key, const struct intake_route *route)
-{
-    if (!cache || route->kind != INTAKE_ROUTE_LOCAL || route->count != 1 ||
-        route->targets[0].kind != INTAKE_TARGET_MAILBOX || route->targets[0].quota_left < CACHE_ROOM)
-        return;
-    struct cached_route *entry = map_get(&cache->map, key);
-    if (!entry && cache->map.count == CACHE_MAX) {
-        map_release(&cache->map);
-        map_init(&cache->map);
-    }
-    if (!entry)
-        entry = &cache->entries[cache->map.count];
-    *entry = (struct cached_route){route->targets[0], clock_monotonic() + CACHE_LIFE};
-    if (map_put(&cache->map, key, entry))
-        entry->until = 0;
-}
-
-static bool recall(const struct intake_route_cache *cache, struct arena *arena, struct span key,
-                   struct intake_route *route)
-{
-    struct cached_route *entry = cache ? map_get(&cache->map, key) : NULL;
-    if (!entry || entry->until < clock_monotonic())
-        return false;
-    struct intake_target *target = arena_alloc(arena, sizeof *target);
-    if (!target)
-        return false;
-    *target = entry->target;
-    *route = (struct intake_route){INTAKE_ROUTE_LOCAL, target, 1};
-    return true;
-}
+#define ENTRY_MAX 512 /* bytes of a list's entry and of a passcode's name that are shown */
 
 /* The forms by which the relays of the 1990s were talked into relaying. */
 static bool names_another_host(struct span local_part)
@@ -121,7 +60,7 @@ static int read_target(struct arena *arena, const StoreRead__Target *from, struc
 {
     if (!is_whole(from))
         return -EPROTO;
-    *to = (struct intake_target){.kind = (enum intake_target_kind)from->kind};
+    *to = (struct intake_target){.kind = (enum intake_target_kind)from->kind, .door = from->door};
     switch (to->kind) {
     case INTAKE_TARGET_MAILBOX:
         to->account_id = from->account_id;
@@ -145,6 +84,64 @@ static int read_target(struct arena *arena, const StoreRead__Target *from, struc
     return -EPROTO;
 }
 
+static int read_hits(struct arena *arena, const StoreRead__Door *from, struct intake_door *to)
+{
+    to->hit_count = from->n_hits < LIST_HITS_MAX ? from->n_hits : LIST_HITS_MAX;
+    struct list_hit *hits = arena_array(arena, to->hit_count, sizeof *hits);
+    to->hits = hits;
+    if (!hits)
+        return -ENOMEM;
+    for (size_t i = 0; i < to->hit_count; i++) {
+        const StoreRead__ListHit *hit = from->hits[i];
+        if (hit->kind >= LIST_KIND_COUNT || hit->level >= LEVEL_COUNT)
+            return -EPROTO;
+        hits[i] = (struct list_hit){(enum list_kind)hit->kind, hit->level,
+                                    arena_copy(arena, span_head(binary_span(hit->entry), ENTRY_MAX))};
+        if (!hits[i].entry.data)
+            return -ENOMEM;
+    }
+    return 0;
+}
+
+static int read_door(struct arena *arena, const StoreRead__Door *from, struct intake_door *to)
+{
+    static const enum passcode_fact passcodes[] = {
+        [STORE_READ__PASSCODE__PASSCODE_NONE] = PASSCODE_NONE,
+        [STORE_READ__PASSCODE__PASSCODE_RIGHT] = PASSCODE_RIGHT,
+        [STORE_READ__PASSCODE__PASSCODE_WRONG] = PASSCODE_WRONG,
+        [STORE_READ__PASSCODE__PASSCODE_EXPIRED] = PASSCODE_EXPIRED,
+    };
+    if ((unsigned)from->passcode >= sizeof passcodes / sizeof *passcodes || from->rules.len > RULESET_TEXT_MAX ||
+        from->address.len > ADDRESS_TEXT_MAX)
+        return -EPROTO;
+    *to = (struct intake_door){
+        .account_id = from->account_id,
+        .address = arena_copy(arena, binary_span(from->address)),
+        .rules = arena_copy(arena, binary_span(from->rules)),
+        .passcode = passcodes[from->passcode],
+        .passcode_name = arena_copy(arena, span_head(binary_span(from->passcode_name), ENTRY_MAX)),
+        .limited = from->limited,
+        .limited_expired = from->limited_expired,
+        .limited_sender_fits = from->limited_sender_fits,
+    };
+    return to->address.data && to->rules.data && to->passcode_name.data ? read_hits(arena, from, to) : -ENOMEM;
+}
+
+static int read_doors(struct arena *arena, const StoreRead__ResolveReply *reply, struct intake_route *route)
+{
+    if (reply->n_doors > INTAKE_ROUTE_TARGETS_MAX)
+        return -EPROTO;
+    struct intake_door *doors = arena_array(arena, reply->n_doors, sizeof *doors);
+    int error = doors ? 0 : -ENOMEM;
+    for (size_t i = 0; !error && i < reply->n_doors; i++)
+        error = read_door(arena, reply->doors[i], &doors[i]);
+    for (size_t i = 0; !error && i < route->count; i++)
+        error = route->targets[i].door > reply->n_doors ? -EPROTO : 0;
+    route->doors = doors;
+    route->door_count = reply->n_doors;
+    return error;
+}
+
 static int read_reply(struct arena *arena, const StoreRead__ResolveReply *reply, struct intake_route *route)
 {
     unsigned kind = (unsigned)reply->route;
@@ -163,8 +160,14 @@ static int read_reply(struct arena *arena, const StoreRead__ResolveReply *reply,
         if (error)
             return error;
     }
-    *route = (struct intake_route){kinds[kind], targets, reply->n_targets};
-    return route->kind == INTAKE_ROUTE_LOCAL && route->count == 0 ? -EPROTO : 0;
+    *route = (struct intake_route){.kind = kinds[kind], .targets = targets, .count = reply->n_targets};
+    route->sender.is_protected = reply->sender_protected;
+    route->sender.level = reply->sender_protected_level;
+    route->has_approved_names = reply->has_approved_names;
+    route->has_denied_names = reply->has_denied_names;
+    if (route->sender.level >= LEVEL_COUNT || (route->kind == INTAKE_ROUTE_LOCAL && route->count == 0))
+        return -EPROTO;
+    return read_doors(arena, reply, route);
 }
 
 /* ---- Asking ---- */
@@ -183,29 +186,60 @@ static bool is_relay_form(const struct intake_route *route, struct span local_pa
     return route->kind == INTAKE_ROUTE_NO_USER;
 }
 
-static int ask(struct fiber *self, const struct intake *intake, struct arena *arena,
-               const struct intake_question *question, struct span domain, uint64_t deadline,
-               struct intake_route *route)
+/* What is asked and where the answer goes. */
+struct asking {
+    const struct intake *intake;
+    struct arena *arena;
+    const struct intake_question *question;
+    struct span domain, key;
+    uint64_t deadline;
+};
+
+static void fill_request(const struct asking *a, StoreRead__ResolveRequest *request)
+{
+    const struct intake_question *question = a->question;
+    request->local_part = binary_from_span(question->path->local_part);
+    request->domain = binary_from_span(a->domain);
+    request->reverse_path = binary_from_span(question->reverse_path);
+    request->authenticated = question->authenticated;
+    if (!question->judged)
+        return;
+    request->judged = true;
+    request->passcode = binary_from_span(question->passcode);
+    request->helo = binary_from_span(question->helo);
+    if (question->ip)
+        request->ip = binary_from_span(span_from(question->ip->bytes, sizeof question->ip->bytes));
+}
+
+/* A single door may be remembered where the reader says that nothing but the address decided about it. */
+static bool is_by_address_only(const StoreRead__ResolveReply *reply)
+{
+    return reply->n_doors == 1 && reply->doors[0]->only_by_sender;
+}
+
+static int ask(struct fiber *self, const struct asking *a, struct intake_route *route)
 {
     StoreRead__ResolveRequest request = STORE_READ__RESOLVE_REQUEST__INIT;
-    request.local_part = binary_from_span(question->path->local_part);
-    request.domain = binary_from_span(domain);
-    request.reverse_path = binary_from_span(question->reverse_path);
-    request.authenticated = question->authenticated;
     struct answer answer;
     struct channel *reader;
     int error;
+    fill_request(a, &request);
     /* A question may be asked twice. */
     do {
-        reader = intake_channel(self, intake, ROLE_READER);
-        error = channel_call(self, reader, STORE_READ_RESOLVE, &request.base, (struct span){0}, -1, deadline, &answer);
-    } while (error == -EPIPE && reader && clock_monotonic() < intake->patient_until);
+        reader = intake_channel(self, a->intake, ROLE_READER);
+        error =
+            channel_call(self, reader, STORE_READ_RESOLVE, &request.base, (struct span){0}, -1, a->deadline, &answer);
+    } while (error == -EPIPE && reader && clock_monotonic() < a->intake->patient_until);
     if (error)
         return error;
-    error = read_reply(arena, (const StoreRead__ResolveReply *)answer.message, route);
-    answer_release(&answer);
-    if (!error && is_relay_form(route, question->path->local_part))
+    const StoreRead__ResolveReply *reply = (const StoreRead__ResolveReply *)answer.message;
+    error = read_reply(a->arena, reply, route);
+    if (!error && is_relay_form(route, a->question->path->local_part))
         *route = (struct intake_route){.kind = INTAKE_ROUTE_RELAY_FORM};
+    if (!error)
+        intake_route_remember(a->intake->routes, a->key, a->question, route, is_by_address_only(reply),
+                              reply->sender_elsewhere);
+    answer_release(&answer);
     return error;
 }
 
@@ -244,12 +278,10 @@ int intake_route_find(struct fiber *self, const struct intake *intake, struct ar
     buf_add_span(&key, path->local_part);
     buf_add_char(&key, '@');
     buf_add_span(&key, domain);
+    const struct asking a = {intake, arena, question, domain, buf_span(&key), deadline};
     int error = buf_failed(&key) ? -ENOMEM : 0;
-    if (!error && !recall(intake->routes, arena, buf_span(&key), route)) {
-        error = ask(self, intake, arena, question, domain, deadline, route);
-        if (!error)
-            remember(intake->routes, buf_span(&key), route);
-    }
+    if (!error && !intake_route_recall(intake->routes, arena, a.key, question, route))
+        error = ask(self, &a, route);
     buf_release(&key);
     return error;
 }
@@ -273,6 +305,6 @@ int intake_route_relay(const struct settings *settings, struct arena *arena, con
     if (failed)
         return -ENOMEM;
     *target = (struct intake_target){.kind = INTAKE_TARGET_REMOTE, .address = address};
-    *route = (struct intake_route){INTAKE_ROUTE_LOCAL, target, 1};
+    *route = (struct intake_route){.kind = INTAKE_ROUTE_LOCAL, .targets = target, .count = 1};
     return 0;
 }

@@ -5,6 +5,7 @@
 #include "base/arena.h"
 #include "format/address.h"
 #include "intake/intake.h"
+#include "policy/facts.h"
 #include "run/fiber.h"
 
 enum intake_route_kind {
@@ -35,6 +36,20 @@ struct intake_target {
     struct span forwarder;                       /* REMOTE: our domain that sends it on; empty: none does */
     bool verify;                                 /* REMOTE: the next hop is asked whether it takes the address */
     uint64_t list_id, list_member;               /* LIST, LIST_BOUNCE */
+    unsigned door;                               /* its door's place in the route's, from 1; 0: it has none */
+};
+
+/* What is in force at the door of one whom the address leads to, and what the store knows about this sender there
+ * (ipc/store_read.proto, Door). */
+struct intake_door {
+    uint64_t account_id; /* 0: a list, an alias to elsewhere …: the domain's rules */
+    struct span address; /* the account's main one; empty with account_id 0 */
+    struct span rules;   /* policy/ruleset.h, the text; empty: the built-in values */
+    const struct list_hit *hits;
+    size_t hit_count; /* at most LIST_HITS_MAX */
+    enum passcode_fact passcode;
+    struct span passcode_name;
+    bool limited, limited_expired, limited_sender_fits;
 };
 
 /* A target's next hop: its address is one that leads nowhere just now, and the courier asks again where it leads. */
@@ -46,6 +61,14 @@ struct intake_route {
     enum intake_route_kind kind;
     const struct intake_target *targets; /* in the arena given to intake_route_find */
     size_t count;
+    /* With `judged`, and LOCAL: */
+    const struct intake_door *doors; /* in the arena, too */
+    size_t door_count;
+    struct {
+        bool is_protected; /* the reverse path is an address of ours whose owner protects it */
+        unsigned level;    /* policy/rule.h enum rule_level */
+    } sender;
+    bool has_approved_names, has_denied_names; /* the site's lists have host names */
 };
 
 /* What is asked. */
@@ -53,6 +76,10 @@ struct intake_question {
     const struct mail_path *path;
     struct span reverse_path; /* local@domain, empty for <>: mailing lists ask who posts */
     bool authenticated;       /* the reverse path is known to be the sender's own */
+    bool judged;              /* the doors are wanted, too; and then: */
+    struct span passcode;     /* the digits behind the path */
+    const struct ip_address *ip;
+    struct span helo;
 };
 
 /* Waits for a store reader. 0, or a negative errno: a temporary failure. Takes from `arena` what the targets need: some
@@ -67,8 +94,9 @@ MUST_USE int intake_route_find(struct fiber *self, const struct intake *intake, 
 MUST_USE int intake_route_relay(const struct settings *settings, struct arena *arena, const struct mail_path *path,
                                 bool literals, struct intake_route *route);
 
-/* What this process learned lately: addresses that lead to one mailbox with room to spare. An entry lives for a second,
- * so a change of the directory is seen at most that much later; the writer has the last word anyway. Bounded. */
+/* What this process learned lately: addresses that lead to one mailbox with room to spare, whose door treats all
+ * senders alike, and senders whom nobody protects. An entry lives for a second, so a change of the directory or of
+ * somebody's rules is seen at most that much later; the writer has the last word anyway. Bounded. */
 struct intake_route_cache *intake_route_cache_new(void);
 void intake_route_cache_free(struct intake_route_cache *cache);
 

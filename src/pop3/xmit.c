@@ -142,7 +142,7 @@ static int route_to_itself(struct xmit *x, const struct mail_path *path, struct 
         return -ENOMEM;
     *target = (struct intake_target){
         .kind = INTAKE_TARGET_REMOTE, .address = address, .next_hop = span_text(INTAKE_ASK_AGAIN)};
-    *route = (struct intake_route){INTAKE_ROUTE_LOCAL, target, 1};
+    *route = (struct intake_route){.kind = INTAKE_ROUTE_LOCAL, .targets = target, .count = 1};
     return 0;
 }
 
@@ -179,7 +179,8 @@ static void note_refusal(struct xmit *x, struct span address, const char *proble
 
 static int find_route(struct fiber *self, struct xmit *x, const struct mail_path *path, struct intake_route *route)
 {
-    struct intake_question question = {path, x->envelope.reverse_path, true};
+    const struct intake_question question = {
+        .path = path, .reverse_path = x->envelope.reverse_path, .authenticated = true};
     int error = intake_route_find(self, &x->intake, &x->arena, &question, clock_in_seconds(ROUTE_SECONDS), route);
     if (!error && route->kind == INTAKE_ROUTE_NOT_OURS)
         error = intake_route_relay(x->session->settings, &x->arena, path, true, route);

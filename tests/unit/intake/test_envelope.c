@@ -93,7 +93,7 @@ static void test_room(void **state)
     assert_true(envelope_has_room(&e, &naming, &route));
     route.count = MANY - 2;
     assert_int_equal(envelope_add(&e, &arena, &naming, &route), 0);
-    route = (struct intake_route){INTAKE_ROUTE_LOCAL, targets + MANY - 2, 1};
+    route = (struct intake_route){.kind = INTAKE_ROUTE_LOCAL, .targets = targets + MANY - 2, .count = 1};
     assert_true(envelope_has_room(&e, &naming, &route));
     assert_int_equal(envelope_add(&e, &arena, &naming, &route), 0);
     route.targets++;

@@ -1,4 +1,4 @@
-#include "smtp/dns_lists.h"
+#include "facts/dns_lists.h"
 
 #include "base/log.h"
 #include "base/map.h"
@@ -51,13 +51,15 @@ struct list_set {
     struct condition rest_began;
 };
 
+/* By list, in the order of the setting: bits. The reasons stand one behind the other: each its size (one byte), and its
+ * text, in the order of those that list it. */
 struct remembered {
     uint64_t until;
-    enum dns_list_result result;
-    size_t list;
-    size_t reason_size;
-    char reason[DNS_LIST_REASON_MAX];
+    uint64_t listed, unknown;
+    unsigned char *reasons;
+    size_t reasons_size;
 };
+_Static_assert(DNS_LIST_FACTS_MAX <= 64 && DNS_LIST_REASON_MAX <= 255, "as the cache keeps them");
 
 struct dns_lists {
     struct loop *loop;
@@ -101,7 +103,7 @@ static struct list_set *set_new(struct settings *settings, struct peers *peers)
     arena_init(&set->memory, 1u << 20);
     condition_init(&set->tested_changed);
     condition_init(&set->rest_began);
-    set->count = settings->dns_list_count;
+    set->count = settings->dns_list_count < DNS_LIST_FACTS_MAX ? settings->dns_list_count : DNS_LIST_FACTS_MAX;
     set->lists = arena_array(&set->memory, set->count + 1, sizeof *set->lists);
     int error = set->lists ? 0 : -ENOMEM;
     for (size_t i = 0; !error && i < set->count; i++)
@@ -321,6 +323,10 @@ static void run_tests(struct fiber *self, void *argument)
 
 static void forget_all(struct dns_lists *lists)
 {
+    for (size_t i = 0; i < lists->cache.count; i++) {
+        free(lists->entries[i].reasons);
+        lists->entries[i] = (struct remembered){0};
+    }
     map_release(&lists->cache);
     map_init(&lists->cache);
 }
@@ -363,6 +369,7 @@ void dns_lists_free(struct dns_lists *lists)
     if (!lists)
         return;
     set_retire(lists->set);
+    forget_all(lists);
     map_release(&lists->cache);
     free(lists->entries);
     free(lists);
@@ -375,22 +382,59 @@ static struct span key_of(const struct ip_address *ip)
     return span_from(ip->bytes, sizeof ip->bytes);
 }
 
-static bool recall(const struct dns_lists *lists, const struct ip_address *ip, struct arena *memory,
-                   struct dns_list_verdict *verdict)
+/* A fact for each list of the set, of which nothing is said yet. */
+static struct dns_list_fact *make_facts(const struct list_set *set, struct arena *memory)
 {
-    const struct remembered *entry = map_get(&lists->cache, key_of(ip));
-    if (!entry || entry->until < clock_monotonic())
-        return false;
-    verdict->result = entry->result;
-    if (entry->result == DNS_LISTS_NONE)
-        return true;
-    verdict->zone = arena_text(memory, span_text(lists->set->lists[entry->list].setting->zone));
-    verdict->reason = arena_copy(memory, span_from(entry->reason, entry->reason_size));
+    struct dns_list_fact *facts = arena_array(memory, set->count, sizeof *facts);
+    for (size_t i = 0; facts && i < set->count; i++) {
+        facts[i].zone = arena_copy(memory, span_text(set->lists[i].setting->zone));
+        facts[i].is_white = set->lists[i].setting->kind == DNS_LIST_WHITE;
+        facts[i].result = DNS_LIST_FACT_UNKNOWN;
+        if (!facts[i].zone.data)
+            return NULL;
+    }
+    return facts;
+}
+
+static bool read_remembered(const struct remembered *entry, struct arena *memory, struct dns_list_fact *facts,
+                            size_t count)
+{
+    struct span rest = span_from(entry->reasons, entry->reasons_size);
+    for (size_t i = 0; i < count; i++) {
+        if (!(entry->listed >> i & 1)) {
+            facts[i].result = entry->unknown >> i & 1 ? DNS_LIST_FACT_UNKNOWN : DNS_LIST_FACT_NOT_LISTED;
+            continue;
+        }
+        size_t size = (unsigned char)rest.data[0];
+        facts[i].result = DNS_LIST_FACT_LISTED;
+        facts[i].reason = arena_copy(memory, span_head(span_skip(rest, 1), size));
+        if (!facts[i].reason.data)
+            return false;
+        rest = span_skip(rest, 1 + size);
+    }
     return true;
 }
 
-static void remember(struct dns_lists *lists, const struct ip_address *ip, const struct dns_list_verdict *verdict,
-                     size_t list, uint32_t ttl)
+bool dns_lists_recall(struct dns_lists *lists, const struct ip_address *ip, struct arena *memory,
+                      struct dns_list_fact **found, size_t *count)
+{
+    *found = NULL;
+    *count = 0;
+    if (!lists || !lists->set || !lists->set->count)
+        return true;
+    const struct remembered *entry = map_get(&lists->cache, key_of(ip));
+    if (!entry || entry->until < clock_monotonic())
+        return false;
+    struct dns_list_fact *facts = make_facts(lists->set, memory);
+    if (!facts || !read_remembered(entry, memory, facts, lists->set->count))
+        return false;
+    *found = facts;
+    *count = lists->set->count;
+    return true;
+}
+
+static void remember(struct dns_lists *lists, const struct ip_address *ip, const struct dns_list_fact *facts,
+                     size_t count, uint32_t ttl)
 {
     if (!ttl)
         return;
@@ -399,57 +443,76 @@ static void remember(struct dns_lists *lists, const struct ip_address *ip, const
         forget_all(lists);
     if (!entry)
         entry = &lists->entries[lists->cache.count];
-    *entry = (struct remembered){
-        .until = clock_in_seconds(ttl), .result = verdict->result, .list = list, .reason_size = verdict->reason.size};
-    if (verdict->reason.size)
-        memcpy(entry->reason, verdict->reason.data, verdict->reason.size);
-    if (map_put(&lists->cache, key_of(ip), entry))
-        entry->until = 0;
+    free(entry->reasons);
+    *entry = (struct remembered){.until = clock_in_seconds(ttl)};
+    struct buf reasons;
+    buf_init(&reasons, DNS_LIST_FACTS_MAX * (1 + DNS_LIST_REASON_MAX));
+    for (size_t i = 0; i < count; i++) {
+        if (facts[i].result == DNS_LIST_FACT_LISTED) {
+            entry->listed |= 1ull << i;
+            buf_add_char(&reasons, (char)facts[i].reason.size);
+            buf_add_span(&reasons, facts[i].reason);
+        }
+        entry->unknown |= (uint64_t)(facts[i].result == DNS_LIST_FACT_UNKNOWN) << i;
+    }
+    entry->reasons = (unsigned char *)reasons.data;
+    entry->reasons_size = reasons.size;
+    if (buf_failed(&reasons) || map_put(&lists->cache, key_of(ip), entry)) {
+        free(entry->reasons);
+        *entry = (struct remembered){0};
+    }
 }
 
 struct check {
     struct list_set *set;
     const struct ip_address *ip;
     struct arena *memory;
+    struct dns_list_fact *facts; /* of all lists of the set */
     struct dns_question *questions;
     size_t *asked; /* whose questions they are */
     size_t count;
-    size_t found;  /* the list that has the word */
     bool left_out; /* a list that rests was not asked */
-    uint32_t ttl;  /* for how long all of it holds; 0 when a list did not answer */
+    uint32_t ttl;  /* for how long all of it holds; 0 when a list did not answer, or none was asked */
 };
+
+static int add_question(struct check *check, const char *zone, size_t list, unsigned type)
+{
+    struct buf name;
+    buf_init(&name, NAME_MAX_BYTES);
+    dns_list_write_name(check->ip, zone, &name);
+    struct span copy = arena_copy(check->memory, buf_span(&name));
+    buf_release(&name);
+    if (!copy.data)
+        return -ENOMEM;
+    check->asked[check->count] = list;
+    check->questions[check->count++] = (struct dns_question){.name = copy, .type = type};
+    return 0;
+}
 
 static int write_questions(struct check *check)
 {
     int family = ip_address_is_ipv4(check->ip) ? FAMILY_IPV4 : FAMILY_IPV6;
     check->questions = arena_array(check->memory, check->set->count, sizeof *check->questions);
     check->asked = arena_array(check->memory, check->set->count, sizeof *check->asked);
-    if (!check->questions || !check->asked)
-        return -ENOMEM;
-    for (size_t i = 0; i < check->set->count; i++) {
-        struct buf name;
+    int error = check->questions && check->asked ? 0 : -ENOMEM;
+    for (size_t i = 0; !error && i < check->set->count; i++) {
         const struct list *list = &check->set->lists[i];
-        if (list->state[family] == PASSED && list->is_resting)
-            check->left_out = true;
-        if (list->state[family] != PASSED || list->is_resting)
+        if (list->state[family] != PASSED)
             continue;
-        buf_init(&name, NAME_MAX_BYTES);
-        dns_list_write_name(check->ip, list->setting->zone, &name);
-        struct span copy = arena_copy(check->memory, buf_span(&name));
-        buf_release(&name);
-        if (!copy.data)
-            return -ENOMEM;
-        check->asked[check->count] = i;
-        check->questions[check->count++] = (struct dns_question){.name = copy, .type = DNS_A};
+        if (list->is_resting)
+            check->left_out = true;
+        else
+            error = add_question(check, list->setting->zone, i, DNS_A);
     }
-    return 0;
+    return error;
 }
 
-/* The first white list, else the first black one. */
-static enum dns_list_result read_answers(struct check *check)
+static void read_answers(struct check *check)
 {
-    enum dns_list_result result = DNS_LISTS_NONE;
-    check->ttl = check->left_out ? RETRY_SECONDS_LAST : REMEMBER_SECONDS_MAX;
+    static const enum dns_list_fact_result results[] = {[DNS_LIST_NOT_LISTED] = DNS_LIST_FACT_NOT_LISTED,
+                                                        [DNS_LIST_LISTED] = DNS_LIST_FACT_LISTED,
+                                                        [DNS_LIST_ERROR] = DNS_LIST_FACT_UNKNOWN};
+    check->ttl = check->count == 0 ? 0 : check->left_out ? RETRY_SECONDS_LAST : REMEMBER_SECONDS_MAX;
     for (size_t i = 0; i < check->count; i++) {
         struct list *list = &check->set->lists[check->asked[i]];
         const struct dns_answer *answer = &check->questions[i].answer;
@@ -461,52 +524,56 @@ static enum dns_list_result read_answers(struct check *check)
         if (meaning == DNS_LIST_ERROR)
             complain(list, "a DNS list answers with an error code", "it refuses this server's questions, or is gone");
         check->ttl = answer->ttl < check->ttl ? answer->ttl : check->ttl;
-        bool white = list->setting->kind == DNS_LIST_WHITE;
-        bool better = white ? result != DNS_LISTS_WHITE : result == DNS_LISTS_NONE;
-        if (meaning != DNS_LIST_LISTED || !better)
-            continue;
-        result = white ? DNS_LISTS_WHITE : DNS_LISTS_BLACK;
-        check->found = i;
+        check->facts[check->asked[i]].result =
+            answer->status == DNS_TROUBLE ? DNS_LIST_FACT_UNKNOWN : results[meaning];
     }
-    return result;
 }
 
-static int find_reason(struct fiber *self, struct check *check, uint64_t deadline, struct dns_list_verdict *verdict)
+/* Of those that list it, all at the same time. One that gives no reason still lists. */
+static int find_reasons(struct fiber *self, struct check *check, uint64_t deadline)
 {
-    struct dns_txt txt;
-    struct buf reason;
-    buf_init(&reason, DNS_LIST_REASON_MAX);
-    dns_txt(self, check->set->peers, check->questions[check->found].name, deadline, check->memory, &txt);
-    if (txt.status == DNS_ANSWERED && txt.count)
-        dns_list_write_reason(txt.texts[0], &reason);
-    verdict->reason = arena_copy(check->memory, buf_span(&reason));
-    verdict->zone = arena_text(check->memory, span_text(check->set->lists[check->asked[check->found]].setting->zone));
-    buf_release(&reason);
-    return verdict->zone ? 0 : -ENOMEM;
+    int error = 0;
+    check->count = 0;
+    for (size_t i = 0; !error && i < check->set->count; i++)
+        if (check->facts[i].result == DNS_LIST_FACT_LISTED)
+            error = add_question(check, check->set->lists[i].setting->zone, i, DNS_TXT);
+    if (error || !check->count)
+        return error;
+    dns_query(self, check->set->peers, check->questions, check->count, deadline, check->memory);
+    for (size_t i = 0; !error && i < check->count; i++) {
+        const struct dns_answer *answer = &check->questions[i].answer;
+        struct span text;
+        struct buf reason;
+        buf_init(&reason, DNS_LIST_REASON_MAX);
+        if (answer->status == DNS_ANSWERED && answer->count && rdata_text(answer->records[0], check->memory, &text))
+            dns_list_write_reason(text, &reason);
+        struct dns_list_fact *fact = &check->facts[check->asked[i]];
+        fact->reason = arena_copy(check->memory, buf_span(&reason));
+        error = fact->reason.data ? 0 : -ENOMEM;
+        buf_release(&reason);
+    }
+    return error;
 }
 
-static int ask_lists(struct fiber *self, struct check *check, uint64_t deadline, struct dns_list_verdict *verdict)
+static int ask_lists(struct fiber *self, struct check *check, uint64_t deadline)
 {
-    int error = write_questions(check);
+    check->facts = make_facts(check->set, check->memory);
+    int error = check->facts ? write_questions(check) : -ENOMEM;
     if (error)
         return error;
     dns_query(self, check->set->peers, check->questions, check->count, deadline, check->memory);
     if (fiber_is_canceled(self))
         return -ECANCELED;
-    verdict->result = read_answers(check);
-    if (verdict->result != DNS_LISTS_NONE)
-        error = find_reason(self, check, deadline, verdict);
+    read_answers(check);
+    error = find_reasons(self, check, deadline);
     return error ? error : fiber_is_canceled(self) ? -ECANCELED : 0;
 }
 
 int dns_lists_check(struct fiber *self, struct dns_lists *lists, const struct ip_address *ip, struct arena *memory,
-                    struct dns_list_verdict *verdict)
+                    struct dns_list_fact **found, size_t *count)
 {
-    *verdict = (struct dns_list_verdict){.result = DNS_LISTS_NONE, .zone = ""};
-    if (!lists || !lists->set || !lists->set->count)
+    if (dns_lists_recall(lists, ip, memory, found, count))
         return 0;
-    if (recall(lists, ip, memory, verdict))
-        return verdict->zone ? 0 : -ENOMEM;
     struct check check = {.set = lists->set, .ip = ip, .memory = memory};
     check.set->references++;
     /* The TXT record that is asked for behind the addresses may take a second time-out. */
@@ -515,10 +582,14 @@ int dns_lists_check(struct fiber *self, struct dns_lists *lists, const struct ip
     while (!check.set->tested && !error)
         error = condition_wait(self, &check.set->tested_changed, deadline);
     if (!error)
-        error = ask_lists(self, &check, deadline, verdict);
+        error = ask_lists(self, &check, deadline);
+    if (!error) {
+        *found = check.facts;
+        *count = check.set->count;
+    }
     /* Of lists that are no more, nothing is to be remembered. */
-    if (!error && check.set == lists->set && check.count)
-        remember(lists, ip, verdict, verdict->result == DNS_LISTS_NONE ? 0 : check.asked[check.found], check.ttl);
+    if (!error && check.set == lists->set)
+        remember(lists, ip, check.facts, check.set->count, check.ttl);
     set_unref(check.set);
     return error == -ETIMEDOUT ? 0 : error;
 }
