@@ -524,8 +524,7 @@ static void read_answers(struct check *check)
         if (meaning == DNS_LIST_ERROR)
             complain(list, "a DNS list answers with an error code", "it refuses this server's questions, or is gone");
         check->ttl = answer->ttl < check->ttl ? answer->ttl : check->ttl;
-        check->facts[check->asked[i]].result =
-            answer->status == DNS_TROUBLE ? DNS_LIST_FACT_UNKNOWN : results[meaning];
+        check->facts[check->asked[i]].result = answer->status == DNS_TROUBLE ? DNS_LIST_FACT_UNKNOWN : results[meaning];
     }
 }
 

@@ -105,14 +105,15 @@ static enum fact_state fetch_ptr(struct fiber *self, struct gathering *g)
     enum fact_state state = !ptr.confirmed && ptr.uncertain ? FACT_UNKNOWN : FACT_KNOWN;
     bool is_wanted = g->has_denied_names || (g->has_approved_names && ptr.confirmed);
     if (is_wanted && state == FACT_KNOWN)
-        state = fetch_name_hits(self, g, ptr.confirmed ? g->facts.ptr.name : g->facts.ptr.claimed, ptr.confirmed != NULL);
+        state =
+            fetch_name_hits(self, g, ptr.confirmed ? g->facts.ptr.name : g->facts.ptr.claimed, ptr.confirmed != NULL);
     return state;
 }
 
 static enum fact_state fetch_dns_lists(struct fiber *self, struct gathering *g)
 {
-    int error = dns_lists_check(self, g->sources.dns_lists, &g->ip, &g->memory, &g->facts.dns_lists,
-                                &g->facts.dns_list_count);
+    int error =
+        dns_lists_check(self, g->sources.dns_lists, &g->ip, &g->memory, &g->facts.dns_lists, &g->facts.dns_list_count);
     return error ? FACT_UNKNOWN : FACT_KNOWN;
 }
 
@@ -149,9 +150,9 @@ static enum fact_state fetch_whois(struct fiber *self, struct gathering *g)
     Courier__WhoisRequest request = COURIER__WHOIS_REQUEST__INIT;
     request.ip = binary_from_span(span_from(g->ip.bytes, sizeof g->ip.bytes));
     struct answer answer;
-    int error = channel_call(self, peers_get(g->sources.peers, ROLE_COURIER), COURIER_WHOIS, &request.base,
-                             (struct span){0}, -1, clock_in_seconds(g->settings->whois.timeout + SPARE_SECONDS),
-                             &answer);
+    int error =
+        channel_call(self, peers_get(g->sources.peers, ROLE_COURIER), COURIER_WHOIS, &request.base, (struct span){0},
+                     -1, clock_in_seconds(g->settings->whois.timeout + SPARE_SECONDS), &answer);
     if (error)
         return FACT_UNKNOWN;
     const Courier__WhoisReply *reply = (const Courier__WhoisReply *)answer.message;
@@ -172,16 +173,17 @@ static enum fact_state call_back(struct fiber *self, struct gathering *g, struct
     request.sender = binary_from_span(g->reverse_path);
     request.ip = binary_from_span(ip);
     struct answer answer;
-    int error = channel_call(self, peers_get(g->sources.peers, ROLE_COURIER), COURIER_CALL_BACK, &request.base,
-                             (struct span){0}, -1, clock_in_seconds(g->settings->call_back.timeout + SPARE_SECONDS),
-                             &answer);
+    int error =
+        channel_call(self, peers_get(g->sources.peers, ROLE_COURIER), COURIER_CALL_BACK, &request.base,
+                     (struct span){0}, -1, clock_in_seconds(g->settings->call_back.timeout + SPARE_SECONDS), &answer);
     if (error)
         return FACT_UNKNOWN;
     const Courier__CallBackReply *reply = (const Courier__CallBackReply *)answer.message;
     enum fact_state state = FACT_UNKNOWN;
     if (reply->verdict == COURIER__VERDICT__VERDICT_UNSET) {
         state = FACT_ABSENT;
-    } else if (reply->verdict == COURIER__VERDICT__VERDICT_TAKES || reply->verdict == COURIER__VERDICT__VERDICT_REFUSES) {
+    } else if (reply->verdict == COURIER__VERDICT__VERDICT_TAKES ||
+               reply->verdict == COURIER__VERDICT__VERDICT_REFUSES) {
         state = FACT_KNOWN;
         *result = reply->verdict == COURIER__VERDICT__VERDICT_TAKES ? CALL_BACK_TAKES : CALL_BACK_REFUSES;
     }
@@ -217,9 +219,9 @@ static enum fact_state ask_script(struct fiber *self, struct gathering *g, struc
         return FACT_ABSENT;
     request.facts = binary_from_span(g->blob);
     struct answer answer;
-    int error = channel_call(self, peers_get(g->sources.peers, ROLE_SCRIPT), SCRIPT_CHECK, &request.base,
-                             (struct span){0}, -1, clock_in_seconds(g->settings->script.seconds + SPARE_SECONDS),
-                             &answer);
+    int error =
+        channel_call(self, peers_get(g->sources.peers, ROLE_SCRIPT), SCRIPT_CHECK, &request.base, (struct span){0}, -1,
+                     clock_in_seconds(g->settings->script.seconds + SPARE_SECONDS), &answer);
     if (error) {
         log_write(LOG_PROBLEM, "facts", g->session, "the site's script gave no answer error=%s",
                   log_quote(span_text(strerror(-error))));

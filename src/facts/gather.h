@@ -6,31 +6,33 @@
 #ifndef FACTS_GATHER_H
 #define FACTS_GATHER_H
 
-#include "format/address.h"
 #include "facts/return_path.h"
+#include "format/address.h"
 #include "policy/facts.h"
 
 struct blacklist;
 struct dns_lists;
 struct intake_route_cache;
+struct rules_memo;
 
 /* Whom to ask: of a process. Any of the pointers but peers may be NULL: then nothing is known there. */
 struct facts_sources {
     struct peers *peers;
-    struct dns_lists *dns_lists;             /* facts/dns_lists.h */
-    struct return_path_cache *return_paths;  /* facts/return_path.h */
-    struct intake_route_cache *routes;       /* intake/route.h */
+    struct dns_lists *dns_lists;            /* facts/dns_lists.h */
+    struct return_path_cache *return_paths; /* facts/return_path.h */
+    struct intake_route_cache *routes;      /* intake/route.h */
+    struct rules_memo *rules;               /* facts/rules_memo.h; never NULL where recipients are judged */
 };
 
 /* One who brings mail: facts of the connection, and of its present transaction. All pointers are borrowed. */
 struct attempt {
     const struct facts_sources *sources;
     struct settings *settings;
-    const struct blacklist *blacklist; /* our own, as it is now; NULL: empty */
-    const char *session;               /* for the log */
-    struct arena *connection;          /* facts of the client go there: 256 KiB of it at the most */
-    struct arena *transaction;         /* those of the sender, the message and the recipients */
-    const struct mail_path *sender;    /* MAIL FROM */
+    const struct blacklist *blacklist;         /* our own, as it is now; NULL: empty */
+    const char *session;                       /* for the log */
+    struct arena *connection;                  /* facts of the client go there: 256 KiB of it at the most */
+    struct arena *transaction;                 /* those of the sender, the message and the recipients */
+    const struct mail_path *sender;            /* MAIL FROM */
     bool has_approved_names, has_denied_names; /* intake/route.h: whether the site's lists have host names */
     struct facts facts;
 };

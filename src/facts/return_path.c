@@ -93,8 +93,8 @@ static enum fact_state note_trouble(const char *session, struct span domain, str
     return FACT_UNKNOWN;
 }
 
-static enum fact_state ask_dns(struct fiber *self, const struct intake *intake, struct span domain,
-                               const char *session, uint64_t deadline, enum return_path_fact *found)
+static enum fact_state ask_dns(struct fiber *self, const struct intake *intake, struct span domain, const char *session,
+                               uint64_t deadline, enum return_path_fact *found)
 {
     static const enum return_path_fact facts[] = {[DNS_MAIL_YES] = RETURN_PATH_TAKES_MAIL,
                                                   [DNS_MAIL_NO_DOMAIN] = RETURN_PATH_NO_DOMAIN,
@@ -102,8 +102,7 @@ static enum fact_state ask_dns(struct fiber *self, const struct intake *intake, 
     struct buf problem;
     buf_init(&problem, 512);
     enum dns_mail_domain result = dns_can_receive_mail(self, intake->peers, domain, deadline, &problem);
-    enum fact_state state =
-        result == DNS_MAIL_TROUBLE ? note_trouble(session, domain, buf_span(&problem)) : FACT_KNOWN;
+    enum fact_state state = result == DNS_MAIL_TROUBLE ? note_trouble(session, domain, buf_span(&problem)) : FACT_KNOWN;
     if (state == FACT_KNOWN)
         *found = facts[result];
     buf_release(&problem);

@@ -32,6 +32,8 @@ static void fill_recipient(const struct intake_recipient *r, StoreWrite__Recipie
     row->forwarder = binary_from_span(target->forwarder);
     row->list_id = target->list_id;
     row->list_member = target->list_member;
+    row->folder = binary_from_span(r->folder);
+    row->ledger = (StoreWrite__LedgerRow *)(uintptr_t)r->ledger;
 }
 
 int intake_fill_request(const struct envelope *envelope, struct arena *arena, StoreWrite__DeliverRequest *request)

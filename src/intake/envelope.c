@@ -2,6 +2,7 @@
 
 #include "base/map.h"
 #include "format/summary.h"
+#include "policy/rule.h"
 
 #include <errno.h>
 
@@ -9,7 +10,7 @@
  */
 #define TARGETS_MAX 10000
 #define REQUEST_BYTES_MAX (CHANNEL_MESSAGE_MAX - SUMMARY_SIZE_MAX - (16u << 10))
-#define RECIPIENT_OVERHEAD 40 /* numbers and tags */
+#define RECIPIENT_OVERHEAD (40 + FOLDER_MAX) /* numbers, tags, and a folder */
 #define ADDRESS_TEXT_MAX 1024
 
 void envelope_init(struct envelope *envelope)
@@ -31,6 +32,11 @@ bool envelope_has_room(const struct envelope *envelope, const struct intake_nami
         bytes += bytes_of(&route->targets[i], naming->path->text.size + naming->orcpt.size);
     return envelope->accepted == 0 ||
            (envelope->target_count + route->count <= TARGETS_MAX && bytes <= REQUEST_BYTES_MAX);
+}
+
+size_t envelope_bytes_left(const struct envelope *envelope)
+{
+    return envelope->request_bytes < REQUEST_BYTES_MAX ? REQUEST_BYTES_MAX - envelope->request_bytes : 0;
 }
 
 static uint64_t hash_target(const struct intake_target *target)
@@ -90,11 +96,13 @@ int envelope_add(struct envelope *envelope, struct arena *arena, const struct in
         uint64_t hash = hash_target(&route->targets[i]);
         if (has_target(envelope, &route->targets[i], hash))
             continue;
-        places[i] = (struct intake_recipient){.hash = hash,
-                                              .target = &route->targets[i],
-                                              .address = address,
-                                              .orcpt = naming->orcpt,
-                                              .notify = naming->notify};
+        places[i] =
+            (struct intake_recipient){.hash = hash,
+                                      .target = &route->targets[i],
+                                      .address = address,
+                                      .orcpt = naming->orcpt,
+                                      .notify = naming->notify,
+                                      .judged = naming->by_door ? naming->by_door[route->targets[i].door] : NULL};
         add_recipient(envelope, &places[i]);
     }
     envelope->accepted++;

@@ -3,16 +3,22 @@
 #define INTAKE_ENVELOPE_H
 
 #include "intake/route.h"
+#include "store_write.pb-c.h"
+
+struct judged;
 
 #define ENVELOPE_BUCKETS 64
 
 struct intake_recipient {
     struct intake_recipient *next, *next_in_bucket;
-    uint64_t hash;                      /* of the target */
-    const struct intake_target *target; /* the route's */
-    struct span address;                /* local@domain as the sender named it, without a source route */
-    struct span orcpt;                  /* RFC 3461, as given: "rfc822;…"; empty when not */
-    unsigned notify;                    /* enum smtp_notify; 0 = not given */
+    uint64_t hash;                       /* of the target */
+    const struct intake_target *target;  /* the route's */
+    struct span address;                 /* local@domain as the sender named it, without a source route */
+    struct span orcpt;                   /* RFC 3461, as given: "rfc822;…"; empty when not */
+    unsigned notify;                     /* enum smtp_notify; 0 = not given */
+    struct judged *judged;               /* facts/judge.h: the door that let it in; NULL: nobody asked */
+    struct span folder;                  /* MAILBOX: where the copy goes; empty: the INBOX */
+    const StoreWrite__LedgerRow *ledger; /* what the ledger is to say; NULL: nothing */
 };
 
 struct envelope {
@@ -32,12 +38,15 @@ struct intake_naming {
     const struct mail_path *path;
     struct span orcpt;
     unsigned notify;
+    struct judged *const *by_door; /* by a target's door, from 0; NULL: nobody asked */
 };
 
 void envelope_init(struct envelope *envelope);
 /* Do the route's targets still fit the one call that delivers? Always true for the first recipient. */
 bool envelope_has_room(const struct envelope *envelope, const struct intake_naming *naming,
                        const struct intake_route *route);
+/* Bytes that the call that delivers has room for beside its recipients: for rows of the ledger. */
+size_t envelope_bytes_left(const struct envelope *envelope);
 /* Adds the route's targets that are not there yet: who is named twice gets one copy. After an error the envelope is as
  * before. 0 or -ENOMEM. */
 MUST_USE int envelope_add(struct envelope *envelope, struct arena *arena, const struct intake_naming *naming,

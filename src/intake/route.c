@@ -305,6 +305,6 @@ int intake_route_relay(const struct settings *settings, struct arena *arena, con
     if (failed)
         return -ENOMEM;
     *target = (struct intake_target){.kind = INTAKE_TARGET_REMOTE, .address = address};
-    *route = (struct intake_route){.kind = INTAKE_ROUTE_LOCAL, .targets = target, .count = 1};
+    *route = (struct intake_route){.kind = INTAKE_ROUTE_LOCAL, .targets = target, .count = 1, .is_relayed = true};
     return 0;
 }

@@ -69,6 +69,7 @@ struct intake_route {
         unsigned level;    /* policy/rule.h enum rule_level */
     } sender;
     bool has_approved_names, has_denied_names; /* the site's lists have host names */
+    bool is_relayed;                           /* intake_route_relay made it: nobody of ours */
 };
 
 /* What is asked. */

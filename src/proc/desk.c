@@ -1,4 +1,7 @@
 /* The desk: members' connections, submission, POP3 and PWD. As the gate, and acts for whom auth gave it a grant. */
+#include "facts/gather.h"
+#include "facts/ledger.h"
+#include "facts/rules_memo.h"
 #include "intake/route.h"
 #include "pop3/session.h"
 #include "proc/acceptor.h"
@@ -7,6 +10,7 @@
 
 #include <errno.h>
 
+static struct facts_sources sources;
 static struct smtp_context smtp;
 static struct pop3_context pop3;
 static struct pwd_context pwd;
@@ -95,7 +99,14 @@ static int start(struct child *child, struct buf *problem)
     struct acceptor *acceptor = acceptor_new(child, &events, NULL);
     smtp.routes = intake_route_cache_new();
     pop3.routes = smtp.routes;
-    if (!acceptor || !smtp.routes)
+    /* Members' mail is judged, too, but by no DNS list. */
+    sources = (struct facts_sources){.peers = &child->peers,
+                                     .return_paths = return_path_cache_new(),
+                                     .routes = smtp.routes,
+                                     .rules = rules_memo_new()};
+    smtp.facts = &sources;
+    smtp.ledger = ledger_new(child->loop, &child->peers);
+    if (!acceptor || !smtp.routes || !sources.return_paths || !sources.rules || !smtp.ledger)
         return -ENOMEM;
     child->part = acceptor;
     smtp.peers = pop3.peers = pwd.peers = &child->peers;
@@ -112,6 +123,7 @@ static int adopt(struct child *child, struct control_frame *frame)
 static void stop(struct fiber *self, struct child *child, uint64_t deadline)
 {
     acceptor_stop(self, child->part, deadline);
+    ledger_stop(self, smtp.ledger, deadline);
 }
 
 const struct child_part desk_part = {.start = start, .adopt = adopt, .update = update, .stop = stop};

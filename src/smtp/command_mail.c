@@ -1,3 +1,4 @@
+#include "smtp/judgement.h"
 #include "smtp/refusal.h"
 #include "smtp/sender.h"
 
@@ -24,6 +25,9 @@ static int open_transaction(struct smtp_session *s, const struct smtp_mail *mail
     t->mail = *mail;
     t->sender = *sender;
     t->open = true;
+    int error = smtp_judge_sender(s);
+    if (error)
+        return error;
     t->chunk_failed = false;
     s->transactions++;
     return 0;

@@ -14,7 +14,7 @@
 
 /* What a command may take from the transaction's arena. Checked before it is parsed: a parser that runs out of memory
  * calls the address wrong, which would be for ever. It is what an alias with as many targets as there may be needs. */
-#define COMMAND_MEMORY (512u << 10)
+#define COMMAND_MEMORY (2u << 20)
 
 static bool has_memory(const struct smtp_transaction *t)
 {
@@ -152,7 +152,13 @@ static int find_route(struct fiber *self, struct smtp_session *s, const struct s
                       struct intake_route *route)
 {
     struct smtp_transaction *t = &s->transaction;
-    const struct intake_question question = {&rcpt->path, t->envelope.reverse_path, t->sender.account_id != 0};
+    const struct intake_question question = {.path = &rcpt->path,
+                                             .reverse_path = t->envelope.reverse_path,
+                                             .authenticated = t->sender.account_id != 0,
+                                             .judged = true,
+                                             .passcode = rcpt->passcode,
+                                             .ip = &s->peer->ip,
+                                             .helo = s->helo};
     int error = intake_route_find(self, &s->intake, &t->arena, &question, smtp_deadline(s, ASK_SECONDS), route);
     if (error || route->kind != INTAKE_ROUTE_NOT_OURS)
         return error;
@@ -162,32 +168,54 @@ static int find_route(struct fiber *self, struct smtp_session *s, const struct s
     return relaying == SMTP_RELAYING_UNKNOWN ? -EAGAIN : 0;
 }
 
-static int route_recipient(struct fiber *self, struct smtp_session *s, const struct smtp_rcpt *rcpt)
+/* What is refused before anybody's rules are asked. 1: it leads somewhere; 0: it was replied; or a negative errno. */
+static int check_route(struct fiber *self, struct smtp_session *s, const struct smtp_rcpt *rcpt,
+                       const struct intake_naming *naming, struct intake_route *route)
 {
     struct smtp_transaction *t = &s->transaction;
-    const struct intake_naming naming = {&rcpt->path, rcpt->orcpt, rcpt->notify};
-    struct intake_route route;
-    int error = find_route(self, s, rcpt, &route);
+    int error = find_route(self, s, rcpt, route);
     if (error)
         return put_off(s, rcpt->path.text, error);
-    if (route.kind == INTAKE_ROUTE_PAUSED)
+    if (route->kind == INTAKE_ROUTE_PAUSED)
         return reply_paused(s, rcpt->path.text);
-    if (route.kind == INTAKE_ROUTE_LOCAL && !has_room(s, &route))
-        route.kind = INTAKE_ROUTE_OVER_QUOTA;
-    if (route.kind != INTAKE_ROUTE_LOCAL)
-        return refuse_route(self, s, rcpt->path.text, route.kind);
-    if (!envelope_has_room(&t->envelope, &naming, &route))
+    if (route->kind == INTAKE_ROUTE_LOCAL && !has_room(s, route))
+        route->kind = INTAKE_ROUTE_OVER_QUOTA;
+    if (route->kind != INTAKE_ROUTE_LOCAL)
+        return refuse_route(self, s, rcpt->path.text, route->kind);
+    if (!envelope_has_room(&t->envelope, naming, route))
         return refuse_too_many(s);
-    if (is_over_daily_limit(t, &route))
+    if (is_over_daily_limit(t, route))
         return refuse_daily_limit(self, s, rcpt->path.text);
-    int taken = smtp_judge(self, s, &rcpt->path);
+    return 1;
+}
+
+static int take_recipient(struct fiber *self, struct smtp_session *s, const struct smtp_rcpt *rcpt,
+                          struct intake_naming *naming, const struct intake_route *route)
+{
+    struct smtp_transaction *t = &s->transaction;
+    struct judged_address *judged = NULL;
+    int taken = smtp_judge(self, s, rcpt, route, &judged);
+    if (taken > 0)
+        taken = probe(self, s, rcpt->path.text, route);
     if (taken <= 0)
         return taken;
-    taken = probe(self, s, rcpt->path.text, &route);
-    if (taken <= 0)
-        return taken;
-    error = envelope_add(&t->envelope, &t->arena, &naming, &route);
-    return error ? put_off(s, rcpt->path.text, error) : smtp_reply(s, 250, "2.1.5", "Recipient fine");
+    naming->by_door = judged ? judged->by_door : NULL;
+    int error = envelope_add(&t->envelope, &t->arena, naming, route);
+    if (error)
+        return put_off(s, rcpt->path.text, error);
+    if (judged) {
+        *t->last_judged = judged;
+        t->last_judged = &judged->next;
+    }
+    return smtp_reply(s, 250, "2.1.5", "Recipient fine");
+}
+
+static int route_recipient(struct fiber *self, struct smtp_session *s, const struct smtp_rcpt *rcpt)
+{
+    struct intake_naming naming = {.path = &rcpt->path, .orcpt = rcpt->orcpt, .notify = rcpt->notify};
+    struct intake_route route;
+    int result = check_route(self, s, rcpt, &naming, &route);
+    return result > 0 ? take_recipient(self, s, rcpt, &naming, &route) : result;
 }
 
 int smtp_handle_rcpt(struct fiber *self, struct smtp_session *s, const struct smtp_command *command)

@@ -26,7 +26,7 @@ struct intake_source smtp_source(const struct smtp_session *s)
         .ip = s->peer->ip,
         .ip_text = s->ip,
         .helo = s->helo,
-        .ptr = s->client.ptr,
+        .ptr = s->attempt.facts.ptr.name,
         .protocol = protocol_name(s),
         .tls_version = stream_tls_version(s->stream),
         .tls_cipher = stream_tls_cipher(s->stream),

@@ -19,6 +19,7 @@ static const struct {
     [SMTP_REFUSED_RECIPIENT] = {"recipient", AUTH__REFUSED__REFUSED_RECIPIENT},
     [SMTP_REFUSED_UNKNOWN_USER] = {"recipient", AUTH__REFUSED__REFUSED_UNKNOWN_USER},
     [SMTP_REFUSED_MESSAGE] = {"message", AUTH__REFUSED__REFUSED_MESSAGE},
+    [SMTP_REFUSED_PASSCODE] = {"recipient", AUTH__REFUSED__REFUSED_PASSCODE},
 };
 
 static struct span sender_of(const struct smtp_session *s, const struct smtp_refusal *refusal)

@@ -10,6 +10,7 @@ enum smtp_refused {
     SMTP_REFUSED_RECIPIENT,    /* for a reason of the sender's: a list, relaying */
     SMTP_REFUSED_UNKNOWN_USER, /* somebody may be guessing names: the delays grow */
     SMTP_REFUSED_MESSAGE,
+    SMTP_REFUSED_PASSCODE, /* a wrong one: somebody may be guessing */
 };
 
 struct smtp_refusal {

@@ -2,14 +2,15 @@
 
 #include "base/log.h"
 #include "run/tls.h"
+#include "smtp/judgement.h"
 #include "smtp/session_internal.h"
 
 #include <errno.h>
 #include <stdio.h>
 
-#define COMMAND_LINE_MAX 4096 /* RFC 5321's 512 octets and what the extensions' parameters add */
-#define CONNECTION_MEMORY (64u << 10)
-#define TRANSACTION_MEMORY (6u << 20) /* recipients and their parameters; the body has limits of its own */
+#define COMMAND_LINE_MAX 4096          /* RFC 5321's 512 octets and what the extensions' parameters add */
+#define CONNECTION_MEMORY (320u << 10) /* the text of WHOIS is most of it */
+#define TRANSACTION_MEMORY (16u << 20) /* recipients and their parameters; the body has limits of its own */
 
 /* ---- What may be said when ---- */
 
@@ -86,6 +87,7 @@ static void transaction_init(struct smtp_transaction *t)
     arena_init(&t->arena, TRANSACTION_MEMORY);
     envelope_init(&t->envelope);
     reception_init(&t->reception);
+    t->last_judged = &t->judged;
 }
 
 void smtp_transaction_reset(struct smtp_session *s)
@@ -97,6 +99,7 @@ void smtp_transaction_reset(struct smtp_session *s)
     *t = (struct smtp_transaction){0};
     transaction_init(t);
     t->arena = arena;
+    facts_end_transaction(&s->attempt.facts);
 }
 
 void smtp_forget_client(struct smtp_session *s)
@@ -212,6 +215,7 @@ void smtp_session_run(struct fiber *self, struct stream *stream, const struct sm
     buf_release(&ip);
     arena_init(&s.arena, CONNECTION_MEMORY);
     transaction_init(&s.transaction);
+    smtp_judge_begin(&s);
 
     log_write(LOG_ALL, "smtp", peer->session, "connected service=%s ip=%s", service_kind_name(peer->service), s.ip);
     int error = begin(self, &s);

@@ -11,9 +11,9 @@
 #include "run/stream.h"
 
 struct blacklist;
-struct dns_lists;
+struct facts_sources;
 struct intake_route_cache;
-struct smtp_domain_cache;
+struct ledger;
 
 /* What all sessions of a process share. The session takes its own references to settings and tls. */
 struct smtp_context {
@@ -23,8 +23,8 @@ struct smtp_context {
     const bool *stopping;              /* true: the process is to end; sessions say 421 before their next command */
     struct intake_route_cache *routes; /* where recently asked addresses lead; NULL: each is asked for */
     const struct blacklist *blacklist; /* our own; NULL: it is empty */
-    struct dns_lists *dns_lists;       /* NULL: none is asked */
-    struct smtp_domain_cache *domains; /* NULL: each return-path is asked for */
+    const struct facts_sources *facts; /* facts/gather.h */
+    struct ledger *ledger;             /* facts/ledger.h; NULL: refusals are not noted */
 };
 
 struct smtp_peer {

@@ -3,6 +3,7 @@
 #define SMTP_SESSION_INTERNAL_H
 
 #include "base/arena.h"
+#include "facts/judge.h"
 #include "format/smtp_command.h"
 #include "intake/reception.h"
 #include "smtp/session.h"
@@ -15,39 +16,14 @@ struct smtp_sender {
     bool window_unknown;      /* nobody could say whether a window covers it */
 };
 
-/* What is known of the return-path (judgement.h). */
-enum smtp_return_path {
-    SMTP_RETURN_PATH_UNKNOWN, /* not asked yet */
-    SMTP_RETURN_PATH_FINE,
-    SMTP_RETURN_PATH_NO_DOMAIN,
-    SMTP_RETURN_PATH_NULL_MX,
-    SMTP_RETURN_PATH_TROUBLE, /* the DNS did not say */
-};
-
-/* What is known of the client (judgement.h). */
-enum smtp_standing {
-    SMTP_CLIENT_UNLISTED,
-    SMTP_CLIENT_EXCEPTED,
-    SMTP_CLIENT_LISTED,
-    SMTP_CLIENT_NAME_LISTED, /* not its address, but its name by DNS */
-};
-
-struct smtp_client {
-    bool known; /* the lists were asked */
-    enum smtp_standing standing;
-    const char *list;   /* that lists it, for people */
-    struct span reason; /* as the list gives it; often empty */
-    struct span ptr;    /* its name by DNS, checked both ways; empty: not asked for, or none */
-};
-
 struct smtp_transaction {
     struct arena arena;
     bool open; /* MAIL was accepted */
     struct smtp_mail mail;
     struct smtp_sender sender;
-    enum smtp_return_path return_path;
     struct envelope envelope;
     struct reception reception;
+    struct judged_address *judged, **last_judged; /* the addresses that were taken, in their order */
     bool too_many_logged;
     bool in_chunks;    /* BDAT has begun */
     bool chunk_failed; /* a chunk was refused: the others are, too, until RSET or a new MAIL */
@@ -68,8 +44,8 @@ struct smtp_session {
     bool closing;           /* the reply to be sent is the last */
     bool said_quit;         /* nothing more comes from the client */
 
-    struct smtp_client client;
-    struct span helo; /* empty: none yet */
+    struct attempt attempt; /* what is known of the client and of the transaction */
+    struct span helo;       /* empty: none yet */
     bool is_esmtp;
     unsigned errors, login_failures, transactions;
 

@@ -1,0 +1,78 @@
+/* Judges an address at the door of each to whom it leads: fetches what the rules there want to know, decides
+ * (policy/decide.h), and keeps the answers for the end of the message and for the ledger.
+ *
+ * An address that leads to several people is refused where all of their doors refuse it; else it is taken, and who
+ * would have refused it finds it in the folder JUDGED_BLOCKED_FOLDER: what was accepted is never lost.
+ */
+#ifndef FACTS_JUDGE_H
+#define FACTS_JUDGE_H
+
+#include "facts/gather.h"
+#include "intake/route.h"
+#include "policy/decide.h"
+
+#define JUDGED_BLOCKED_FOLDER "Blocked"
+/* Beyond so many doors of one address, facts that belong to a recipient (the site's script, the grey list) are unknown:
+ * an alias to a thousand people does not run the script a thousand times. */
+#define JUDGED_DOORS_WITH_OWN_FACTS 50
+
+/* A verdict as it is kept. Spans are in the transaction's arena. */
+struct kept_verdict {
+    enum verdict_kind kind;
+    unsigned rule;
+    enum rule_level level;
+    unsigned code;
+    char enhanced[8];
+    bool let_in;
+    struct span sentence, evidence, folder;
+};
+
+/* One door. */
+struct judged {
+    const struct intake_door *door;
+    struct span recipient; /* local@domain as given */
+    bool hears_everybody, passcode_not_looked_at, sender_is_protected;
+    unsigned protected_level;
+    struct kept_verdict rcpt;    /* at RCPT */
+    struct kept_verdict watched; /* the first that only watched; kind NO_OPINION: none */
+    struct kept_verdict content; /* behind the final dot; kind NO_OPINION: not decided */
+    uint64_t asked;              /* rules that were asked and said nothing */
+    /* The recipient's own facts, as far as they were fetched. */
+    unsigned char greylist_state, script_state, script_content_state;
+    unsigned greylist_wait;
+    struct script_fact script, script_content;
+};
+
+/* One address of the transaction. */
+struct judged_address {
+    struct judged_address *next;
+    struct span recipient;
+    struct judged **by_door;     /* by a target's door: [0] for targets without one */
+    const struct judged *answer; /* whose verdict is the reply, where it is refused or put off */
+    size_t count;                /* of by_door; NULLs among them are doors to which no target leads */
+    bool is_taken;
+    bool wrong_passcode;               /* a wrong one was given and that is why */
+    bool has_content_rules, is_single; /* content: somebody's rules may speak; no other address may join it */
+    struct span class_rules;           /* with has_content_rules: the text of the rules that all of its doors have */
+};
+
+/* Judges at RCPT. 0 with *judged; -ECANCELED; -ENOMEM, -EPROTO (a store that sends nonsense) and other errors: a
+ * temporary failure. Waits. */
+MUST_USE int judge_address(struct fiber *self, struct attempt *a, const struct mail_path *path, struct span passcode,
+                           const struct intake_route *route, struct judged_address **judged);
+/* May both be told the same thing behind the final dot? */
+bool judge_same_class(struct attempt *a, const struct judged_address *x, const struct judged_address *y);
+/* Judges the message itself, whose facts are in a->facts.content, for an address that was taken: fills in `content` of
+ * its doors, and is_taken and answer anew. Errors as above. Waits. */
+MUST_USE int judge_content(struct fiber *self, struct attempt *a, struct judged_address *judged);
+
+/* The folder for a door's copy: empty for the INBOX. */
+struct span judged_folder(const struct judged *judged);
+/* The text of the reply behind its codes, where the address was refused: printable ASCII, no line end. */
+void judged_write_reply(struct attempt *a, const struct judged *judged, uint64_t reference, struct buf *out);
+/* The verdict that stands: what was said last. */
+const struct kept_verdict *judged_verdict(const struct judged *judged);
+/* The recipient's facts as the rules saw them. */
+void judged_facts(const struct judged *judged, struct recipient_facts *r);
+
+#endif

@@ -1,0 +1,68 @@
+#include "facts/ledger_row.h"
+
+#include "base/clock.h"
+#include "ipc/binary.h"
+
+#include <errno.h>
+
+int ledger_row_begin(struct attempt *a, struct arena *arena, struct span recipient, struct span reply,
+                     StoreWrite__LedgerRow *row)
+{
+    struct buf text;
+    store_write__ledger_row__init(row);
+    buf_init(&text, IP_ADDRESS_TEXT_MAX);
+    ip_address_write(&a->facts.ip, &text);
+    struct span ip = arena_copy(arena, buf_span(&text));
+    bool failed = buf_failed(&text) || !ip.data;
+    buf_release(&text);
+    if (failed)
+        return -ENOMEM;
+    row->at = clock_wall();
+    row->attempts = 1;
+    row->fetched = a->facts.is_fetched;
+    row->level = LEVEL_DEFAULT;
+    row->ip = binary_from_span(ip);
+    row->ptr = binary_from_span(a->facts.ptr.name);
+    row->helo = binary_from_span(a->facts.helo);
+    row->reverse_path = binary_from_span(a->facts.reverse_path);
+    row->recipient = binary_from_span(recipient);
+    row->reply = binary_from_span(reply);
+    return 0;
+}
+
+static int add_facts(struct attempt *a, struct arena *arena, const struct judged *judged, size_t facts_max,
+                     StoreWrite__LedgerRow *row)
+{
+    struct recipient_facts r;
+    struct buf blob;
+    buf_init(&blob, facts_max < FACTS_SIZE_MAX ? facts_max : FACTS_SIZE_MAX);
+    judged_facts(judged, &r);
+    facts_write(&a->facts, &r, false, &blob);
+    struct span facts = buf_failed(&blob) ? (struct span){0} : arena_copy(arena, buf_span(&blob));
+    int error = !buf_failed(&blob) && !facts.data ? -ENOMEM : 0;
+    row->facts = binary_from_span(facts);
+    buf_release(&blob);
+    return error;
+}
+
+int ledger_row_judged(struct attempt *a, struct arena *arena, const struct judged *judged, struct span reply,
+                      size_t facts_max, StoreWrite__LedgerRow *row)
+{
+    const struct kept_verdict *verdict = judged_verdict(judged);
+    int error = ledger_row_begin(a, arena, judged->recipient, reply, row);
+    if (error)
+        return error;
+    row->account_id = judged->door->account_id;
+    row->stage = judged->content.kind == VERDICT_NO_OPINION ? DECIDE_RCPT : DECIDE_CONTENT;
+    row->asked = judged->asked;
+    /* What was let in although somebody watches is what the watcher looks for. */
+    if (verdict->kind == VERDICT_ACCEPT && judged->watched.kind != VERDICT_NO_OPINION)
+        verdict = &judged->watched;
+    row->verdict = verdict->kind;
+    row->level = verdict->level;
+    if (verdict->rule < rule_count)
+        row->rule = binary_from_span(span_text(rules[verdict->rule].name));
+    row->evidence = binary_from_span(verdict->evidence);
+    row->sentence = binary_from_span(verdict->sentence);
+    return add_facts(a, arena, judged, facts_max, row);
+}

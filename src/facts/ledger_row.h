@@ -1,0 +1,16 @@
+/* Rows of the ledger (ipc/store_write.proto, LedgerRow) about attempts. Their texts are borrowed. */
+#ifndef FACTS_LEDGER_ROW_H
+#define FACTS_LEDGER_ROW_H
+
+#include "facts/judge.h"
+#include "store_write.pb-c.h"
+
+/* The facts that every attempt has: time, client, envelope. `recipient`: as given. `reply`: the exact reply. */
+MUST_USE int ledger_row_begin(struct attempt *a, struct arena *arena, struct span recipient, struct span reply,
+                              StoreWrite__LedgerRow *row);
+/* The same for what a door decided: with the verdict that stands, and the facts in their compact form as long as they
+ * take no more than `facts_max` bytes. -ENOMEM. */
+MUST_USE int ledger_row_judged(struct attempt *a, struct arena *arena, const struct judged *judged, struct span reply,
+                               size_t facts_max, StoreWrite__LedgerRow *row);
+
+#endif
