@@ -29,8 +29,8 @@ struct packed {
 struct ledger_counter {
     uint64_t minute_ends; /* monotonic */
     unsigned in_minute;
-    bool counts; /* there is a row to be: */
-    uint64_t reference, attempts, began_at, last_at;
+    bool counts; /* there is a row with this reference, */
+    uint64_t reference, attempts, began_at, last_at; /* and so many attempts to be added to it */
     struct packed row;
 };
 
@@ -88,9 +88,11 @@ static void put(struct ledger *l, struct packed row)
         condition_wake_all(&l->changed);
 }
 
+/* Adds to the row that was sent when the counting began: one with the same reference, rule and account. */
 static void put_counter(struct ledger *l, struct ledger_counter *c)
 {
-    StoreWrite__LedgerRow *row = c->row.bytes ? store_write__ledger_row__unpack(NULL, c->row.size, c->row.bytes) : NULL;
+    StoreWrite__LedgerRow *row =
+        c->row.bytes && c->attempts ? store_write__ledger_row__unpack(NULL, c->row.size, c->row.bytes) : NULL;
     if (row) {
         row->attempts = c->attempts;
         row->last_at = c->last_at;
@@ -304,7 +306,8 @@ static struct ledger_place count(struct ledger *l, struct ledger_counter *c)
         if (l->counting++ == 0)
             condition_wake_all(&l->changed); /* it waits with a deadline from now on */
     }
-    c->attempts++;
+    if (!place.wants_row)
+        c->attempts++;
     c->last_at = clock_wall();
     place.reference = c->reference;
     return place;
@@ -346,10 +349,11 @@ void ledger_note(struct ledger *l, const struct ledger_place *place, StoreWrite_
     row->reference = place->reference;
     row->attempts = 1;
     row->last_at = row->at;
-    if (!place->counter) {
-        put(l, pack(row));
+    put(l, pack(row));
+    if (!place->counter)
         return;
-    }
+    /* What is added to it later needs little of it. */
+    row->facts = row->reply = row->sentence = row->evidence = (ProtobufCBinaryData){0};
     free(place->counter->row.bytes);
     place->counter->row = pack(row);
 }

@@ -4,6 +4,7 @@
 
 #include "base/buf.h"
 #include "config/settings.h"
+#include "facts/gather.h"
 #include "ipc/peers.h"
 #include "run/fiber.h"
 #include "run/loop.h"
@@ -89,7 +90,7 @@ struct fixture {
     int verdict;                       /* the courier's */
     unsigned probes, questions;        /* to the courier, to the DNS */
     const struct blacklist *blacklist; /* what sessions get */
-    struct smtp_domain_cache *domains; /* the same */
+    struct facts_sources sources;      /* the same, with the rules and nothing else at first */
 
     struct loop_hook hook;
     unsigned running;
@@ -104,7 +105,8 @@ void fixture_init(struct fixture *f, const char *settings);
 void fixture_release(struct fixture *f);
 /* Runs `main` on a fiber until it returns. */
 void fixture_run(struct fixture *f, void (*main)(struct fiber *self, void *argument), void *argument);
-/* A session whose client says `input` at once and reads to the end: output, with a NUL behind it. */
+/* A session whose client says `input` at once and reads to the end: output, with a NUL behind it. References in it read
+ * "R". */
 const char *fixture_talk(struct fixture *f, enum service_kind service, struct span input);
 
 #endif

@@ -3,7 +3,6 @@
 #include "fixture.h"
 #include "policy/blacklist.h"
 #include "policy/blacklist_compile.h"
-#include "smtp/judgement.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -23,8 +22,10 @@
 #define MAIL(sender) "MAIL FROM:<" sender ">\r\n"
 #define FINE "250 2.1.5 Recipient fine\r\n"
 #define OPENED "250 2.1.0 Sender fine\r\n"
-#define LISTED "554 5.7.1 Your address 127.0.0.1 is listed by this site's black list: spam ?? source\r\n"
-#define NAMED "554 5.7.1 Your host's name client.dial.test is listed by this site's black list\r\n"
+#define REFUSED(code, who, sentence) code " " who "@example.test does not take this: " sentence ". Reference R\r\n"
+#define LISTED(who) \
+    REFUSED("554 5.7.1", who, "your address 127.0.0.1 is listed by this site's black list: spam ?? source")
+#define NAMED(who) REFUSED("554 5.7.1", who, "your host's name client.dial.test is listed by this site's black list")
 #define CHECK "smtp.check_sender=true\n"
 
 /* A list of these lines; freed with blacklist_close() and *blob. */
@@ -64,7 +65,7 @@ static void test_verdicts(void **state)
         unsigned questions;
     } rows[] = {
         {"listed", "127.0.0.1 spam \xc3\xa9 source\n", "", SERVICE_SMTP, false, MAIL("s@b.test") ALICE BOB,
-         OPENED LISTED LISTED, AUTH__REFUSED__REFUSED_RECIPIENT, 0},
+         OPENED LISTED("alice") LISTED("bob"), AUTH__REFUSED__REFUSED_RECIPIENT, 0},
         {"who hears everybody", "127.0.0.0/8 spam\n", CHECK, SERVICE_SMTP, false, MAIL("s@none.test") POSTMASTER ABUSE,
          OPENED FINE FINE, 0, 0},
         {"an unknown name comes first", "127.0.0.0/8 spam\n", "", SERVICE_SMTP, false,
@@ -80,10 +81,10 @@ static void test_verdicts(void **state)
         {"a window", "127.0.0.1 spam\n", CHECK "submission.pop_before_smtp=true\n", SERVICE_SMTP, true,
          MAIL("alice@example.test") ALICE, OPENED FINE, 0, 0},
         {"beside a window", "127.0.0.1 spam \xc3\xa9 source\n", "submission.pop_before_smtp=true\n", SERVICE_SMTP, true,
-         MAIL("x@elsewhere.test") ALICE, OPENED LISTED, AUTH__REFUSED__REFUSED_RECIPIENT, 0},
+         MAIL("x@elsewhere.test") ALICE, OPENED LISTED("alice"), AUTH__REFUSED__REFUSED_RECIPIENT, 0},
         /* PTR, then A of the name; once a connection. */
-        {"by name", ".dial.test\n", "", SERVICE_SMTP, false, MAIL("s@b.test") ALICE BOB, OPENED NAMED NAMED,
-         AUTH__REFUSED__REFUSED_RECIPIENT, 2},
+        {"by name", ".dial.test\n", "", SERVICE_SMTP, false, MAIL("s@b.test") ALICE BOB,
+         OPENED NAMED("alice") NAMED("bob"), AUTH__REFUSED__REFUSED_RECIPIENT, 2},
         {"excepted by name", "127.0.0.0/8\n!client.dial.test\n", "", SERVICE_SMTP, false, MAIL("s@b.test") ALICE BOB,
          OPENED FINE FINE, 0, 2},
         {"another's name", "*.cable.test\n", "", SERVICE_SMTP, false,
@@ -125,18 +126,29 @@ static void test_return_paths(void **state)
     } rows[] = {
         {"elsewhere.test", NULL, 0},
         {"host.elsewhere.test", NULL, 0},
-        {"null.elsewhere.test", "550 5.7.27 Your return-path <s@null.elsewhere.test> has a domain that takes no mail",
+        {"null.elsewhere.test",
+         "550 5.7.27 alice@example.test does not take this: your return-path <s@null.elsewhere.test> has a domain that "
+         "takes no mail",
          1},
-        {"none.elsewhere.test", "550 5.1.8 Your return-path <s@none.elsewhere.test> has a domain without MX", 1},
-        {"none.broken.test", "451 4.4.3 Your return-path <s@none.broken.test> could not be checked", 1},
-        {"trouble.elsewhere.test", "451 4.4.3 Your return-path <s@trouble.elsewhere.test> could not be checked", 1},
+        {"none.elsewhere.test",
+         "550 5.1.8 alice@example.test does not take this: your return-path <s@none.elsewhere.test> has a domain "
+         "without MX",
+         1},
+        {"none.broken.test",
+         "451 4.4.3 alice@example.test does not take this now: your return-path <s@none.broken.test> could not be "
+         "checked",
+         1},
+        {"trouble.elsewhere.test",
+         "451 4.4.3 alice@example.test does not take this now: your return-path <s@trouble.elsewhere.test> could not "
+         "be checked",
+         1},
     };
     for (size_t i = 0; i < ROWS(rows); i++) {
         struct fixture f;
         char input[500];
         fixture_init(&f, CHECK);
-        f.domains = smtp_domain_cache_new();
-        assert_non_null(f.domains);
+        f.sources.return_paths = return_path_cache_new();
+        assert_non_null(f.sources.return_paths);
         snprintf(input, sizeof input, HELLO "MAIL FROM:<s@%s>\r\n" ALICE QUIT, rows[i].sender);
         for (unsigned round = 0; round < 2; round++) {
             const char *output = strstr(fixture_talk(&f, SERVICE_SMTP, span_text(input)), OPENED) + strlen(OPENED);
@@ -151,7 +163,7 @@ static void test_return_paths(void **state)
             assert_int_equal(f.questions, 0);
         else if (rows[i].refused)
             assert_true(f.questions >= 2);
-        smtp_domain_cache_free(f.domains);
+        return_path_cache_free(f.sources.return_paths);
         fixture_release(&f);
     }
 }

@@ -1,10 +1,10 @@
 /* DNS lists that fall silent: a resolver that answers as it is told, on a clock that stands still. */
 #include "base/clock.h"
 #include "base/log.h"
+#include "facts/dns_lists.h"
 #include "ipc/services.h"
 #include "resolver.pb-c.h"
 #include "run/loop.h"
-#include "smtp/dns_lists.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -83,14 +83,18 @@ static void pass_seconds(struct fiber *self, unsigned seconds)
 static const char *check(struct fiber *self, struct house *h, unsigned octet)
 {
     struct ip_address ip = {.bytes = {[10] = 255, 255, 192, 0, 2, (unsigned char)octet}};
-    struct dns_list_verdict verdict;
+    struct dns_list_fact *found;
     struct arena memory;
+    size_t count;
     arena_init(&memory, 100000);
-    assert_int_equal(dns_lists_check(self, h->lists, &ip, &memory, &verdict), 0);
+    assert_int_equal(dns_lists_check(self, h->lists, &ip, &memory, &found, &count), 0);
+    assert_int_equal(count, LISTS);
     const char *zone = "";
-    for (size_t i = 0; i < LISTS; i++)
-        if (strcmp(verdict.zone, zones[i]) == 0)
+    for (size_t i = 0; i < LISTS; i++) {
+        assert_true(span_is(found[i].zone, zones[i]));
+        if (found[i].result == DNS_LIST_FACT_LISTED)
             zone = zones[i];
+    }
     arena_release(&memory);
     return zone;
 }
