@@ -237,8 +237,7 @@ static int ask(struct fiber *self, const struct asking *a, struct intake_route *
     if (!error && is_relay_form(route, a->question->path->local_part))
         *route = (struct intake_route){.kind = INTAKE_ROUTE_RELAY_FORM};
     if (!error)
-        intake_route_remember(a->intake->routes, a->key, a->question, route, is_by_address_only(reply),
-                              reply->sender_elsewhere);
+        intake_route_remember(a->intake->routes, a->key, a->question, route, is_by_address_only(reply));
     answer_release(&answer);
     return error;
 }

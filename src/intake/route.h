@@ -96,7 +96,7 @@ MUST_USE int intake_route_relay(const struct settings *settings, struct arena *a
                                 bool literals, struct intake_route *route);
 
 /* What this process learned lately: addresses that lead to one mailbox with room to spare, whose door treats all
- * senders alike, and senders whom nobody protects. An entry lives for a second, so a change of the directory or of
+ * senders alike. An entry lives for a second, so a change of the directory or of
  * somebody's rules is seen at most that much later; the writer has the last word anyway. Bounded. */
 struct intake_route_cache *intake_route_cache_new(void);
 void intake_route_cache_free(struct intake_route_cache *cache);

@@ -24,25 +24,15 @@ struct cached_route {
 struct intake_route_cache {
     struct map map;
     struct cached_route entries[CACHE_MAX];
-    struct map senders; /* those that nobody protects: addresses, and domains ("@example.org") */
-    uint64_t senders_until[CACHE_MAX];
     bool has_approved_names, has_denied_names;
 };
 
 struct intake_route_cache *intake_route_cache_new(void)
 {
     struct intake_route_cache *cache = calloc(1, sizeof *cache);
-    if (cache) {
+    if (cache)
         map_init(&cache->map);
-        map_init(&cache->senders);
-    }
     return cache;
-}
-
-static void empty(struct map *map)
-{
-    map_release(map);
-    map_init(map);
 }
 
 static void empty_routes(struct intake_route_cache *cache)
@@ -51,7 +41,8 @@ static void empty_routes(struct intake_route_cache *cache)
         free(cache->entries[i].texts);
         cache->entries[i] = (struct cached_route){0};
     }
-    empty(&cache->map);
+    map_release(&cache->map);
+    map_init(&cache->map);
 }
 
 void intake_route_cache_free(struct intake_route_cache *cache)
@@ -60,44 +51,8 @@ void intake_route_cache_free(struct intake_route_cache *cache)
         return;
     empty_routes(cache);
     map_release(&cache->map);
-    map_release(&cache->senders);
     free(cache);
 }
-
-/* ---- Senders ---- */
-
-static struct span domain_of(struct span reverse_path)
-{
-    return span_skip(reverse_path, span_find_last(reverse_path, '@'));
-}
-
-static void remember_sender(struct intake_route_cache *cache, struct span reverse_path,
-                            const struct intake_route *route, bool elsewhere)
-{
-    if (route->sender.is_protected || reverse_path.size == 0)
-        return;
-    struct span key = elsewhere ? domain_of(reverse_path) : reverse_path;
-    uint64_t *until = map_get(&cache->senders, key);
-    if (!until && cache->senders.count == CACHE_MAX)
-        empty(&cache->senders);
-    if (!until)
-        until = &cache->senders_until[cache->senders.count];
-    *until = map_put(&cache->senders, key, until) ? 0 : clock_monotonic() + CACHE_LIFE;
-}
-
-static bool is_known_sender(const struct intake_route_cache *cache, struct span key, uint64_t now)
-{
-    const uint64_t *until = map_get(&cache->senders, key);
-    return until && *until >= now;
-}
-
-static bool is_unprotected(const struct intake_route_cache *cache, struct span reverse_path, uint64_t now)
-{
-    return reverse_path.size == 0 || is_known_sender(cache, reverse_path, now) ||
-           is_known_sender(cache, domain_of(reverse_path), now);
-}
-
-/* ---- Routes ---- */
 
 static bool is_plain(const struct intake_route *route)
 {
@@ -122,12 +77,11 @@ static bool keep_door(struct cached_route *entry, const struct intake_door *door
 }
 
 void intake_route_remember(struct intake_route_cache *cache, struct span key, const struct intake_question *question,
-                           const struct intake_route *route, bool by_address_only, bool sender_elsewhere)
+                           const struct intake_route *route, bool by_address_only)
 {
     if (!cache)
         return;
     if (question->judged) {
-        remember_sender(cache, question->reverse_path, route, sender_elsewhere);
         cache->has_approved_names = route->has_approved_names;
         cache->has_denied_names = route->has_denied_names;
     }
@@ -141,7 +95,8 @@ void intake_route_remember(struct intake_route_cache *cache, struct span key, co
     free(entry->texts);
     *entry = (struct cached_route){.target = route->targets[0], .until = clock_monotonic() + CACHE_LIFE};
     const struct intake_door *door = route->targets[0].door ? &route->doors[route->targets[0].door - 1] : NULL;
-    if (by_address_only && door && question->passcode.size == 0 && door->rules.size <= RULES_MAX_BYTES)
+    if (by_address_only && door && !route->sender.is_protected && question->passcode.size == 0 &&
+        door->rules.size <= RULES_MAX_BYTES)
         entry->has_door = keep_door(entry, door);
     if (map_put(&cache->map, key, entry)) {
         free(entry->texts);
@@ -165,11 +120,9 @@ bool intake_route_recall(struct intake_route_cache *cache, struct arena *arena, 
                          const struct intake_question *question, struct intake_route *route)
 {
     const struct cached_route *entry = cache ? map_get(&cache->map, key) : NULL;
-    uint64_t now = cache ? clock_monotonic() : 0;
-    if (!entry || entry->until < now)
+    if (!entry || entry->until < clock_monotonic())
         return false;
-    if (question->judged &&
-        (!entry->has_door || question->passcode.size || !is_unprotected(cache, question->reverse_path, now)))
+    if (question->judged && (!entry->has_door || question->passcode.size))
         return false;
     struct intake_target *target = arena_alloc(arena, sizeof *target);
     struct intake_door *door = question->judged ? recall_door(arena, entry) : NULL;

@@ -219,7 +219,7 @@ def test_dns_lists(fresh, zones):
     assert rcpt(server, "x@other.test")[0] == 250
     assert rcpt(server, "x@other.test", "postmaster@example.test", "127.0.0.5")[0] == 250
     assert rcpt(server, "x@other.test", "nobody@example.test", "127.0.0.5")[1].startswith(b"5.1.1")
-    assert 'recipient refused: rule dnsbl (built in) evidence="127.0.0.5 black.test' in server.log()
+    assert 'recipient refused: rule dnsbl (built in) evidence=black.test ip=127.0.0.5' in server.log()
     with server.smtp(587, source_address=("127.0.0.5", 0)) as smtp:
         smtp.starttls(context=unverified())
         smtp.login("alice@example.test", "sandbox")
