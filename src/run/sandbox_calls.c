@@ -125,6 +125,7 @@ static const struct {
     CALL(mkdir, WRITING),
     CALL(mkdirat, WRITING),
     CALL(fchmod, WRITING),
+    CALL(renameat, WRITING), /* of reject.log, when it is put aside; no more than unlink and open can do */
 };
 
 /* What somebody who took the process over would try, and what libraries try and can do without: these fail cleanly. */

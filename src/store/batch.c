@@ -59,6 +59,7 @@ static int batch_start(struct store *s)
         return rc;
     s->in_batch = true;
     s->queued_before = s->queued;
+    ledger_mark(&s->ledger);
     s->batch_error = 0;
     s->volumes.batch = 0;
     return 0;
@@ -69,6 +70,7 @@ static void batch_forget(struct store *s)
     if (s->in_batch) {
         database_rollback(s->db);
         s->queued = s->queued_before;
+        ledger_forget(&s->ledger);
     }
     s->in_batch = false;
     mailboxes_clear(s);

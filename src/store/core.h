@@ -15,6 +15,7 @@
 #include "base/map.h"
 #include "config/settings.h"
 #include "store/database.h"
+#include "store/ledger.h"
 #include "store/queue_news.h"
 #include "store/volume.h"
 
@@ -57,6 +58,7 @@ struct store {
     struct compaction *compaction; /* running, or NULL */
     struct queue_news news;
     struct queue_count queued, queued_before; /* in this batch, when it began */
+    struct ledger ledger;
     struct {
         uint64_t batches, delivered, volumes_removed, bytes_freed, tail_bytes_cut;
     } counts;
@@ -105,7 +107,9 @@ struct delivery_recipient {
     struct span address, orcpt;              /* as the sender gave them */
     struct span target, next_hop, forwarder; /* DELIVERY_REMOTE: ipc/store_write.proto */
     uint32_t notify;                         /* RFC 3461: enum below */
-    enum delivery_outcome outcome;           /* set by store_deliver */
+    const struct ledger_row *ledger; /* what the ledger is to say of it, or NULL; where it went is store_deliver's */
+    uint32_t entry;                  /* set by store_deliver: DELIVERY_MAILBOX: its place among the entries, from 1 */
+    enum delivery_outcome outcome;   /* set by store_deliver */
 };
 
 enum { NOTIFY_NEVER = 1, NOTIFY_SUCCESS = 2, NOTIFY_FAILURE = 4, NOTIFY_DELAY = 8 };

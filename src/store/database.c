@@ -103,9 +103,25 @@ int database_script(struct database *db, const char *sql)
     return db->driver->script(db, sql);
 }
 
+/* No transaction with a promise begins before the one without has been left for good. */
+static int sync_again(struct database *db)
+{
+    int rc = db->is_unsynced ? database_script(db, db->driver->synced) : 0;
+    db->is_unsynced = db->is_unsynced && rc != 0;
+    return rc;
+}
+
 int database_begin(struct database *db)
 {
-    return database_run(db, db->driver->begin_write, "");
+    int rc = sync_again(db);
+    return rc ? rc : database_run(db, db->driver->begin_write, "");
+}
+
+int database_begin_unsynced(struct database *db)
+{
+    db->is_unsynced = true;
+    int rc = database_script(db, db->driver->unsynced);
+    return rc ? rc : database_run(db, db->driver->begin_write, "");
 }
 
 int database_begin_read(struct database *db)
@@ -115,7 +131,8 @@ int database_begin_read(struct database *db)
 
 int database_commit(struct database *db)
 {
-    return database_run(db, "COMMIT", "");
+    int rc = database_run(db, "COMMIT", "");
+    return rc ? rc : sync_again(db);
 }
 
 void database_rollback(struct database *db)
@@ -123,6 +140,9 @@ void database_rollback(struct database *db)
     /* It fails where the database has already rolled back by itself after a disk error: nothing is left to undo then.
      */
     int rc = database_run(db, "ROLLBACK", "");
+    (void)rc;
+    /* Where this fails, the next database_begin() tries it again, and fails if it can't. */
+    rc = sync_again(db);
     (void)rc;
 }
 

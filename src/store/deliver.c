@@ -1,6 +1,8 @@
 #include "store/deliver.h"
 
 #include "base/clock.h"
+#include "format/encoded_word.h"
+#include "format/summary.h"
 #include "store/list_bounce.h"
 #include "store/queue.h"
 #include "store/sent.h"
@@ -55,11 +57,14 @@ static int plan_mailbox(struct plan *p, struct delivery_recipient *r)
     if (rc == 0 || m->account->id != r->account_id || m->uidnext == UINT32_MAX)
         return 0;
     r->outcome = DELIVERY_STORED;
-    if (m->last_message == f->message_id)
+    if (m->last_message == f->message_id) {
+        r->entry = m->last_entry;
         return 0;
+    }
     p->has_room |= !m->account->quota ||
                    (m->account->used <= m->account->quota && p->size <= m->account->quota - m->account->used);
     m->last_message = f->message_id;
+    m->last_entry = r->entry = f->entry_count + 1;
     p->mailboxes[f->entry_count] = m;
     f->entries[f->entry_count++] = (struct message_entry){.account_id = m->account->id,
                                                           .mailbox_id = m->id,
@@ -155,6 +160,7 @@ static int plan_make(struct plan *p)
     for (size_t i = 0; rc == 0 && i < d->recipient_count; i++) {
         struct delivery_recipient *r = &d->recipients[i];
         r->outcome = DELIVERY_STORED;
+        r->entry = 0;
         if (r->kind == DELIVERY_MAILBOX)
             rc = plan_mailbox(p, r);
         else if (r->kind != DELIVERY_LIST_BOUNCE)
@@ -224,6 +230,53 @@ int delivery_body(const struct store *s, struct span bytes, int fd, struct body 
     return body->size > s->message_max ? -EMSGSIZE : 0;
 }
 
+/* What the ledger says of the message itself. */
+struct message_words {
+    bool are_known;
+    struct span message_id;
+    struct buf subject;
+};
+
+static void find_words(struct store *s, struct span bytes, struct message_words *words)
+{
+    struct summary summary;
+    if (words->are_known)
+        return;
+    words->are_known = true;
+    if (!summary_parse(bytes, &s->arena, &summary) || !summary.root->envelope)
+        return;
+    words->message_id = summary.root->envelope->message_id;
+    encoded_word_decode(summary.root->envelope->subject, &words->subject);
+}
+
+/* In the transaction of the message: there is no row of mail that is not here, and no mail without its row. */
+static int note_delivered(struct store *s, const struct delivery *d)
+{
+    struct message_words words = {.are_known = false};
+    int rc = 0;
+    buf_init(&words.subject, LEDGER_TEXT_MAX);
+    for (size_t i = 0; rc == 0 && i < d->recipient_count; i++) {
+        const struct delivery_recipient *r = &d->recipients[i];
+        if (!r->ledger || r->outcome != DELIVERY_STORED)
+            continue;
+        struct ledger_row row = *r->ledger;
+        if (row.subject.size == 0 || row.header_message_id.size == 0)
+            find_words(s, d->facts.summary, &words);
+        if (row.subject.size == 0)
+            row.subject = buf_span(&words.subject);
+        if (row.header_message_id.size == 0)
+            row.header_message_id = words.message_id;
+        row.message_id = d->facts.message_id;
+        if (r->entry) {
+            row.mailbox_id = d->facts.entries[r->entry - 1].mailbox_id;
+            row.uid = d->facts.entries[r->entry - 1].uid;
+        }
+        rc = ledger_insert(s, &row);
+    }
+    buf_release(&words.subject);
+    return rc ? store_fail(s, rc) : 0;
+}
+
 /* Stores what there is to store. */
 static int store_message(struct plan *p, struct body *body, uint64_t *message_id)
 {
@@ -247,7 +300,7 @@ static int store_message(struct plan *p, struct body *body, uint64_t *message_id
     }
     *message_id = f->message_id;
     rc = p->remote && f->sender_account_id ? sent_add(s, f->sender_account_id, p->day, p->remote) : 0;
-    return rc ? store_fail(s, rc) : 0;
+    return rc ? store_fail(s, rc) : note_delivered(s, p->d);
 }
 
 static int count_bounces(struct store *s, struct delivery *d)
@@ -265,6 +318,9 @@ static int count_bounces(struct store *s, struct delivery *d)
 
 static bool is_possible(const struct delivery *d)
 {
+    for (size_t i = 0; i < d->recipient_count && i < STORE_RECIPIENTS_MAX; i++)
+        if (d->recipients[i].ledger && !ledger_row_is_possible(d->recipients[i].ledger))
+            return false;
     for (size_t i = 0; i < d->result_count && i < STORE_RESULTS_MAX; i++)
         if (!queue_result_is_possible(&d->results[i]))
             return false;

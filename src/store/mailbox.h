@@ -16,6 +16,7 @@ struct mailbox_state {
     uint64_t id, highest_modseq, messages, bytes;
     uint32_t uidvalidity, uidnext, special_use;
     uint64_t last_message; /* the delivery that it was given last: one message comes into a mailbox once */
+    uint32_t last_entry;   /* the mailbox's place among the entries of that delivery, from 1 */
     struct account_state *account;
     struct span name;
 };

@@ -62,6 +62,7 @@ static int open_files(struct store *s, const char *path, struct buf *problem)
     s->data_directory = open_directory(AT_FDCWD, path, problem);
     if (s->data_directory < 0)
         return s->data_directory;
+    s->ledger.reject_log.directory = s->data_directory;
     s->lock = store_lock(s->data_directory, problem);
     if (s->lock < 0)
         return s->lock;
@@ -104,6 +105,7 @@ int store_set_settings(struct store *s, const struct settings *settings)
     s->daily_recipients = settings->submission.daily_recipients;
     s->list_bounces = settings->courier.list_bounces;
     s->queue_life = settings->courier.give_up * NANOSECONDS;
+    ledger_set_settings(&s->ledger, settings);
     return 0;
 }
 
@@ -122,6 +124,7 @@ struct store *store_open(const struct settings *settings, struct buf *problem)
     queue_news_init(&s->news);
     buf_init(&s->facts, FACTS_LIMIT);
     arena_init(&s->arena, OPERATION_LIMIT);
+    ledger_init(&s->ledger, -1);
     int rc = store_set_settings(s, settings);
     if (rc == 0)
         rc = open_files(s, settings->data_directory, problem);
@@ -157,6 +160,7 @@ void store_close(struct store *s)
     queue_news_release(&s->news);
     buf_release(&s->facts);
     arena_release(&s->arena);
+    ledger_release(&s->ledger);
     free(s->detail_separator);
     if (s->data_directory >= 0)
         close(s->data_directory);

@@ -280,6 +280,9 @@ const struct database_driver sqlite_driver = {
     .clustered = "WITHOUT ROWID",
     .begin_write = "BEGIN IMMEDIATE", /* waits for the lock now, not at the first change */
     .begin_read = "BEGIN",
+    /* Of the log of the database: in WAL mode NORMAL syncs it only before a checkpoint. */
+    .unsynced = "PRAGMA synchronous=NORMAL",
+    .synced = "PRAGMA synchronous=FULL",
     .checkpoint = "PRAGMA wal_checkpoint(TRUNCATE)",
     .integrity = "PRAGMA integrity_check",
     .open = sqlite_open,

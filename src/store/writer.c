@@ -71,6 +71,9 @@ static void called(void *context, struct call *call)
         wake(w);
         break;
     }
+    case STORE_WRITE_LEDGER_NOTE:
+        writer_ledger_note(w, call);
+        break;
     case STORE_WRITE_QUEUE_WAIT:
         writer_queue_wait(w, call);
         break;
@@ -118,6 +121,8 @@ static void run_batch(struct store_writer *w)
     w->expected = count > w->expected ? count : w->expected;
     w->queued -= count;
     answer_all(batch, count, rc);
+    reject_log_flush(&w->store->ledger.reject_log);
+    writer_ledger_look(w);
     writer_tell_news(w);
     pause_if_full(w);
 }
@@ -173,6 +178,7 @@ static void turn(struct timer *timer)
     if (w->store->broken) {
         while (!list_is_empty(&w->queue))
             run_batch(w);
+        writer_ledger_finish(w);
         answer_compactions(w, -EIO);
         loop_stop(w->loop);
     } else if (more || !list_is_empty(&w->queue)) {
@@ -197,6 +203,7 @@ struct store_writer *store_writer_new(struct loop *loop, struct settings *settin
     w->timer.fire = turn;
     list_init(&w->queue);
     list_init(&w->compact);
+    writer_ledger_init(w);
     memcpy(w->grant_key, grant_key, GRANT_KEY_SIZE);
     arena_init(&w->arena, BATCH_MEMORY);
     attachments_init(&w->attachments, loop, &store_write_service, called, w);
@@ -230,6 +237,7 @@ void store_writer_stop(struct store_writer *w)
     w->stopped = true;
     while (!list_is_empty(&w->queue))
         run_batch(w);
+    writer_ledger_finish(w);
     /* A compaction that stops half-way goes on at the next start: both places of a message that was copied hold the
      * same. */
     compaction_free(w->store);

@@ -372,6 +372,10 @@ void writer_answer(struct store_writer *w, struct call *call)
         rc = writer_door_list(w, call);
     else if (call->method == STORE_WRITE_DOOR_HISTORY)
         rc = writer_door_history(w, call);
+    else if (call->method == STORE_WRITE_LEDGER_LIST)
+        rc = writer_ledger_list(w, call);
+    else if (call->method == STORE_WRITE_REJECT_COUNTS)
+        rc = writer_reject_counts(w, call);
     if (rc != 0)
         call_fail(call, rc);
 }

@@ -46,6 +46,14 @@ static int reply_delivered(struct store_writer *w, struct pending *p, const stru
     return 0;
 }
 
+static const struct ledger_row *take_row(struct store_writer *w, const StoreWrite__LedgerRow *from)
+{
+    struct ledger_row *row = arena_alloc(&w->arena, sizeof(*row));
+    if (row)
+        *row = writer_ledger_row(from);
+    return row;
+}
+
 static int take_recipients(struct store_writer *w, const StoreWrite__DeliverRequest *q, struct delivery *d)
 {
     static const enum delivery_kind kinds[] = {
@@ -72,6 +80,8 @@ static int take_recipients(struct store_writer *w, const StoreWrite__DeliverRequ
                                                        .next_hop = binary_span(r->next_hop),
                                                        .forwarder = binary_span(r->forwarder),
                                                        .notify = r->notify};
+        if (r->ledger && !(d->recipients[i].ledger = take_row(w, r->ledger)))
+            return -ENOMEM;
     }
     return 0;
 }

@@ -6,6 +6,8 @@
 #include "store/core.h"
 #include "store/writer.h"
 
+#include "store_write.pb-c.h"
+
 #define QUEUE_BYTES_MAX (256u << 20) /* of calls that wait; past it the channels are paused */
 
 struct store_writer {
@@ -22,7 +24,16 @@ struct store_writer {
     uint64_t compact_removed, compact_freed; /* the counts when the first of them came */
     bool compact_wanted, paused, stopped;
     unsigned char grant_key[GRANT_KEY_SIZE];
-    struct arena arena;        /* of a batch: the replies that wait for its commit */
+    struct arena arena; /* of a batch: the replies that wait for its commit */
+    struct {
+        struct list_node calls; /* LedgerNotes that wait for their transaction */
+        size_t count, bytes;    /* of calls; of memory that they hold */
+        size_t done;            /* rows of the first one that are in already */
+        uint64_t dropped;       /* rows, since it was last said */
+        uint64_t said_at;       /* monotonic: when */
+        uint64_t failed_at;     /* monotonic: when the ledger could not be written, and that was said; 0: it can */
+        struct timer timer;
+    } notes;
     struct call *waiting;      /* the courier's QueueWait, or NULL */
     struct timer waiting_ends; /* its time */
     uint64_t courier_channel;  /* that it asked on last */
@@ -42,6 +53,17 @@ MUST_USE int writer_import(struct store_writer *w, struct pending *pending);
 MUST_USE int writer_queue_change(struct store_writer *w, struct pending *pending);
 MUST_USE int writer_door_change(struct store_writer *w, struct pending *pending);
 MUST_USE int writer_remote_seen(struct store_writer *w, struct pending *pending);
+/* LedgerNote: kept until its rows are in, some hundred rows at a time, between batches; dropped where too many wait. */
+void writer_ledger_note(struct store_writer *w, struct call *call);
+/* Behind a batch: the ledger may have to be pruned. */
+void writer_ledger_look(struct store_writer *w);
+/* All that waits, now. */
+void writer_ledger_finish(struct store_writer *w);
+void writer_ledger_init(struct store_writer *w);
+/* A row of a message, as the store takes it. */
+struct ledger_row writer_ledger_row(const StoreWrite__LedgerRow *from);
+MUST_USE int writer_ledger_list(struct store_writer *w, struct call *call);
+MUST_USE int writer_reject_counts(struct store_writer *w, struct call *call);
 /* QueueWait: kept until there is news or its time is over. A second one sends the first away empty-handed: there is one
  * courier. */
 void writer_queue_wait(struct store_writer *w, struct call *call);
