@@ -18,6 +18,7 @@ EDGES = {
     "config": ["base", "format"],
     "dns": ["base", "format", "run", "ipc", "config"],
     "policy": ["base", "format"],
+    "script": ["base", "format", "run", "ipc", "config", "policy"],
     "queue": ["base", "format"],
     "intake": ["base", "format", "run", "ipc", "config", "policy"],
     "facts": ["base", "format", "run", "ipc", "config", "policy", "dns", "intake"],
@@ -30,7 +31,7 @@ EDGES = {
     "deliver": ["base", "format", "run", "ipc", "config", "policy", "dns", "queue", "intake"],
     "ctl": ["base", "format", "run", "ipc", "config", "policy"],
     "proc": ["base", "format", "run", "ipc", "config", "policy", "dns", "intake", "facts", "auth", "store", "smtp", "pop3", "pwd",
-             "deliver"],
+             "deliver", "script"],
     ".": ["ctl", "proc", "base"],
 }
 # Single headers that open a door of their own, with the reason.

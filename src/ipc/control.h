@@ -33,6 +33,8 @@ enum control_use {
     CONTROL_FD_AUTHORITIES, /* for the courier, beside settings: a file of certificates (PEM), open for reading */
     CONTROL_FD_BLACKLIST,   /* the own black list, compiled, in a sealed memfd (policy/blacklist.h): it replaces the one
                                before */
+    CONTROL_FD_SCRIPT,      /* for the script process, beside settings: the site's script in a sealed memfd; without
+                               it the file can't be read */
     CONTROL_USE_END
 };
 

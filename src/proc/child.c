@@ -3,6 +3,7 @@
 #include "base/log.h"
 #include "ipc/services.h"
 #include "proc/escape_test.h"
+#include "script/engine.h"
 
 #include <errno.h>
 #include <openssl/ssl.h>
@@ -21,13 +22,13 @@
 static const struct child_part *const parts[ROLE_COUNT] = {
     [ROLE_GATE] = &gate_part,       [ROLE_DESK] = &desk_part,     [ROLE_AUTH] = &auth_part,
     [ROLE_WRITER] = &writer_part,   [ROLE_READER] = &reader_part, [ROLE_RESOLVER] = &resolver_part,
-    [ROLE_COURIER] = &courier_part,
+    [ROLE_COURIER] = &courier_part, [ROLE_SCRIPT] = &script_part,
 };
 
 /* The contract that a server role speaks. */
 static const struct service *const services[ROLE_COUNT] = {
     [ROLE_AUTH] = &auth_service,         [ROLE_WRITER] = &store_write_service, [ROLE_READER] = &store_read_service,
-    [ROLE_RESOLVER] = &resolver_service, [ROLE_COURIER] = &courier_service,
+    [ROLE_RESOLVER] = &resolver_service, [ROLE_COURIER] = &courier_service,    [ROLE_SCRIPT] = &script_service,
 };
 
 /* ---- What frames bring ---- */
@@ -102,6 +103,23 @@ static int take_password(struct child *child, struct control_frame *frame)
         if (frame->descriptors[i].use == CONTROL_FD_AUTHORITIES && frame->descriptors[i].fd >= 0)
             error = read_whole(frame->descriptors[i].fd, &child->authorities);
     return error ? error : buf_failed(&child->password) ? -ENOMEM : 0;
+}
+
+/* The site's script comes with settings; that there is none, as its file can't be read, is a word, too. */
+static int take_script(struct child *child, const struct control_frame *frame)
+{
+    int error = 0;
+    if (!child->row->has_script || !frame->settings.size)
+        return 0;
+    buf_release(&child->script);
+    buf_init(&child->script, SCRIPT_SOURCE_MAX + AUTHORITIES_STEP); /* which reading asks for at a time */
+    child->has_script = false;
+    for (size_t i = 0; i < frame->descriptor_count && !error; i++)
+        if (frame->descriptors[i].use == CONTROL_FD_SCRIPT && frame->descriptors[i].fd >= 0) {
+            error = read_whole(frame->descriptors[i].fd, &child->script);
+            child->has_script = !error;
+        }
+    return error;
 }
 
 static bool is_client_of(const struct child *child, enum role peer)
@@ -189,6 +207,8 @@ static void handle_update(struct child *child, struct control_frame *frame)
         error = take_anchors(child, frame);
     if (!error)
         error = take_password(child, frame);
+    if (!error)
+        error = take_script(child, frame);
     if (!error && frame->settings.size && child->does->update)
         child->does->update(child);
     int failure = take_descriptors(child, frame);
@@ -281,6 +301,7 @@ static int enter_sandbox(struct child *child, const struct control_frame *frame,
         .may_accept = child->row->may_accept,
         .may_connect = child->row->may_connect,
         .may_ask = child->row->may_ask,
+        .has_alarm = child->row->has_alarm,
         .uid = (uid_t)frame->uid,
         .gid = (gid_t)frame->gid,
         .descriptors = child->row->descriptors + settings->processes.connections,
@@ -310,6 +331,8 @@ static int start(struct child *child, struct control_frame *frame, struct buf *p
         error = take_anchors(child, frame);
     if (!error)
         error = take_password(child, frame);
+    if (!error)
+        error = take_script(child, frame);
     if (!error)
         error = child->does->start(child, problem);
     if (!error)

@@ -47,6 +47,8 @@ struct child {
     struct buf trust_anchors;         /* the resolver's */
     uid_t owner;                      /* who may manage the server beside root */
     struct buf password, authorities; /* the courier's: of the smart host; PEM */
+    bool has_script;                  /* the file could be read */
+    struct buf script;                /* its text: of the script process */
     const char *inside;               /* the data directory as it is reached from the sandbox */
     struct watch control;
     int log_fd; /* ours to close when another comes; 0 to 2 are not */
@@ -54,7 +56,8 @@ struct child {
     void *part;
 };
 
-extern const struct child_part gate_part, desk_part, auth_part, writer_part, reader_part, resolver_part, courier_part;
+extern const struct child_part gate_part, desk_part, auth_part, writer_part, reader_part, resolver_part, courier_part,
+    script_part;
 
 /* The program of a process: `ostiary process ROLE INSTANCE`, which only the supervisor can start, as its control
  * channel is descriptor 3. Returns the exit status (sysexits). */

@@ -16,6 +16,7 @@
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
+#include <sys/time.h>
 #include <sys/uio.h>
 #include <unistd.h>
 
@@ -181,6 +182,14 @@ static int ask_for_control(const char *inside)
     return prctl(PR_SET_DUMPABLE, 1, 0, 0, 0) < 0 ? errno : 0;
 }
 
+static int set_alarm(const char *inside)
+{
+    struct itimerval timer = {.it_value.tv_sec = 600}, none = {.it_value.tv_sec = 0};
+    if (setitimer(ITIMER_REAL, &timer, NULL) < 0)
+        return errno;
+    return setitimer(ITIMER_REAL, &none, NULL) < 0 ? errno : 0;
+}
+
 static const struct {
     const char *name;
     int (*attempt)(const char *inside);
@@ -206,6 +215,7 @@ static const struct {
     {"root", regain_root},
     {"limits", limit_itself},
     {"dumpable", ask_for_control},
+    {"alarm", set_alarm},
 };
 
 void escape_test_run(const struct role_row *row, const char *inside)

@@ -19,6 +19,8 @@
 #define SETTINGS_TEXT_MAX (96u << 10)
 /* How long a process whose control channel is closed may still take to be gone. */
 #define END_SECONDS 10
+/* What one that is no longer wanted may take to end what is in hand. */
+#define DISMISS_SECONDS 5
 
 /* ---- What a process is given ---- */
 
@@ -71,6 +73,11 @@ static int add_password(const struct supervisor *s, const struct role_row *row, 
         return 0;
     frame->password = buf_span(&s->password);
     return s->authorities < 0 ? 0 : control_add(frame, CONTROL_FD_AUTHORITIES, 0, 0, s->authorities);
+}
+
+static int add_script(const struct supervisor *s, const struct role_row *row, struct control_frame *frame)
+{
+    return row->has_script && s->script >= 0 ? control_add(frame, CONTROL_FD_SCRIPT, 0, 0, s->script) : 0;
 }
 
 static int add_peers(struct process *p, struct control_frame *frame)
@@ -141,6 +148,8 @@ static int send_boot(struct process *p)
         if (p->row->has_trust_anchors)
             frame->trust_anchors = buf_span(&s->trust_anchors);
         error = add_password(s, p->row, frame);
+        if (!error)
+            error = add_script(s, p->row, frame);
         if (p->row->has_grant_key)
             frame->grant_key = span_from(s->grant_key, sizeof s->grant_key);
         if (!error)
@@ -258,7 +267,7 @@ void process_kill(struct process *p, int signal_number)
 static bool all_are_ready(const struct supervisor *s)
 {
     for (size_t i = 0; i < s->process_count; i++)
-        if (!s->processes[i].ready)
+        if (s->processes[i].is_wanted && !s->processes[i].ready)
             return false;
     return true;
 }
@@ -350,10 +359,22 @@ static int wait_for_end(struct fiber *self, struct process *p)
     return collect(p->pid);
 }
 
+/* Did its own timer end it? */
+static bool is_alarm(const struct process *p, int status)
+{
+    return p->row->has_alarm && WIFSIGNALED(status) && WTERMSIG(status) == SIGALRM;
+}
+
 static void record_end(const struct process *p, int status)
 {
     const char *role = role_name(p->row->role);
-    if (WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL && p->supervisor->stopping && !p->ready) {
+    if (!p->is_wanted) {
+        log_write(LOG_LOW, "supervisor", NULL, "process ended, the new settings need none role=%s", role);
+    } else if (is_alarm(p, status)) {
+        log_write(LOG_PROBLEM, "supervisor", NULL,
+                  "the script took longer than script.seconds and was killed; it had no opinion file=%s seconds=%u",
+                  log_quote(span_text(p->supervisor->settings->script.file)), p->supervisor->settings->script.seconds);
+    } else if (WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL && p->supervisor->stopping && !p->ready) {
         /* By us: it had nothing in hand, so it was not waited for. */
         log_write(LOG_LOW, "supervisor", NULL, "process ended while it was starting role=%s instance=%u", role,
                   p->instance);
@@ -397,35 +418,91 @@ static void give_up(struct supervisor *s, int status)
     kill(getpid(), SIGTERM); /* the one way to end, as if from outside */
 }
 
+/* Starts it and waits for its end: its wait status. */
+static int live_once(struct fiber *self, struct process *p)
+{
+    int failure = start(p), status = 0;
+    if (failure)
+        log_write(LOG_CRASH, "supervisor", NULL, "process can't be started role=%s instance=%u error=%s",
+                  role_name(p->row->role), p->instance, strerror(-failure));
+    if (!p->pid)
+        return 0;
+    if (!failure)
+        follow(self, p);
+    status = wait_for_end(self, p);
+    if (is_hopeless(p, status))
+        give_up(p->supervisor, status);
+    else
+        record_end(p, status);
+    forget(p);
+    return status;
+}
+
+/* How long it waits before it is started again. */
+static uint64_t choose_wait(struct process *p, int status, uint64_t begun)
+{
+    uint64_t now = clock_monotonic();
+    if (is_alarm(p, status)) {
+        if (!alarms_note(&p->alarms, now))
+            return back_off(1);
+        log_write(LOG_MAJOR, "supervisor", NULL,
+                  "the script was killed %d times within a minute and is left alone for %d s; \"ostiary reload\" ends "
+                  "that file=%s",
+                  ALARMS_TO_REST, ALARM_REST_SECONDS, log_quote(span_text(p->supervisor->settings->script.file)));
+        return ALARM_REST_SECONDS * NANOSECONDS;
+    }
+    p->failures = now - begun > BACK_OFF_HEALTHY_SECONDS * NANOSECONDS ? 1 : p->failures + 1;
+    return back_off(p->failures);
+}
+
+/* Until `deadline`, or a reload that hurries it; and while it is not wanted. 0 or -ECANCELED. */
+static int wait_for_turn(struct fiber *self, struct process *p, uint64_t deadline)
+{
+    int error = 0;
+    while (error != -ECANCELED && !p->supervisor->stopping &&
+           (!p->is_wanted || (!p->is_hurried && clock_monotonic() < deadline)))
+        error = condition_wait(self, &p->due, p->is_wanted ? deadline : CLOCK_NEVER);
+    p->is_hurried = false;
+    return error == -ECANCELED ? error : 0;
+}
+
 void process_live(struct fiber *self, void *argument)
 {
     struct process *p = argument;
     struct supervisor *s = p->supervisor;
-    int error = 0;
+    int error = wait_for_turn(self, p, 0);
     while (!error && !s->stopping) {
         uint64_t begun = clock_monotonic();
-        int failure = start(p), status = 0;
-        if (failure)
-            log_write(LOG_CRASH, "supervisor", NULL, "process can't be started role=%s instance=%u error=%s",
-                      role_name(p->row->role), p->instance, strerror(-failure));
-        if (p->pid) {
-            if (!failure)
-                follow(self, p);
-            status = wait_for_end(self, p);
-            if (is_hopeless(p, status))
-                give_up(s, status);
-            else
-                record_end(p, status);
-            forget(p);
-        }
-        if (s->stopping)
-            break;
-        bool was_healthy = clock_monotonic() - begun > BACK_OFF_HEALTHY_SECONDS * NANOSECONDS;
-        p->failures = was_healthy ? 1 : p->failures + 1;
-        error = fiber_sleep(self, clock_monotonic() + back_off(p->failures));
+        int status = live_once(self, p);
+        if (!s->stopping)
+            error = wait_for_turn(self, p, clock_monotonic() + choose_wait(p, status, begun));
     }
     p->fiber = NULL;
     condition_wake_all(&s->changed);
+}
+
+/* Tells it to end. One that was never ready may be stuck. */
+static void dismiss(struct process *p)
+{
+    struct control_frame stop = {.kind = CONTROL_STOP, .number = DISMISS_SECONDS};
+    if (p->pid && (!p->ready || control_send(p->control, &stop)))
+        process_kill(p, SIGKILL);
+}
+
+void process_reconsider_all(struct supervisor *s)
+{
+    for (size_t i = 0; i < s->process_count; i++) {
+        struct process *p = &s->processes[i];
+        if (!p->row->places)
+            continue;
+        bool was_wanted = p->is_wanted;
+        p->is_wanted = p->instance < p->row->count(s->settings);
+        if (was_wanted && !p->is_wanted)
+            dismiss(p);
+        p->is_hurried = p->is_wanted && !p->pid;
+        p->alarms = (struct alarms){.next = 0};
+        condition_wake_all(&p->due);
+    }
 }
 
 void process_tell_all(struct supervisor *s, const struct control_frame *frame)
@@ -437,7 +514,7 @@ void process_tell_all(struct supervisor *s, const struct control_frame *frame)
     }
     for (size_t i = 0; i < s->process_count; i++) {
         struct process *p = &s->processes[i];
-        if (p->control < 0)
+        if (p->control < 0 || !p->is_wanted)
             continue;
         *own = *frame;
         if (!p->row->has_tls)
@@ -447,6 +524,8 @@ void process_tell_all(struct supervisor *s, const struct control_frame *frame)
         int error = frame->replaces_listeners ? add_listeners(s, p->row, own) : 0;
         if (!error && frame->settings.size)
             error = add_password(s, p->row, own);
+        if (!error && frame->settings.size)
+            error = add_script(s, p->row, own);
         if (!error)
             error = control_send(p->control, own);
         if (error) {

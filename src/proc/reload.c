@@ -4,9 +4,11 @@
 #include "base/log.h"
 #include "dns/service.h"
 #include "run/tls.h"
+#include "script/source.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 #define PASSWORD_FILE_MAX 4096
@@ -88,6 +90,43 @@ void trust_anchors_read(const struct settings *settings, struct buf *anchors)
         buf_reset(anchors);
         log_write(LOG_PROBLEM, "supervisor", NULL, "%.*s", SPAN_ARG(buf_span(&problem)));
     }
+    buf_release(&problem);
+}
+
+static int make_sealed(struct span text)
+{
+    int fd = memfd_create("ostiary-script", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+    int error = fd < 0 ? -errno : 0;
+    while (!error && text.size) {
+        ssize_t n = write(fd, text.data, text.size);
+        error = n < 0 ? -errno : 0;
+        text = span_skip(text, n < 0 ? 0 : (size_t)n);
+    }
+    if (!error && fcntl(fd, F_ADD_SEALS, F_SEAL_WRITE | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) < 0)
+        error = -errno;
+    if (error && fd >= 0)
+        close(fd);
+    return error ? error : fd;
+}
+
+void script_file_read(const struct settings *settings, int *script)
+{
+    struct buf text, problem;
+    const char *path = settings->script.file;
+    buf_init(&text, SCRIPT_SOURCE_ROOM);
+    buf_init(&problem, 2000);
+    if (*script >= 0)
+        close(*script);
+    *script = -1;
+    if (path[0] && !script_source_read(path, &text, &problem)) {
+        *script = make_sealed(buf_span(&text));
+        if (*script < 0)
+            buf_printf(&problem, "the script %s can't be kept: %s", path, strerror(-*script));
+    }
+    if (problem.size)
+        log_write(LOG_PROBLEM, "supervisor", NULL, "%.*s; it has no opinion until the next reload",
+                  SPAN_ARG(buf_span(&problem)));
+    buf_release(&text);
     buf_release(&problem);
 }
 
@@ -210,6 +249,8 @@ void supervisor_reload(struct supervisor *s)
             log_write(LOG_PROBLEM, "supervisor", NULL, "the log stays where it was problem=%s",
                       log_quote(buf_span(&problem)));
         trust_anchors_read(settings, &s->trust_anchors);
+        script_file_read(settings, &s->script);
+        process_reconsider_all(s);
         tell_new_settings(s);
         supervisor_want_blacklist(s);
         log_write(LOG_LOW, "supervisor", NULL, "configuration read again file=%s",

@@ -25,9 +25,9 @@ static unsigned count_one(const struct settings *settings)
     return 1;
 }
 
-static unsigned count_none(const struct settings *settings)
+static unsigned count_scripts(const struct settings *settings)
 {
-    return 0;
+    return settings->script.file[0] ? 1 : 0;
 }
 
 #define SERVICE_BIT(service) (1u << (service))
@@ -80,8 +80,13 @@ const struct role_row role_rows[] = {
      .descriptors = 512},
     /* Its transactions in hand have the grace that sessions have. */
     {.role = ROLE_COURIER, .count = count_one, .may_connect = true, .has_password = true, .descriptors = 4096},
-    /* Places kept. */
-    {.role = ROLE_SCRIPT, .count = count_none, .stop_stage = 1, .descriptors = 256},
+    {.role = ROLE_SCRIPT,
+     .count = count_scripts,
+     .places = 1,
+     .stop_stage = 1,
+     .has_script = true,
+     .has_alarm = true,
+     .descriptors = 256},
 };
 const size_t role_row_count = sizeof role_rows / sizeof *role_rows;
 
@@ -89,7 +94,8 @@ const struct role_pair role_pairs[] = {
     {ROLE_GATE, ROLE_READER},    {ROLE_GATE, ROLE_WRITER},   {ROLE_GATE, ROLE_AUTH},        {ROLE_DESK, ROLE_READER},
     {ROLE_DESK, ROLE_WRITER},    {ROLE_DESK, ROLE_AUTH},     {ROLE_AUTH, ROLE_READER},      {ROLE_AUTH, ROLE_WRITER},
     {ROLE_GATE, ROLE_RESOLVER},  {ROLE_DESK, ROLE_RESOLVER}, {ROLE_COURIER, ROLE_RESOLVER}, {ROLE_COURIER, ROLE_READER},
-    {ROLE_COURIER, ROLE_WRITER}, {ROLE_GATE, ROLE_COURIER},  {ROLE_DESK, ROLE_COURIER},
+    {ROLE_COURIER, ROLE_WRITER}, {ROLE_GATE, ROLE_COURIER},  {ROLE_DESK, ROLE_COURIER},     {ROLE_GATE, ROLE_SCRIPT},
+    {ROLE_COURIER, ROLE_SCRIPT},
 };
 const size_t role_pair_count = sizeof role_pairs / sizeof *role_pairs;
 
@@ -107,4 +113,15 @@ uint64_t back_off(unsigned failures)
     for (unsigned i = 1; i < failures && wait < BACK_OFF_LAST; i++)
         wait *= 2;
     return wait < BACK_OFF_LAST ? wait : BACK_OFF_LAST;
+}
+
+bool alarms_note(struct alarms *alarms, uint64_t now)
+{
+    alarms->times[alarms->next] = now;
+    alarms->next = (alarms->next + 1) % ALARMS_TO_REST;
+    uint64_t oldest = alarms->times[alarms->next];
+    if (!oldest || now - oldest >= ALARM_REST_SECONDS * NANOSECONDS)
+        return false;
+    *alarms = (struct alarms){.next = 0};
+    return true;
 }

@@ -11,8 +11,9 @@
 
 struct role_row {
     enum role role;
-    /* How many to start; 0 keeps the place of a role that has no program yet. */
+    /* How many to start. */
     unsigned (*count)(const struct settings *settings);
+    unsigned places;     /* where a reload changes the count: at most so many; else 0, and the first count stays */
     unsigned stop_stage; /* at the end those of stage 0 go first; each stage when the one before is gone */
     enum sandbox_files files;
     const char *also_writes; /* see run/sandbox.h */
@@ -22,6 +23,8 @@ struct role_row {
     const char *admin_socket; /* its control socket's name in the data directory; NULL: none */
     bool sees_boards;         /* the boards of sessions of all */
     bool has_password;        /* the smart host's, and the certificates of authorities */
+    bool has_script;          /* the site's */
+    bool has_alarm;           /* it may end by a timer of its own: that is a script which takes too long */
     unsigned descriptors;     /* beside those of its connections */
 };
 
@@ -43,5 +46,17 @@ extern const size_t role_pair_count;
  * having been healthy for BACK_OFF_HEALTHY_SECONDS; the first time is 1. Nanoseconds. Pure. */
 uint64_t back_off(unsigned failures);
 #define BACK_OFF_HEALTHY_SECONDS 60
+
+/* Processes that their own timer ended (has_alarm): the third within a minute says that there is something wrong with
+ * what it runs, and that it is better left alone for a while. */
+#define ALARMS_TO_REST 3
+#define ALARM_REST_SECONDS 60
+struct alarms {
+    uint64_t times[ALARMS_TO_REST]; /* the last ones; 0: none */
+    unsigned next;
+};
+/* Notes one at `now` (nanoseconds, not 0). True where it is the third within ALARM_REST_SECONDS; then all are
+ * forgotten. Pure. */
+MUST_USE bool alarms_note(struct alarms *alarms, uint64_t now);
 
 #endif

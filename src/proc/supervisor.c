@@ -174,12 +174,19 @@ static void run_start(struct fiber *self, void *argument)
 static int list_processes(struct supervisor *s)
 {
     for (size_t i = 0; i < role_row_count; i++) {
-        unsigned count = role_rows[i].count(s->settings);
+        unsigned wanted = role_rows[i].count(s->settings);
+        unsigned count = role_rows[i].places ? role_rows[i].places : wanted;
         if (count > INSTANCES_MAX || s->process_count + count > PROCESSES_MAX)
             return -E2BIG;
-        for (unsigned instance = 0; instance < count; instance++)
-            s->processes[s->process_count++] =
-                (struct process){.supervisor = s, .row = &role_rows[i], .instance = instance, .control = -1};
+        for (unsigned instance = 0; instance < count; instance++) {
+            struct process *p = &s->processes[s->process_count++];
+            *p = (struct process){.supervisor = s,
+                                  .row = &role_rows[i],
+                                  .instance = instance,
+                                  .control = -1,
+                                  .is_wanted = instance < wanted};
+            condition_init(&p->due);
+        }
     }
     return 0;
 }
@@ -299,6 +306,7 @@ static int set_up(struct supervisor *s, struct buf *problem)
     if (tls_files_read(settings, &s->certificate, &s->key, problem))
         return EX_CONFIG;
     trust_anchors_read(settings, &s->trust_anchors);
+    script_file_read(settings, &s->script);
     if (courier_files_read(settings, &s->password, &s->authorities, problem))
         return EX_CONFIG;
     if (data_directory_prepare(settings->data_directory, uid, gid, problem))
@@ -343,6 +351,8 @@ static void close_all(struct supervisor *s)
     buf_release(&s->password);
     if (s->authorities >= 0)
         close(s->authorities);
+    if (s->script >= 0)
+        close(s->script);
     buf_release(&s->certificate);
     buf_release(&s->trust_anchors);
     settings_unref(s->settings);
@@ -360,7 +370,7 @@ static struct supervisor *supervisor_new(const char *config_path, struct setting
     s->first_settings = settings_ref(settings);
     if (options)
         s->options = *options;
-    s->signals = s->authorities = s->blacklist.fd = -1;
+    s->signals = s->authorities = s->script = s->blacklist.fd = -1;
     condition_init(&s->blacklist.changed);
     for (size_t i = 0; i < ROLE_COUNT; i++)
         s->admin[i] = s->counted[i].fd = s->counted[i].board_fd = -1;

@@ -29,6 +29,10 @@ struct process {
     bool ready;
     bool was_ready;    /* ever */
     unsigned failures; /* in a row */
+    bool is_wanted;    /* by the settings in force; else its place is kept */
+    bool is_hurried;   /* a reload ends its wait to be started again */
+    struct condition due;
+    struct alarms alarms;
 };
 
 /* A role's shared table of connections, and its board of sessions. */
@@ -58,6 +62,7 @@ struct supervisor {
     struct buf certificate, key; /* PEM; empty: no TLS */
     struct buf password;         /* of the smart host; empty: none */
     int authorities;             /* courier.ca_file; -1: none */
+    int script;                  /* the text of script.file, in a sealed memfd; -1: none */
     struct buf trust_anchors;    /* empty: DNSSEC is not checked */
     struct {
         uid_t uid;
@@ -85,6 +90,8 @@ void process_live(struct fiber *self, void *process);
  * replaces them. */
 void process_tell_all(struct supervisor *s, const struct control_frame *frame);
 void process_kill(struct process *p, int signal_number);
+/* Behind new settings: ends those that are no longer wanted, and starts those that are or that were left alone. */
+void process_reconsider_all(struct supervisor *s);
 
 /* Gives a child descriptors and starts this program anew with `arguments` and none of our environment: descriptor
  * 3 + i is fds[i]. 0 with *pid, or a negative errno. */
@@ -112,6 +119,9 @@ void trust_anchors_read(const struct settings *settings, struct buf *anchors);
 /* The same for the smart host's password and the certificates of authorities. */
 MUST_USE int courier_files_read(const struct settings *settings, struct buf *password, int *authorities,
                                 struct buf *problem);
+/* Reads script.file; where it can't, the log says so and there is none. A memfd, so that a process which is started
+ * anew gets what the one before had, whatever somebody edits meanwhile. */
+void script_file_read(const struct settings *settings, int *script);
 /* SIGHUP. */
 void supervisor_reload(struct supervisor *s);
 

@@ -30,6 +30,7 @@ struct sandbox_profile {
     bool may_accept;         /* connections, of listening sockets it is given */
     bool may_connect;        /* by IPv4 and IPv6, from an address of its choice, to any */
     bool may_ask;            /* by datagrams to any address and port, from sockets of its own: the DNS */
+    bool has_alarm;          /* may set the timer whose signal ends it */
     uid_t uid;               /* whom to become when started as root; 0 is refused then */
     gid_t gid;
     unsigned descriptors; /* at most so many open at a time */

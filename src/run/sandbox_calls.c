@@ -22,6 +22,7 @@ enum {
     NOT_CONNECTING = 64,
     ASKING = 128, /* by datagrams */
     NOT_ASKING = 256,
+    ALARMED = 512,
 };
 
 #define CALL(name, who)       \
@@ -94,6 +95,7 @@ static const struct {
     CALL(exit_group, ALWAYS),
     CALL(membarrier, ALWAYS),
     CALL(sched_getaffinity, ALWAYS),
+    CALL(setitimer, ALARMED),
     /* The network, by sockets that others made. */
     CALL(accept4, ACCEPTING),
     CALL(connect, CONNECTING), /* socket() has rows of its own below */
@@ -219,13 +221,16 @@ static const int refused[] = {
     SCMP_SYS(memfd_create),
     SCMP_SYS(wait4),
     SCMP_SYS(flock),
+    SCMP_SYS(setitimer),
+    SCMP_SYS(timer_create),
 };
 
 static unsigned profile_who(const struct sandbox_profile *profile)
 {
     return ALWAYS | (profile->may_accept ? ACCEPTING : 0) | (profile->may_connect ? CONNECTING : NOT_CONNECTING) |
            (profile->files != SANDBOX_NO_FILES ? READING : NOT_READING) |
-           (profile->files == SANDBOX_WRITE ? WRITING : 0) | (profile->may_ask ? ASKING : NOT_ASKING);
+           (profile->files == SANDBOX_WRITE ? WRITING : 0) | (profile->may_ask ? ASKING : NOT_ASKING) |
+           (profile->has_alarm ? ALARMED : 0);
 }
 
 static bool is_allowed(int number, unsigned who)

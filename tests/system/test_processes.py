@@ -47,6 +47,7 @@ ESCAPES = {
     "root": {},
     "limits": {},
     "dumpable": {},
+    "alarm": {"script": {"none"}},
 }
 
 
@@ -238,20 +239,23 @@ def test_killed_process_comes_back(server, role):
 # ---- Sandboxes ----
 
 
-def escapes_met(server):
+def escapes_met(server, roles):
     """{(role, what): results}, once every role has told of every attempt."""
     met = {}
     for line in server.log().splitlines():
         if " escape " in line:
             record = fields(line)
             met.setdefault((record["role"], record["what"]), set()).add(record["result"])
-    return met if all((role, what) in met for role in ROLES for what in ESCAPES) else None
+    return met if all((role, what) in met for role in roles for what in ESCAPES) else None
 
 
-def test_nobody_escapes(fresh):
-    server = fresh(environment={"OSTIARY_ESCAPE_TEST": "1"})
-    met = wait_until(lambda: escapes_met(server), "the attempts of all roles")
-    for role in ROLES:
+def test_nobody_escapes(fresh, tmp_path):
+    script = tmp_path / "rules.lua"
+    script.write_text("function check(mail) end")
+    server = fresh(f'script.file = "{script}"', environment={"OSTIARY_ESCAPE_TEST": "1"})
+    roles = ROLES + ("script",)
+    met = wait_until(lambda: escapes_met(server, roles), "the attempts of all roles")
+    for role in roles:
         for what, expected in ESCAPES.items():
             assert met[role, what] <= expected.get(role, {"EPERM"}), (role, what, met)
     # What is off for strangers is on for nobody: mail still goes through.

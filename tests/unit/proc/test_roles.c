@@ -17,6 +17,22 @@ static void test_back_off(void **state)
         assert_int_equal(back_off(rows[i].failures), rows[i].milliseconds * (NANOSECONDS / 1000));
 }
 
+/* The third alarm within a minute, not three in a longer time. */
+static void test_alarms(void **state)
+{
+    static const struct {
+        unsigned seconds; /* since the one before */
+        bool rests;
+    } rows[] = {{1, false},  {10, false}, {49, true},  {1, false}, {1, false},  {1, true},
+                {59, false}, {30, false}, {30, false}, {1, true},  {100, false}};
+    struct alarms alarms = {.next = 0};
+    uint64_t now = 0;
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        now += rows[i].seconds * NANOSECONDS;
+        assert_int_equal(alarms_note(&alarms, now), rows[i].rests);
+    }
+}
+
 /* Every role but the two that are no processes of ours has one row, and every pair is of roles with a row. */
 static void test_tables(void **state)
 {
@@ -53,6 +69,11 @@ static void test_least_privilege(void **state)
         }
         if (row->files != SANDBOX_NO_FILES)
             assert_false(row->may_connect);
+        if (row->role == ROLE_SCRIPT) { /* it runs what the site wrote */
+            assert_int_equal(row->files, SANDBOX_NO_FILES);
+            assert_false(row->may_connect || row->may_ask || row->may_accept || row->has_grant_key || row->has_tls);
+        }
+        assert_int_equal(row->has_alarm, row->role == ROLE_SCRIPT);
         if (row->role == ROLE_READER)
             assert_int_equal(row->files, SANDBOX_READ);
     }
@@ -64,6 +85,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_back_off),
+        cmocka_unit_test(test_alarms),
         cmocka_unit_test(test_tables),
         cmocka_unit_test(test_least_privilege),
     };
