@@ -6,10 +6,16 @@
 #include "policy/rule.h"
 
 #define VERSION 1
-#define COMPACT_TEXT_MAX 1000 /* bytes of one text in the ledger */
-#define HEADER_MAX (120u << 10)
+
+/* What all texts and lists may take at most stays below FACTS_SIZE_MAX. */
+#define TEXT_MAX 1000 /* bytes of one text */
+#define ENTRY_MAX 300 /* of a list's entry; a zone or its reason */
+#define ATTACHMENT_TYPE_MAX 100
+#define ATTACHMENT_NAME_MAX 200
+#define HEADER_MAX (64u << 10)
 #define WHOIS_TEXT_MAX (64u << 10)
-#define FULL_TEXT_MAX 4096
+#define HOPS_MAX 100
+#define COMPACT_ATTACHMENTS_MAX 50 /* in the ledger */
 
 enum section {
     SECTION_CONNECTION = 1,
@@ -51,7 +57,7 @@ static void put_cut(struct writer *w, struct span s, size_t most)
 
 static void put_text(struct writer *w, struct span s)
 {
-    put_cut(w, s, w->is_full ? FULL_TEXT_MAX : COMPACT_TEXT_MAX);
+    put_cut(w, s, TEXT_MAX);
 }
 
 static void put_ip(struct writer *w, const struct ip_address *ip)
@@ -65,7 +71,7 @@ static void put_hits(struct writer *w, const struct list_hit *hits, size_t count
     for (size_t i = 0; i < count; i++) {
         put_number(w, hits[i].kind);
         put_number(w, hits[i].level);
-        put_text(w, hits[i].entry);
+        put_cut(w, hits[i].entry, ENTRY_MAX);
     }
 }
 
@@ -106,8 +112,8 @@ static void write_lists(struct writer *w)
     put_text(w, f->own_list.reason);
     put_number(w, count);
     for (size_t i = 0; i < count; i++) {
-        put_text(w, f->dns_lists[i].zone);
-        put_text(w, f->dns_lists[i].reason);
+        put_cut(w, f->dns_lists[i].zone, ENTRY_MAX);
+        put_cut(w, f->dns_lists[i].reason, ENTRY_MAX);
         put_number(w, f->dns_lists[i].is_white);
         put_number(w, f->dns_lists[i].result);
     }
@@ -135,7 +141,8 @@ static void write_whois(struct writer *w)
 static void write_content(struct writer *w)
 {
     const struct content_fact *c = &w->facts->content;
-    size_t count = c->attachment_count > ATTACHMENT_FACTS_MAX ? ATTACHMENT_FACTS_MAX : c->attachment_count;
+    size_t most = w->is_full ? ATTACHMENT_FACTS_MAX : COMPACT_ATTACHMENTS_MAX;
+    size_t count = c->attachment_count > most ? most : c->attachment_count;
     put_number(w, c->size);
     put_text(w, c->from);
     put_text(w, c->subject);
@@ -144,13 +151,13 @@ static void write_content(struct writer *w)
     put_number(w, c->is_automatic);
     put_number(w, count);
     for (size_t i = 0; i < count; i++) {
-        put_cut(w, c->attachments[i].type, 128);
-        put_cut(w, c->attachments[i].name, 256);
+        const struct attachment_fact *a = &c->attachments[i];
+        size_t cut = a->name.size > ATTACHMENT_NAME_MAX ? a->name.size - ATTACHMENT_NAME_MAX : 0;
+        put_cut(w, a->type, ATTACHMENT_TYPE_MAX);
+        put_text(w, span_skip(a->name, cut)); /* its end says what it is */
     }
     put_cut(w, c->header, w->is_full ? HEADER_MAX : 0);
 }
-
-#define HOPS_MAX 100
 
 static void write_hops(struct writer *w)
 {
@@ -492,6 +499,7 @@ bool facts_parse(struct span bytes, struct arena *arena, struct facts *facts, st
     while (in.rest.size && !in.failed) {
         uint64_t section = get_number(&in, UINT32_MAX);
         struct reader inner = in;
+        in.failed |= in.rest.size == 0; /* cut off before its size */
         inner.rest = get_text(&in);
         if (in.failed || section >= SECTION_COUNT || !readers[section])
             continue;

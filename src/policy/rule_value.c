@@ -169,7 +169,6 @@ static bool parse_words(const struct rule_parameter *p, struct span text, struct
         }
         words[count++] = word;
     }
-    value->number = count;
     value->text = (struct span){out, write_words(words, count, out)};
     return true;
 }
