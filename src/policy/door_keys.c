@@ -91,15 +91,18 @@ size_t door_address_keys(const struct ip_address *ip, struct arena *arena, struc
 
 #define LABELS_MAX 128
 
-/* The places where labels begin, and one behind the end; the number of labels. */
+/* The places where labels begin, and one behind the end; the number of labels, none where one is empty. */
 static size_t split(struct span name, size_t *starts)
 {
     size_t count = 0, at = 0;
     if (name.size && name.data[name.size - 1] == '.')
         name = span_head(name, name.size - 1);
     while (at < name.size && count < LABELS_MAX) {
+        size_t size = span_find(span_skip(name, at), '.');
+        if (size == 0)
+            return 0;
         starts[count++] = at;
-        at += span_find(span_skip(name, at), '.') + 1;
+        at += size + 1;
     }
     starts[count] = at;
     return count;

@@ -174,6 +174,7 @@ static void test_keys(void **state)
     assert_int_equal(door_name_keys(span_from(long_name, sizeof long_name), &arena, keys, DOOR_KEYS_MAX),
                      DOOR_KEYS_MAX);
     assert_int_equal(door_sender_keys(span_from(long_name, sizeof long_name), &arena, keys, DOOR_KEYS_MAX), 0);
+    assert_int_equal(door_name_keys((struct span)SPAN("a..b"), &arena, keys, DOOR_KEYS_MAX), 0);
     memset(long_name, '.', sizeof long_name);
     assert_in_range(door_name_keys(span_from(long_name, sizeof long_name), &arena, keys, DOOR_KEYS_MAX), 0,
                     DOOR_KEYS_MAX);
@@ -202,6 +203,8 @@ static void test_name_patterns(void **state)
         {"", "a", false},
         {"a", "", false},
         {"*", "a", true},
+        {"a", "a..b", false},
+        {"a", ".", false},
     };
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
         assert_int_equal(door_name_matches(span_text(rows[i].pattern), span_text(rows[i].name)), rows[i].matches);
