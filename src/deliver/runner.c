@@ -1,5 +1,6 @@
 /* A connection and the jobs that it delivers, one after the other. */
 #include "base/clock.h"
+#include "deliver/codes.h"
 #include "deliver/connection.h"
 #include "deliver/message.h"
 #include "format/address.h"
@@ -199,8 +200,10 @@ static int transact(struct fiber *self, struct site *site, struct connection *co
     int error = prepare(&t, smtp_client_recipients_max(&conn->client));
     if (!error)
         error = message_open(self, &t.message, site->courier, message_of(job));
+    if (!error)
+        error = codes_fetch(self, site, t.message.facts->sender_account_id, t.recipients, t.count, &t.memory);
     if (error) {
-        log_write(LOG_PROBLEM, "courier", NULL, "a message can't be read, tried again later message=%llx error=%s",
+        log_write(LOG_PROBLEM, "courier", NULL, "a message, or a passcode for it, can't be read, tried again later message=%llx error=%s",
                   (unsigned long long)message_of(job), strerror(-error));
         defer_all(job, TROUBLE_OURS, strerror(-error));
         error = 0;
@@ -208,6 +211,7 @@ static int transact(struct fiber *self, struct site *site, struct connection *co
         error = send(self, &t, conn);
         settle(&t, conn, site, error);
     }
+    codes_wipe(t.recipients, t.count);
     message_close(&t.message);
     buf_release(&t.reverse_path);
     arena_release(&t.memory);

@@ -113,9 +113,10 @@ struct smtp_client_message {
 };
 
 struct smtp_client_recipient {
-    struct span address; /* forward path without its brackets */
-    unsigned notify;     /* bits of enum smtp_notify; 0 = not given */
-    struct span orcpt;   /* "rfc822;xtext" as it was given; empty for none */
+    struct span address;  /* forward path without its brackets */
+    unsigned notify;      /* bits of enum smtp_notify; 0 = not given */
+    struct span orcpt;    /* "rfc822;xtext" as it was given; empty for none */
+    struct span passcode; /* 1 to 20 digits, said behind the path: RCPT TO:<a@b> 1234; empty for none */
 
     struct smtp_reply final; /* out: what settles this recipient: the reply to MAIL or RCPT when that refused it, else
                                 the one to the data. Code 0: unknown. Positive: the peer has taken over */

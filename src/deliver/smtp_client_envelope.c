@@ -7,6 +7,7 @@
 #define PATH_MAX_OCTETS 1000
 /* Commands under way: their replies must find room between the two of us, or each would wait for the other to read. */
 #define WINDOW 64
+#define PASSCODE_DIGITS_MAX 20
 
 /* ---- Without asking ---- */
 
@@ -153,12 +154,25 @@ static void write_notify(unsigned notify, struct buf *out)
     }
 }
 
+/* What else it may be does not go on the line: it might be a parameter. */
+static bool is_passcode(struct span code)
+{
+    for (size_t i = 0; i < code.size; i++)
+        if (code.data[i] < '0' || code.data[i] > '9')
+            return false;
+    return code.size > 0 && code.size <= PASSCODE_DIGITS_MAX;
+}
+
 static void write_rcpt(struct smtp_client_transaction *t, const struct smtp_client_recipient *recipient)
 {
     struct buf *out = stream_output(t->client->stream);
     buf_add_text(out, "RCPT TO:<");
     buf_add_span(out, recipient->address);
     buf_add_char(out, '>');
+    if (is_passcode(recipient->passcode)) {
+        buf_add_char(out, ' ');
+        buf_add_span(out, recipient->passcode);
+    }
     if (t->client->extensions.dsn) {
         write_notify(recipient->notify & SMTP_NOTIFY_NEVER ? SMTP_NOTIFY_NEVER : recipient->notify, out);
         if (is_sendable_parameter(recipient->orcpt, SMTP_ORCPT_MAX, t->message->smtputf8)) {

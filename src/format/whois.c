@@ -95,6 +95,11 @@ static bool fit_range(const struct ip_address *first, const struct ip_address *l
     return false;
 }
 
+static bool is_same_family(const struct ip_address *a, const struct ip_address *b)
+{
+    return ip_address_is_ipv4(a) == ip_address_is_ipv4(b);
+}
+
 /* "192.0.2.0 - 192.0.2.255", "192.0.2.0/24", or several of these with commas between: the one with the address in it.
  */
 static bool parse_networks(struct span value, const struct ip_address *address, struct whois_network *network)
@@ -105,11 +110,12 @@ static bool parse_networks(struct span value, const struct ip_address *address, 
         struct span one = span_cut(&rest, ',');
         size_t dash = span_find(one, '-');
         if (dash == one.size) {
-            if (parse_cidr(span_trim(one), network) && whois_network_has(network, address))
+            if (parse_cidr(span_trim(one), network) && is_same_family(&network->address, address) &&
+                whois_network_has(network, address))
                 return true;
         } else if (parse_base(span_trim(span_head(one, dash)), &first) &&
-                   parse_base(span_trim(span_skip(one, dash + 1)), &last) &&
-                   fit_range(&first, &last, address, network)) {
+                   parse_base(span_trim(span_skip(one, dash + 1)), &last) && is_same_family(&first, address) &&
+                   is_same_family(&last, address) && fit_range(&first, &last, address, network)) {
             return true;
         }
     }
@@ -143,7 +149,8 @@ static bool copy_upper(struct span word, char *out, size_t room)
 static void take_country(struct span value, char country[3])
 {
     char word[3];
-    if (!country[0] && copy_upper(value, word, sizeof word) && word[1] && word[0] >= 'A' && word[1] >= 'A')
+    bool is_code = copy_upper(value, word, sizeof word) && strspn(word, "ABCDEFGHIJKLMNOPQRSTUVWXYZ") == 2;
+    if (!country[0] && is_code)
         memcpy(country, word, sizeof word);
 }
 

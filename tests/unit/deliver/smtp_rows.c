@@ -169,6 +169,10 @@ const struct smtp_row smtp_rows[] = {
      "odq", "o=0; d=0 [550 a] [550 b]; q=0"},
     {"DSN not offered", BARE MAIL "S: 250 ok\nC: RCPT TO:<a@x>\nS: 550 a\nC: RCPT TO:<b@x>\nS: 550 b\n" QUIT, "odq",
      "o=0; d=0 [550 a] [550 b]; q=0"},
+    {"passcodes; what is none is left out",
+     GREET "S: 250-mx\nS: 250 DSN\nC: MAIL FROM:<s@y>\nS: 250 ok\nC: RCPT TO:<a@x> 1234 NOTIFY=NEVER\nS: 550 a\n"
+           "C: RCPT TO:<b@x>\nS: 550 b\nC: RCPT TO:<c@x>\nS: 550 c\nC: RCPT TO:<d@x> 00\nS: 550 d\n" QUIT,
+     "ocq", "o=0; c=0 [550 a] [550 b] [550 c] [550 d]; q=0"},
     {"addresses that can't be sent",
      PIPELINING
      "C: MAIL FROM:<s@y> SIZE=3\nC: RCPT TO:<\"a>b\"@x>\nC: DATA\nS: 250 ok\nS: 250 ok\nS: 354 go\nC: x\nC: .\n"

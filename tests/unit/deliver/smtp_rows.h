@@ -13,6 +13,7 @@ struct smtp_row {
      *   1 a message to a@x    3 one to a@x, b@x, c@x      0 one of no octets     m one without its last line end
      *   8 one with 8-bit      s one that may have 8-bit   L one of 100 000 octets
      *   u one of SMTPUTF8     d one with DSN's parameters h one with addresses that can't be sent
+     *   c one with passcodes
      *   f one whose reading fails
      * A letter whose call fails is the last. */
     const char *calls;

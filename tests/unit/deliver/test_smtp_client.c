@@ -69,6 +69,7 @@ static const struct {
     {'F', {huge, 30000}, 30000, false, false, "s@y", {"a@x", "b@x"}},
     {'u', SPAN("x\r\n"), 100, true, true, "s\xc3\xa4@y", {"\xc3\xa4@x", "b@x"}},
     {'d', SPAN("x\r\n"), 100, false, false, "s@y", {"a@x", "b@x"}},
+    {'c', SPAN("x\r\n"), 100, false, false, "s@y", {"a@x", "b@x", "c@x", "d@x"}},
     {'h', SPAN("x\r\n"), 100, false, false, "s@y", {"a> NOTIFY=NEVER\r\nDATA@x", "\xc3\xa4@x", "\"a>b\"@x", "a b@x"}},
     {'f', SPAN("x\r\n"), 0, false, false, "s@y", {"a@x"}},
 };
@@ -112,6 +113,11 @@ static int send_message(struct fiber *self, struct smtp_client *c, struct job *j
         recipients[0].orcpt = span_text("rfc822;o+2Ba@x");
         recipients[1].notify = SMTP_NOTIFY_NEVER;
         recipients[1].orcpt = span_text("rfc822;a b");
+    }
+    static const struct span passcodes[] = {SPAN("1234"), SPAN("12 DATA"), SPAN("123456789012345678901"), SPAN("00")};
+    for (size_t i = 0; i < count && messages[which].letter == 'c'; i++) {
+        recipients[i].passcode = passcodes[i];
+        recipients[i].notify = i == 0 ? SMTP_NOTIFY_NEVER : 0;
     }
     int error = smtp_client_send(self, c, &message, recipients, count, &outcome);
     tell_result(job, c, messages[which].letter, error);

@@ -1,0 +1,116 @@
+/* What of call-backs and WHOIS is pure: what a reply means, what is remembered, how often a server is asked. */
+#include "base/clock.h"
+#include "deliver/answers.h"
+#include "deliver/call_back.h"
+#include "deliver/rates.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+
+#include <cmocka.h>
+
+#define TAKES COURIER__VERDICT__VERDICT_TAKES
+#define REFUSES COURIER__VERDICT__VERDICT_REFUSES
+#define UNKNOWN COURIER__VERDICT__VERDICT_UNKNOWN
+
+static void verdicts(void **state)
+{
+    static const struct {
+        unsigned code;
+        bool is_ours;
+        Courier__Verdict verdict;
+    } rows[] = {
+        {0, false, UNKNOWN},   {250, false, TAKES},   {251, false, TAKES},   {252, false, TAKES},
+        {421, false, UNKNOWN}, {450, false, UNKNOWN}, {452, false, UNKNOWN}, {499, false, UNKNOWN},
+        {500, false, UNKNOWN}, {501, false, REFUSES}, {502, false, UNKNOWN}, {503, false, UNKNOWN},
+        {504, false, UNKNOWN}, {530, false, UNKNOWN}, {535, false, UNKNOWN}, {550, false, REFUSES},
+        {551, false, REFUSES}, {552, false, REFUSES}, {553, false, REFUSES}, {554, false, REFUSES},
+        {555, false, UNKNOWN}, {599, false, REFUSES}, {550, true, UNKNOWN},  {553, true, UNKNOWN},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        struct smtp_reply reply = {.code = rows[i].code, .is_ours = rows[i].is_ours};
+        if (call_back_verdict(&reply) != rows[i].verdict)
+            print_error("%u\n", rows[i].code);
+        assert_int_equal(call_back_verdict(&reply), rows[i].verdict);
+    }
+}
+
+static void put(struct answers *a, const char *key, const char *text, unsigned seconds)
+{
+    answers_put(a, span_text(key), span_text(text), seconds);
+}
+
+static bool has(struct answers *a, const char *key, const char *text)
+{
+    return span_is(answers_get(a, span_text(key)), text);
+}
+
+static void remembered(void **state)
+{
+    struct answers a;
+    answers_init(&a, 3, 1000, 1);
+    put(&a, "a", "one", 60);
+    put(&a, "b", "two", 600);
+    put(&a, "c", "never", 0);
+    assert_true(has(&a, "a", "one"));
+    assert_true(has(&a, "b", "two"));
+    assert_null(answers_get(&a, span_text("c")).data);
+    put(&a, "a", "another", 60);
+    assert_true(has(&a, "a", "another"));
+    clock_fake_advance(60 * NANOSECONDS);
+    assert_null(answers_get(&a, span_text("a")).data);
+    assert_true(has(&a, "b", "two"));
+    /* By number: the oldest goes. */
+    put(&a, "d", "4", 600);
+    put(&a, "e", "5", 600);
+    put(&a, "f", "6", 600);
+    assert_null(answers_get(&a, span_text("b")).data);
+    assert_true(has(&a, "d", "4"));
+    /* By size: as many go as have to; what fits in no way is not taken, and then nothing of it is left. */
+    static char large[700], too_large[2000];
+    memset(large, 'x', sizeof large - 1);
+    memset(too_large, 'x', sizeof too_large - 1);
+    put(&a, "g", large, 600);
+    assert_true(has(&a, "g", large));
+    assert_true(a.bytes <= 1000);
+    put(&a, "h", large, 600);
+    assert_null(answers_get(&a, span_text("g")).data);
+    put(&a, "h", too_large, 600);
+    assert_null(answers_get(&a, span_text("h")).data);
+    assert_int_equal(a.bytes, 0);
+    assert_int_equal(a.remembered.count, 0);
+    map_release(&a.remembered);
+}
+
+static void rates(void **state)
+{
+    static struct rates r; /* lives as long as its process */
+    uint64_t now = 7 * NANOSECONDS;
+    rates_init(&r);
+    for (unsigned minute = 0; minute < 2; minute++) {
+        for (unsigned i = 0; i < 3; i++)
+            assert_true(rates_take(&r, span_text("mx.test"), 3, now + i));
+        assert_false(rates_take(&r, span_text("mx.test"), 3, now + 59 * NANOSECONDS));
+        assert_true(rates_take(&r, span_text("mx.test"), 4, now + 59 * NANOSECONDS));
+        assert_true(rates_take(&r, span_text("other.test"), 3, now));
+        now += 60 * NANOSECONDS;
+    }
+    for (unsigned i = 0; i < RATES_MAX + 5; i++)
+        assert_true(rates_take(&r, span_from(&i, sizeof i), 1, now));
+    assert_int_equal(r.map.count, RATES_MAX);
+    for (unsigned i = RATES_MAX + 5; i-- > 0;)
+        assert_int_equal(rates_take(&r, span_from(&i, sizeof i), 1, now), i < 5);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(verdicts),
+        cmocka_unit_test(remembered),
+        cmocka_unit_test(rates),
+    };
+    clock_fake_start(1790000000ull * NANOSECONDS);
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
