@@ -96,7 +96,7 @@ static int run_as_person(struct fiber *self, struct channel *channel, void *cont
     struct buf password;
     client->my = channel;
     password_input_init(&password);
-    int status = password_input_login(ctl, ctl->login_stdin, &password);
+    int status = password_input_once(ctl, ctl->login_stdin, "your password", "login-stdin", &password);
     if (status == EX_OK)
         status = log_in(self, client, span_text(login_name(ctl)), buf_span(&password));
     password_input_release(&password);
@@ -184,10 +184,59 @@ int door_client_change(struct fiber *self, struct door_client *client, StoreWrit
     return status;
 }
 
-int door_client_list(struct fiber *self, struct door_client *client, StoreWrite__DoorListRequest *request,
-                     int (*item)(struct door_work *work, const StoreWrite__DoorItem *item))
+static ProtobufCBinaryData copy_bytes(struct arena *arena, ProtobufCBinaryData bytes, bool *failed)
+{
+    struct span copy = arena_copy(arena, binary_span(bytes));
+    *failed |= bytes.len && !copy.data;
+    return binary_from_span(copy);
+}
+
+/* Growing leaves the old place to the arena: all of them together are as large as the last. */
+static int keep_item(struct door_work *work, struct door_items *list, const StoreWrite__DoorItem *item)
+{
+    bool failed = false;
+    if (list->count == list->room) {
+        size_t room = list->room ? 2 * list->room : 64;
+        StoreWrite__DoorItem *larger = arena_array(&work->arena, room, sizeof *larger);
+        if (!larger)
+            return ctl_fail(work->ctl, EX_OSERR, "there is too much of it for the memory");
+        if (list->count)
+            memcpy(larger, list->items, list->count * sizeof *larger);
+        list->items = larger;
+        list->room = room;
+    }
+    StoreWrite__DoorItem *copy = &list->items[list->count++];
+    *copy = *item;
+    copy->owner = copy_bytes(&work->arena, item->owner, &failed);
+    copy->name = copy_bytes(&work->arena, item->name, &failed);
+    copy->value = copy_bytes(&work->arena, item->value, &failed);
+    copy->set_by = copy_bytes(&work->arena, item->set_by, &failed);
+    return failed ? ctl_fail(work->ctl, EX_OSERR, "there is too much of it for the memory") : EX_OK;
+}
+
+static int compare_spans(ProtobufCBinaryData a, ProtobufCBinaryData b)
+{
+    size_t common = a.len < b.len ? a.len : b.len;
+    int order = common ? memcmp(a.data, b.data, common) : 0;
+    return order ? order : (a.len > b.len) - (a.len < b.len);
+}
+
+static int compare_items(const void *left, const void *right)
+{
+    const StoreWrite__DoorItem *a = left, *b = right;
+    if (a->level != b->level)
+        return a->level < b->level ? -1 : 1;
+    int order = compare_spans(a->owner, b->owner);
+    if (order)
+        return order;
+    return a->kind != b->kind ? (a->kind < b->kind ? -1 : 1) : compare_spans(a->name, b->name);
+}
+
+int door_client_gather(struct fiber *self, struct door_client *client, StoreWrite__DoorListRequest *request,
+                       struct door_items *items)
 {
     int status = EX_OK;
+    *items = (struct door_items){0};
     request->after_id = 0;
     request->limit = PAGE;
     for (bool more = true; more && status == EX_OK;) {
@@ -199,12 +248,14 @@ int door_client_list(struct fiber *self, struct door_client *client, StoreWrite_
         if (*reply->problem)
             status = ctl_fail(client->work->ctl, EX_DATAERR, "%s", reply->problem);
         for (size_t i = 0; i < reply->n_items && status == EX_OK; i++) {
-            status = item(client->work, reply->items[i]);
+            status = keep_item(client->work, items, reply->items[i]);
             request->after_id = reply->items[i]->id;
         }
         more = reply->more && reply->n_items;
         answer_release(&answer);
     }
+    if (status == EX_OK && items->count)
+        qsort(items->items, items->count, sizeof *items->items, compare_items);
     return status;
 }
 

@@ -43,10 +43,14 @@ MUST_USE int door_client_call(struct fiber *self, struct door_client *client, en
 MUST_USE int door_client_change(struct fiber *self, struct door_client *client, StoreWrite__DoorChangeRequest *request,
                                 uint32_t *changed, uint64_t *number);
 
-/* All items that match the request (its after_id and limit are set here), page by page. Stops at the first status that
- * `item` gives other than EX_OK, and gives that. Items are gone after the call. */
-MUST_USE int door_client_list(struct fiber *self, struct door_client *client, StoreWrite__DoorListRequest *request,
-                              int (*item)(struct door_work *work, const StoreWrite__DoorItem *item));
+/* All items that match the request (its after_id and limit are set here), page by page, copied to work->arena, in the
+ * order of level, kind and name. A `problem` of the reply becomes EX_DATAERR with that sentence. */
+struct door_items {
+    StoreWrite__DoorItem *items;
+    size_t count, room;
+};
+MUST_USE int door_client_gather(struct fiber *self, struct door_client *client, StoreWrite__DoorListRequest *request,
+                                struct door_items *items);
 
 /* ---- Whose door ---- */
 

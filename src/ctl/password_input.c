@@ -88,16 +88,16 @@ static bool ask(int terminal, const char *question, struct buf *answer)
     return read;
 }
 
-int password_input_login(struct ctl *ctl, bool from_stdin, struct buf *password)
+int password_input_once(struct ctl *ctl, bool from_stdin, const char *what, const char *option, struct buf *password)
 {
     if (from_stdin)
         return read_first_line(ctl, password);
     int terminal = isatty(STDIN_FILENO) ? open("/dev/tty", O_RDWR | O_CLOEXEC | O_NOCTTY) : -1;
     if (terminal < 0)
-        return ctl_fail(ctl, EX_USAGE, "there is no terminal to ask for your password; use --login-stdin");
-    bool read = ask(terminal, "your password", password);
+        return ctl_fail(ctl, EX_USAGE, "there is no terminal to ask for %s; use --%s", what, option);
+    bool read = ask(terminal, what, password);
     close(terminal);
-    return read && password->size ? EX_OK : ctl_fail(ctl, EX_DATAERR, "no password was read");
+    return read && password->size ? EX_OK : ctl_fail(ctl, EX_DATAERR, "%s was not read", what);
 }
 
 static int ask_twice(struct ctl *ctl, struct buf *password)

@@ -12,9 +12,11 @@ void password_input_init(struct buf *password);
 /* By the options password-stdin and password-generate of the command. Appends to `password` (of password_input_init;
  * the caller wipes it). 0 or an exit status with the sentence. */
 MUST_USE int password_input(struct ctl *ctl, struct buf *password);
-/* The password of an account that is there, for a login: asked for once on the terminal, or the first line of standard
- * input. Appends to `password` as above. 0 or an exit status with the sentence. */
-MUST_USE int password_input_login(struct ctl *ctl, bool from_stdin, struct buf *password);
+/* A secret that is there already: asked for once on the terminal, or the first line of standard input. `what` is the
+ * question ("your password"), `option` the one that sets from_stdin. Appends to `password` as above. 0 or an exit
+ * status with the sentence. */
+MUST_USE int password_input_once(struct ctl *ctl, bool from_stdin, const char *what, const char *option,
+                                 struct buf *password);
 /* Wipes, then releases. */
 void password_input_release(struct buf *password);
 /* Appends a random one of 100 bits, in letters and digits that can't be mistaken for one another. 0 or -EIO. */

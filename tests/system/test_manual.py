@@ -33,7 +33,7 @@ def entries():
     """{command: the options of its line}, by the manual."""
     out = {}
     for line in TEXT.splitlines():
-        for command, rest in re.findall(r"(?:^|, )\*([a-z]+(?: [a-z]+)?)\*([^,]*)", line) if line.startswith("*") else ():
+        for command, rest in re.findall(r"(?:^|, )\*([a-z][a-z-]*(?: [a-z-]+)?)\*([^,]*)", line) if line.startswith("*") else ():
             out.setdefault(command, set(re.findall(r"--([a-z-]+)", rest)) - COMMON)
     return out
 
