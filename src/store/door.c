@@ -179,8 +179,8 @@ int door_touch(struct store *s)
 int door_forget_account(struct database *db, uint64_t account_id)
 {
     static const char *const statements[] = {
-        "DELETE FROM remote_seen WHERE remote_id IN"
-        " (SELECT id FROM door_item WHERE owner_id = $1 AND level = 2 AND detail = '' AND kind = 11)",
+        ("DELETE FROM remote_seen WHERE remote_id IN"
+         " (SELECT id FROM door_item WHERE owner_id = $1 AND level = 2 AND detail = '' AND kind = 11)"),
         "DELETE FROM door_item WHERE owner_id = $1 AND level IN (2, 3)",
         "DELETE FROM door_history WHERE owner_id = $1 AND level IN (2, 3)",
     };
