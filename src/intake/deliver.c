@@ -2,6 +2,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "format/automatic.h"
 #include "format/summary.h"
 #include "ipc/binary.h"
 #include "ipc/services.h"
@@ -56,7 +57,7 @@ int intake_fill_request(const struct envelope *envelope, struct arena *arena, St
 }
 
 /* Parsed here, in the sandbox, once and for good. */
-static int make_summary(struct intake_body *body, struct buf *summary)
+static int make_summary(struct intake_body *body, struct buf *summary, protobuf_c_boolean *automatic)
 {
     struct span whole;
     struct arena scratch;
@@ -66,6 +67,7 @@ static int make_summary(struct intake_body *body, struct buf *summary)
     arena_init(&scratch, SUMMARY_ARENA_MAX);
     error = summary_make(whole, &scratch, summary);
     arena_release(&scratch);
+    *automatic = header_is_automatic(whole);
     intake_body_unmap(body, whole);
     return error;
 }
@@ -126,7 +128,7 @@ int intake_deliver(struct fiber *self, const struct intake *intake, const struct
     struct answer answer = {.fd = -1};
     struct buf summary;
     buf_init(&summary, SUMMARY_SIZE_MAX);
-    int error = make_summary(body, &summary);
+    int error = make_summary(body, &summary, &request.automatic);
     if (!error)
         error = intake_fill_request(envelope, arena, &request);
     if (error)

@@ -107,6 +107,8 @@ struct delivery_recipient {
     struct span address, orcpt;              /* as the sender gave them */
     struct span target, next_hop, forwarder; /* DELIVERY_REMOTE: ipc/store_write.proto */
     uint32_t notify;                         /* RFC 3461: enum below */
+    struct span folder; /* DELIVERY_MAILBOX: the account's mailbox of that name instead of mailbox_id, made where it is
+                           missing; where it can't be, mailbox_id stays */
     const struct ledger_row *ledger; /* what the ledger is to say of it, or NULL; where it went is store_deliver's */
     uint32_t entry;                  /* set by store_deliver: DELIVERY_MAILBOX: its place among the entries, from 1 */
     enum delivery_outcome outcome;   /* set by store_deliver */
@@ -136,6 +138,7 @@ struct delivery {
     const struct delivery_result *results;
     size_t result_count;
     bool may_wait;    /* recipients at other sites may be booked on a day to come: ipc/store_write.proto */
+    bool automatic;   /* no person wrote it: nobody is learned from it (store/learn.h) */
     struct span body; /* borrowed until the commit */
     int body_fd;      /* -1, or a regular file (spool) that is the body, whole */
 };
@@ -144,8 +147,8 @@ struct delivery {
  * gone meanwhile is passed over; where all are, so is the message: it was stored with the end of the first of them, and
  * the courier, which did not hear the answer, says it again; or a person dropped what it is about. With results the
  * mailboxes' quotas are not asked: what the courier has in hand was accepted. *message_id is 0 where nothing had to be
- * stored. 0 with the outcomes; -EINVAL (not a regular file, too many recipients or results, an address that is none),
- * -EMSGSIZE. */
+ * stored: also where it was fetched (facts.remote_id) and its uidl is noted as dealt with already. 0 with the outcomes;
+ * -EINVAL (not a regular file, too many recipients or results, an address that is none), -EMSGSIZE. */
 MUST_USE int store_deliver(struct store *s, struct delivery *d, uint64_t *message_id);
 /* 0; -ENOENT: no such mailbox of that account. Unknown uids are passed over. */
 MUST_USE int store_expunge(struct store *s, uint64_t account_id, uint64_t mailbox_id, const uint32_t *uids,

@@ -3,8 +3,11 @@
 #include "base/clock.h"
 #include "format/encoded_word.h"
 #include "format/summary.h"
+#include "store/folder.h"
+#include "store/learn.h"
 #include "store/list_bounce.h"
 #include "store/queue.h"
+#include "store/remote_seen.h"
 #include "store/sent.h"
 
 #include <errno.h>
@@ -277,6 +280,55 @@ static int note_delivered(struct store *s, const struct delivery *d)
     return rc ? store_fail(s, rc) : 0;
 }
 
+/* Where the recipients' mail is filed: before anything is planned, since a new mailbox is a record of its own. A name
+ * that is none, or one mailbox too many, is no reason to lose mail: it goes where it would have gone. */
+static int choose_folders(struct store *s, struct delivery *d)
+{
+    for (size_t i = 0; i < d->recipient_count; i++) {
+        struct delivery_recipient *r = &d->recipients[i];
+        struct mailbox_state *inbox;
+        uint64_t id;
+        if (r->kind != DELIVERY_MAILBOX || !folder_is_name(r->folder))
+            continue;
+        int rc = mailbox_get(s, r->mailbox_id, &inbox);
+        if (rc > 0 && inbox->account->id == r->account_id)
+            rc = folder_reach(s, r->account_id, r->folder, true, &id);
+        else
+            id = r->mailbox_id;
+        if (rc < 0 && rc != -EDQUOT)
+            return store_fail(s, rc);
+        if (rc == 0)
+            r->mailbox_id = id;
+    }
+    return 0;
+}
+
+/* Of a remote account that is gone meanwhile there is nothing to note. */
+static int check_fetched(struct store *s, struct message_facts *f)
+{
+    uint64_t id;
+    int rc = f->remote_id == 0
+                 ? 1
+                 : database_find(s->db, &id, "SELECT id FROM door_item WHERE id = $1 AND kind = 11", "u", f->remote_id);
+    if (rc == 0)
+        f->remote_id = 0;
+    return rc < 0 ? store_fail(s, rc) : 0;
+}
+
+/* What goes with a message that was stored, in its transaction. */
+static int note_stored(struct plan *p)
+{
+    struct store *s = p->s;
+    const struct message_facts *f = &p->d->facts;
+    int rc = p->remote && f->sender_account_id ? sent_add(s, f->sender_account_id, p->day, p->remote) : 0;
+    if (rc == 0 && f->remote_id)
+        rc = remote_seen_insert(s->db, f->remote_id, f->uidl, f->received_at);
+    if (rc)
+        return store_fail(s, rc);
+    rc = learn_recipients(s, p->d);
+    return rc ? rc : note_delivered(s, p->d);
+}
+
 /* Stores what there is to store. */
 static int store_message(struct plan *p, struct body *body, uint64_t *message_id)
 {
@@ -287,6 +339,7 @@ static int store_message(struct plan *p, struct body *body, uint64_t *message_id
     f->queued_at = clock_wall();
     f->remote_due_at = 0;
     int rc = plan_make(p);
+    rc = rc ? rc : check_fetched(s, f);
     if (rc != 0) {
         plan_forget(p);
         return rc;
@@ -299,8 +352,7 @@ static int store_message(struct plan *p, struct body *body, uint64_t *message_id
         return rc;
     }
     *message_id = f->message_id;
-    rc = p->remote && f->sender_account_id ? sent_add(s, f->sender_account_id, p->day, p->remote) : 0;
-    return rc ? store_fail(s, rc) : note_delivered(s, p->d);
+    return note_stored(p);
 }
 
 static int count_bounces(struct store *s, struct delivery *d)
@@ -325,14 +377,17 @@ static bool is_possible(const struct delivery *d)
         if (!queue_result_is_possible(&d->results[i]))
             return false;
     return d->recipient_count <= STORE_RECIPIENTS_MAX && d->result_count <= STORE_RESULTS_MAX &&
-           d->facts.received_at <= INT64_MAX && d->facts.sender_account_id <= INT64_MAX;
+           d->facts.received_at <= INT64_MAX && d->facts.sender_account_id <= INT64_MAX &&
+           d->facts.remote_id <= INT64_MAX && (d->facts.remote_id == 0 || remote_seen_is_uidl(d->facts.uidl));
 }
 
-/* Are there results, and all of entries that are gone? */
+/* Was it fetched and dealt with before, or are there results, and all of entries that are gone? */
 static int is_over(struct store *s, const struct delivery *d)
 {
     uint64_t number;
-    int rc = 0;
+    int rc = d->facts.remote_id ? remote_seen_find(s->db, d->facts.remote_id, d->facts.uidl, &number) : 0;
+    if (rc != 0)
+        return rc < 0 ? store_fail(s, rc) : 1;
     for (size_t i = 0; rc == 0 && i < d->result_count; i++)
         rc = database_find(s->db, &number, "SELECT number FROM queue WHERE message_id = $1 AND number = $2", "uu",
                            d->results[i].message_id, (uint64_t)d->results[i].number);
@@ -368,12 +423,15 @@ int store_deliver(struct store *s, struct delivery *d, uint64_t *message_id)
     }
     arena_reset(&s->arena);
     struct plan plan = {.s = s, .d = d, .size = body.size};
-    map_init(&plan.seen);
     plan.mailboxes = arena_array(&s->arena, d->recipient_count + 1, sizeof(*plan.mailboxes));
     d->facts.entries = arena_array(&s->arena, d->recipient_count + 1, sizeof(*d->facts.entries));
     d->facts.queued = arena_array(&s->arena, d->recipient_count + 1, sizeof(*d->facts.queued));
     if (!plan.mailboxes || !d->facts.entries || !d->facts.queued)
         return -ENOMEM;
+    rc = choose_folders(s, d);
+    if (rc != 0)
+        return rc;
+    map_init(&plan.seen);
     rc = d->recipient_count ? store_message(&plan, &body, message_id) : 0;
     map_release(&plan.seen);
     if (rc == 0)

@@ -216,9 +216,16 @@ int door_setting(struct database *db, uint64_t account_id, const char *name, str
     if (has_site < 0)
         return has_site;
     *value = has_site ? site.value : (struct span){"", 0};
-    if (has_site && site.locked)
-        return 1;
-    int rc = door_domain_of(db, account_id, &owners[2].id);
+    uint64_t locked;
+    struct span rule = span_head(span_text(name), span_find(span_text(name), '.'));
+    /* A lock holds all settings of the rule. */
+    int rc = database_find(db, &locked,
+                           "SELECT id FROM door_item WHERE owner_id = 0 AND level = 0 AND detail = '' AND kind = 1"
+                           " AND name IN ($1, $2) AND locked = 1 LIMIT 1",
+                           "tt", rule, span_text(name));
+    if (rc != 0)
+        return rc < 0 ? rc : has_site;
+    rc = door_domain_of(db, account_id, &owners[2].id);
     for (int i = 1; rc >= 0 && i < 3; i++) {
         rc = door_get(db, &owners[i], DOOR_RULE, span_text(name), arena, &item);
         if (rc <= 0)

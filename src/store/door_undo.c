@@ -78,14 +78,14 @@ static int check_untouched(struct door_edit *e, const struct door_step *step)
 static int take_back(struct door_edit *e, const struct door_step *step)
 {
     struct span text;
-    int rc = check_untouched(e, step);
-    rc = rc ? rc : door_owner_text(&e->directory, &step->owner, &e->s->arena, &text);
-    if (rc)
-        return rc;
-    if (text.size == 0 && step->owner.level != LEVEL_SITE) {
+    int rc = door_owner_text(&e->directory, &step->owner, &e->s->arena, &text);
+    if (rc == 0 && text.size == 0 && step->owner.level != LEVEL_SITE) {
         buf_printf(e->problem, "Whose \"%.*s\" it was is gone.", SPAN_ARG(step->after.name));
         return SAID;
     }
+    rc = rc ? rc : check_untouched(e, step);
+    if (rc)
+        return rc;
     struct door_wish wish = {.kind = step->after.kind,
                              .level = step->after.level,
                              .owner = text,

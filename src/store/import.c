@@ -1,25 +1,13 @@
 #include "store/deliver.h"
 
-#include "format/utf8.h"
 #include "store/directory.h"
+#include "store/folder.h"
+#include "store/mailbox.h"
 
 #include <errno.h>
 
-#define NAME_MAX_BYTES 255
 #define FLAGS_SYSTEM (FLAG_SEEN | FLAG_ANSWERED | FLAG_FLAGGED | FLAG_DELETED | FLAG_DRAFT)
 #define SAID 1
-
-/* RFC 9051 section 5.1: the name of the INBOX in any case; levels are parted by '/'. */
-static bool is_mailbox_name(struct span name)
-{
-    char last = '/';
-    for (size_t i = 0; i < name.size; i++) {
-        if ((unsigned char)name.data[i] < ' ' || name.data[i] == 127 || (name.data[i] == '/' && last == '/'))
-            return false;
-        last = name.data[i];
-    }
-    return last != '/' && name.size <= NAME_MAX_BYTES && utf8_is_valid(name);
-}
 
 static int find_account(struct store *s, struct span address, uint64_t *id, struct buf *problem)
 {
@@ -39,25 +27,19 @@ static int find_account(struct store *s, struct span address, uint64_t *id, stru
 static int reach_mailbox(struct store *s, uint64_t account, struct span name, struct mailbox_state **m)
 {
     uint64_t id;
-    int rc =
-        database_find(s->db, &id, "SELECT id FROM mailbox WHERE account_id = $1 AND name = $2", "ut", account, name);
-    if (rc == 0) {
-        rc = mailbox_create(s, account, name, 0, &id);
-        rc = rc ? rc : 1;
-    }
-    if (rc > 0)
-        rc = mailbox_get(s, id, m);
+    int rc = folder_reach(s, account, name, false, &id);
+    rc = rc ? rc : mailbox_get(s, id, m);
     return rc > 0 ? 0 : rc < 0 ? rc : -EPROTO;
 }
 
 static bool is_possible(const struct import *import, struct buf *problem)
 {
-    if (!is_mailbox_name(import->mailbox))
+    if (!folder_is_name(import->mailbox))
         buf_printf(
             problem,
             "\"%.*s\" cannot be a mailbox's name: it is UTF-8 without control characters, at most %d bytes, with "
             "something between its slashes.",
-            SPAN_ARG(import->mailbox), NAME_MAX_BYTES);
+            SPAN_ARG(import->mailbox), FOLDER_NAME_MAX);
     else if (import->flags & ~(uint64_t)FLAGS_SYSTEM)
         buf_add_text(problem, "The message has flags that are not the system's.");
     else if (import->facts.received_at > INT64_MAX)
@@ -84,16 +66,15 @@ static int find_place(struct store *s, const struct import *import, uint64_t siz
                       struct buf *problem)
 {
     uint64_t account = 0;
-    struct span name = span_is_nocase(import->mailbox, "INBOX") ? span_text("INBOX") : import->mailbox;
     int rc = find_account(s, import->account, &account, problem);
     if (rc == 0)
-        rc = reach_mailbox(s, account, name, m);
+        rc = reach_mailbox(s, account, import->mailbox, m);
     if (rc < 0) {
         (void)store_fail(s, rc);
         return rc;
     }
     if (rc == 0 && (*m)->uidnext == UINT32_MAX) {
-        buf_printf(problem, "The mailbox %.*s has no uids left.", SPAN_ARG(name));
+        buf_printf(problem, "The mailbox %.*s has no uids left.", SPAN_ARG(import->mailbox));
         return SAID;
     }
     return rc || has_room(*m, size, problem) ? rc : SAID;

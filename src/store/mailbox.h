@@ -5,6 +5,15 @@
 
 #include "store/core.h"
 
+/* RFC 6154: what a mailbox is for. Part of the records. */
+enum special_use {
+    SPECIAL_ARCHIVE = 1,
+    SPECIAL_DRAFTS = 2,
+    SPECIAL_JUNK = 4,
+    SPECIAL_SENT = 8,
+    SPECIAL_TRASH = 16,
+};
+
 struct account_state {
     uint64_t id, quota /* bytes, 0 = none */, used;
     struct span address; /* local@domain; memory behind the struct */

@@ -55,10 +55,15 @@ static int check_room(struct store *s, uint64_t remote_id, size_t count)
     return rc < 0 ? store_fail(s, rc) : there + count > REMOTE_SEEN_MAX ? -EDQUOT : 0;
 }
 
+bool remote_seen_is_uidl(struct span uidl)
+{
+    return uidl.size > 0 && uidl.size <= UIDL_MAX && !memchr(uidl.data, 0, uidl.size);
+}
+
 static bool is_possible(uint64_t remote_id, const struct span *uidls, size_t count)
 {
     for (size_t i = 0; i < count && i < REMOTE_SEEN_BATCH; i++)
-        if (uidls[i].size == 0 || uidls[i].size > UIDL_MAX || memchr(uidls[i].data, 0, uidls[i].size))
+        if (!remote_seen_is_uidl(uidls[i]))
             return false;
     return count <= REMOTE_SEEN_BATCH && remote_id > 0 && remote_id <= INT64_MAX;
 }

@@ -13,6 +13,8 @@
  * negative errno: the batch is lost. An account that is gone has nothing to note: 0. */
 MUST_USE int store_remote_seen(struct store *s, uint64_t remote_id, const struct span *uidls, size_t count,
                                bool forget);
+/* UIDL_MAX bytes at the most, without a NUL. */
+bool remote_seen_is_uidl(struct span uidl);
 /* 1: it is noted, 0, or a negative errno. */
 MUST_USE int remote_seen_find(struct database *db, uint64_t remote_id, struct span uidl, uint64_t *seen_at);
 /* The row only: its message's record says the rest. 0 or a negative errno. */

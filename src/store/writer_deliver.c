@@ -19,7 +19,9 @@ static void take_envelope(const StoreWrite__DeliverRequest *q, struct message_fa
                                 .protocol = span_text(q->protocol),
                                 .session = binary_span(q->session),
                                 .envid = binary_span(q->envid),
-                                .summary = binary_span(q->summary)};
+                                .summary = binary_span(q->summary),
+                                .remote_id = q->remote_id,
+                                .uidl = binary_span(q->uidl)};
 }
 
 static int reply_delivered(struct store_writer *w, struct pending *p, const struct delivery *d, uint64_t message_id)
@@ -79,7 +81,8 @@ static int take_recipients(struct store_writer *w, const StoreWrite__DeliverRequ
                                                        .target = binary_span(r->target),
                                                        .next_hop = binary_span(r->next_hop),
                                                        .forwarder = binary_span(r->forwarder),
-                                                       .notify = r->notify};
+                                                       .notify = r->notify,
+                                                       .folder = binary_span(r->folder)};
         if (r->ledger && !(d->recipients[i].ledger = take_row(w, r->ledger)))
             return -ENOMEM;
     }
@@ -116,10 +119,11 @@ int writer_deliver(struct store_writer *w, struct pending *p)
                          .body = p->call->attachment,
                          .body_fd = p->call->fd};
     bool is_courier = p->call->caller == ROLE_COURIER;
-    if (q->n_recipients > STORE_RECIPIENTS_MAX || q->n_results > STORE_RESULTS_MAX || (q->n_results && !is_courier) ||
-        (q->n_recipients == 0 && q->n_results == 0))
+    if (q->n_recipients > STORE_RECIPIENTS_MAX || q->n_results > STORE_RESULTS_MAX ||
+        ((q->n_results || q->remote_id) && !is_courier) || (q->n_recipients == 0 && q->n_results == 0))
         return -EINVAL;
     take_envelope(q, &d.facts);
+    d.automatic = q->automatic;
     uint64_t message_id;
     int rc = take_recipients(w, q, &d);
     rc = rc ? rc : take_results(w, q, &d);

@@ -192,6 +192,11 @@ void fixture_list(struct fixture *f, struct buf *out)
          "SELECT message_id, number, kind, state, created_at, notify, list_id, account_id, size, destination, address,"
          " original, orcpt, forwarder, reverse_path FROM queue ORDER BY message_id, number",
          15);
+    list(db, out,
+         "SELECT id, kind, level, owner_id, detail, name, value, expires_at, locked, set_at, set_by FROM door_item"
+         " ORDER BY id",
+         11);
+    list(db, out, "SELECT remote_id, uidl, seen_at FROM remote_seen ORDER BY remote_id, uidl", 3);
     buf_add_char(out, '\0');
     assert_false(buf_failed(out));
 }

@@ -34,10 +34,173 @@ static void levels(void **state)
     fixture_stop(&f);
 }
 
+static void lists(void **state)
+{
+    struct fixture f;
+    struct door_cache cache;
+    struct door_attempt friend = {
+        .recipient = ALICE, .sender = "Aunt@May.Away.test", .ip = "192.0.2.7", .helo = "mx.away.test"};
+    fixture_start(&f);
+    door_cache_init(&cache, f.store->db);
+    SET(&f, {ALICE, "white", "aunt@may.away.test", ""}, {ALICE, "white", "@may.away.test", ""});
+    door_meets(&f, &cache, &friend, ALICE "||white2:aunt@may.away.test,|-||");
+    /* Bob's door knows nothing of alice's lists. */
+    friend.recipient = BOB;
+    door_meets(&f, &cache, &friend, BOB "|||-||only");
+    friend.recipient = ALICE;
+    SET(&f, {ALICE, "-white", "aunt@may.away.test", ""}, {"example.test", "black", "*.away.test", ""},
+        {"", "white", "@may.away.test", "", .expires_at = 2000}, {ALICE, "known", "aunt@may.away.test", ""});
+    door_meets(&f, &cache, &friend,
+               ALICE "||white2:@may.away.test,known2:aunt@may.away.test,black1:*.away.test,white0:@may.away.test,|-||");
+    friend.now = 2000;
+    door_meets(&f, &cache, &friend, ALICE "||white2:@may.away.test,known2:aunt@may.away.test,black1:*.away.test,|-||");
+    SET(&f, {ALICE, "-white", "@may.away.test", ""}, {ALICE, "-known", "aunt@may.away.test", ""},
+        {"example.test", "-black", "*.away.test", ""}, {"", "-white", "@may.away.test", ""});
+    door_meets(&f, &cache, &friend, ALICE "|||-||only");
+    /* Servers are the site's: by address, network, HELO and the sender's domain. */
+    SET(&f, {"", "approved", "192.0.2.0/24", ""}, {"", "denied", "mx.away.test", ""},
+        {"", "denied", "2001:db8::/32", ""});
+    door_meets(&f, &cache, &friend, ALICE "||approved0:192.0.2.0/24,denied0:mx.away.test,|-||");
+    friend.ip = "192.0.3.7";
+    friend.helo = "";
+    door_meets(&f, &cache, &friend, ALICE "|||-||");
+    friend.ip = "2001:db8:1::5";
+    door_meets(&f, &cache, &friend, ALICE "||denied0:2001:db8::/32,|-||");
+    friend.ip = NULL;
+    friend.sender = "x@mx.away.test";
+    door_meets(&f, &cache, &friend, ALICE "||denied0:mx.away.test,|-||");
+    door_cache_release(&cache);
+    fixture_stop(&f);
+}
+
+static void passcodes(void **state)
+{
+    struct fixture f;
+    struct door_cache cache;
+    struct door_attempt a = {.recipient = ALICE, .sender = "x@away.test"};
+    fixture_start(&f);
+    door_cache_init(&cache, f.store->db);
+    SET(&f, {ALICE, "passcode", "Aunt May", "123456"}, {ALICE, "passcode", "Old friend", "777777", .expires_at = 1500},
+        {"alice+x@example.test", "passcode", "Shop", "424242"}, {BOB, "passcode", "His", "999999"});
+    door_meets(&f, &cache, &a, ALICE "|||-||");
+    a.passcode = "123456";
+    door_meets(&f, &cache, &a, ALICE "|||right Aunt May||");
+    a.passcode = "12345";
+    door_meets(&f, &cache, &a, ALICE "|||wrong||");
+    a.passcode = "999999";
+    door_meets(&f, &cache, &a, ALICE "|||wrong||");
+    a.passcode = "424242";
+    door_meets(&f, &cache, &a, ALICE "|||wrong||");
+    a.recipient = "alice+x@example.test";
+    door_meets(&f, &cache, &a, ALICE "|||right Shop||");
+    a.passcode = "777777";
+    door_meets(&f, &cache, &a, ALICE "|||right Old friend||");
+    a.now = 1500;
+    door_meets(&f, &cache, &a, ALICE "|||expired Old friend||");
+    door_cache_release(&cache);
+    fixture_stop(&f);
+}
+
+static void limited_addresses(void **state)
+{
+    struct fixture f;
+    struct door_cache cache;
+    struct door_attempt a = {.recipient = "alice+shop-x7@example.test", .sender = "x@away.test"};
+    struct span targets[] = {span_text(ALICE), span_text(BOB)};
+    fixture_start(&f);
+    door_cache_init(&cache, f.store->db);
+    SET(&f, {ALICE, "address", "shop-x7", "", .expires_at = 1500}, {ALICE, "address", "bank", "@bank.test"});
+    door_meets(&f, &cache, &a, ALICE "|||-|limited fits|only");
+    a.now = 1500;
+    door_meets(&f, &cache, &a, ALICE "|||-|limited expired fits|only");
+    a.recipient = "Alice+Bank@Example.TEST";
+    door_meets(&f, &cache, &a, ALICE "|||-|limited|");
+    a.sender = "x@Bank.test";
+    door_meets(&f, &cache, &a, ALICE "|||-|limited fits|");
+    a.recipient = "bob+bank@example.test";
+    door_meets(&f, &cache, &a, BOB "|||-||only");
+    /* Another name that has a detail is no address of alice's. */
+    fixture_change(
+        &f,
+        &(struct change){
+            .kind = CHANGE_ALIAS_PUT, .subject = span_text("team@example.test"), .targets = targets, .target_count = 2},
+        NULL);
+    a.recipient = "team+bank@example.test";
+    door_meets(&f, &cache, &a, ALICE "|||-||only & " BOB "|||-||only");
+    door_cache_release(&cache);
+    fixture_stop(&f);
+}
+
+/* Whose address the sender's is: only asked where anybody protects theirs. */
+static void protected_senders(void **state)
+{
+    struct fixture f;
+    struct door_cache cache;
+    struct door_attempt a = {.recipient = BOB, .sender = ALICE};
+    fixture_start(&f);
+    door_cache_init(&cache, f.store->db);
+    door_meets(&f, &cache, &a, BOB "|||-||only");
+    SET(&f, {ALICE, "rule", "protect-my-address", "on"});
+    door_meets(&f, &cache, &a, BOB "|||-|| protected 2 " ALICE);
+    a.sender = "ALICE+anything@example.test";
+    door_meets(&f, &cache, &a, BOB "|||-|| protected 2 " ALICE);
+    a.sender = "carol@example.test";
+    door_meets(&f, &cache, &a, BOB "|||-||");
+    a.sender = "alice@away.test";
+    door_meets(&f, &cache, &a, BOB "|||-||");
+    SET(&f, {ALICE, "-rule", "protect-my-address", ""});
+    a.sender = ALICE;
+    door_meets(&f, &cache, &a, BOB "|||-||only");
+    SET(&f, {"example.test", "rule", "protect-my-address", "on"});
+    door_meets(&f, &cache, &a, BOB "|1 protect-my-address=on,||-|| protected 1 " ALICE);
+    door_cache_release(&cache);
+    fixture_stop(&f);
+}
+
+static void expect_names(struct door_cache *cache, const char *name, bool proven, const char *wanted)
+{
+    struct list_hit hits[4];
+    struct arena arena;
+    struct buf out;
+    size_t count;
+    arena_init(&arena, 1 << 20);
+    buf_init(&out, 4096);
+    assert_int_equal(door_name_hits(cache, span_text(name), proven, 1000, &arena, hits, 4, &count), 0);
+    for (size_t i = 0; i < count; i++)
+        buf_printf(&out, "%d:%.*s,", (int)hits[i].kind, SPAN_ARG(hits[i].entry));
+    buf_add_char(&out, '\0');
+    assert_string_equal(out.data, wanted);
+    buf_release(&out);
+    arena_release(&arena);
+}
+
+static void host_names(void **state)
+{
+    struct fixture f;
+    struct door_cache cache;
+    fixture_start(&f);
+    door_cache_init(&cache, f.store->db);
+    expect_names(&cache, "mx.good.test", true, "");
+    SET(&f, {"", "approved", "*.good.test", ""}, {"", "denied-name", "dialup", ""}, {"", "denied-name", "dyn-*", ""},
+        {"", "denied-name", "old", "", .expires_at = 900});
+    expect_names(&cache, "mx.good.test", true, "3:*.good.test,");
+    expect_names(&cache, "mx.good.test", false, "");
+    expect_names(&cache, "7.dialup.net.test", false, "5:dialup,");
+    expect_names(&cache, "dyn-7.net.test", false, "5:dyn-*,");
+    expect_names(&cache, "old.net.test", false, "");
+    door_cache_release(&cache);
+    fixture_stop(&f);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(levels),
+        cmocka_unit_test(lists),
+        cmocka_unit_test(passcodes),
+        cmocka_unit_test(limited_addresses),
+        cmocka_unit_test(protected_senders),
+        cmocka_unit_test(host_names),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

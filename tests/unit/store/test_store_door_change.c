@@ -1,0 +1,218 @@
+/* What changes of doors do: all or nothing, the history, undo, forwarding, people and the administrator. */
+#include "door_fixture.h"
+
+#include "store/door_list.h"
+
+#include <stdlib.h>
+
+#define ALICE "alice@example.test"
+#define BOB "bob@example.test"
+#define WORDS(...)                            \
+    (const struct door_words[]){__VA_ARGS__}, \
+        sizeof((const struct door_words[]){__VA_ARGS__}) / sizeof(struct door_words)
+
+static void all_or_nothing(void **state)
+{
+    static const struct {
+        struct door_words words;
+        const char *sentence;
+    } cases[] = {
+        {{"nobody@example.test", "white", "a@b.test", ""}, "There is no account nobody@example.test"},
+        {{"away.test", "white", "a@b.test", ""}, "\"away.test\" is not a domain of ours"},
+        {{ALICE, "rule", "no-such-rule", "on"}, "no-such-rule"},
+        {{ALICE, "rule", "white-list", "perhaps"}, "white-list"},
+        {{ALICE, "approved", "192.0.2.1", ""}, "approved"},
+        {{ALICE, "rule", "white-list", "on", .locked = true}, "Only a rule of the site can be locked."},
+        {{ALICE, "rule", "white-list", "on", .expires_at = 5}, "has no time of expiry"},
+        {{ALICE, "-white", "x@y.test", ""}, ALICE " has no white \"x@y.test\"."},
+        {{"", "-black", "x@y.test", ""}, "The site has no black \"x@y.test\"."},
+        {{ALICE, "white", "A@B.test", ""}, "stands there twice"},
+        {{ALICE, "white", "not an address", ""}, "not an address"},
+        {{"alice+@example.test", "white", "x@y.test", ""}, "There is no account"},
+    };
+    struct fixture f;
+    fixture_start(&f);
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
+        door_set(&f, WORDS({ALICE, "white", "a@b.test", "a friend"}, cases[i].words), cases[i].sentence);
+    door_expect(&f, "");
+    assert_int_equal(fixture_count(&f, "SELECT COUNT(*) FROM door_history"), 0);
+    assert_int_equal(
+        door_set(&f, WORDS({ALICE, "white", "A@B.test", "a friend"}, {"", "black", "@Spam.test", ""}), NULL), 1);
+    door_expect(&f, ALICE " white a@b.test=a friend\n black @spam.test=\n");
+    /* What is so already is no change. */
+    assert_int_equal(door_set(&f, WORDS({ALICE, "white", "a@b.test", "a friend"}), NULL), 0);
+    assert_int_equal(door_set(&f, WORDS({ALICE, "white", "a@b.test", "", .expires_at = 7}), NULL), 2);
+    door_expect(&f, ALICE " white a@b.test= until 7\n black @spam.test=\n");
+    assert_int_equal(door_set(&f, WORDS({ALICE, "-white", "A@b.TEST", ""}), NULL), 3);
+    door_expect(&f, " black @spam.test=\n");
+    fixture_stop(&f);
+}
+
+static void taken_back(void **state)
+{
+    struct fixture f;
+    fixture_start(&f);
+    door_undo(&f, ALICE, 0, "There is no change that could be taken back.");
+    assert_int_equal(
+        door_set(&f, WORDS({ALICE, "white", "a@b.test", "one"}, {ALICE, "rule", "white-list", "on"}), NULL), 1);
+    assert_int_equal(door_set(&f, WORDS({ALICE, "white", "a@b.test", "two"}), NULL), 2);
+    assert_int_equal(door_set(&f, WORDS({BOB, "white", "c@b.test", ""}), NULL), 3);
+    /* The first can't go while the second stands on it. */
+    door_undo(&f, "", 1, "\"a@b.test\" was changed since");
+    assert_int_equal(door_undo(&f, ALICE, 0, NULL), 4);
+    door_expect(&f, ALICE " white a@b.test=one\n" ALICE " rule white-list=on\n" BOB " white c@b.test=\n");
+    /* Without a number the next older one is meant, not the undo. */
+    assert_int_equal(door_undo(&f, ALICE, 0, NULL), 5);
+    door_expect(&f, BOB " white c@b.test=\n");
+    door_undo(&f, ALICE, 0, "There is no change that could be taken back.");
+    door_undo(&f, ALICE, 1, "Change 1 was taken back already.");
+    door_undo(&f, ALICE, 99, "There is no change 99");
+    /* An undo can be undone, and then what it had undone may be again. */
+    assert_int_equal(door_undo(&f, "", 5, NULL), 6);
+    door_expect(&f, BOB " white c@b.test=\n" ALICE " white a@b.test=one\n" ALICE " rule white-list=on\n");
+    assert_int_equal(door_undo(&f, ALICE, 1, NULL), 7);
+    door_expect(&f, BOB " white c@b.test=\n");
+    assert_int_equal(fixture_count(&f, "SELECT COUNT(*) FROM door_history WHERE undone = 1"), 3);
+    fixture_stop(&f);
+}
+
+/* People change their own door only, and nothing that is the site's alone. */
+static void people(void **state)
+{
+    struct fixture f;
+    fixture_start(&f);
+    uint64_t alice = fixture_recipient(&f, ALICE).account_id, bob = fixture_recipient(&f, BOB).account_id;
+    door_set_as(&f, alice, WORDS({BOB, "white", "a@b.test", ""}), "is not yours");
+    door_set_as(&f, alice, WORDS({"", "rule", "white-list", "on"}), "is not yours");
+    door_set_as(&f, alice, WORDS({"example.test", "rule", "white-list", "on"}), "is not yours");
+    door_set_as(&f, alice, WORDS({"bob+x@example.test", "rule", "white-list", "on"}), "is not yours");
+    door_set_as(&f, alice, WORDS({ALICE, "denied", "192.0.2.1", ""}), "denied");
+    door_set_as(&f, 4711, WORDS({ALICE, "white", "a@b.test", ""}), "The account is gone.");
+    assert_int_equal(
+        door_set_as(&f, alice,
+                    WORDS({ALICE, "white", "a@b.test", ""}, {"alice+x@example.test", "black", "c@d.test", ""}), NULL),
+        1);
+    door_expect(&f, ALICE " white a@b.test=\nalice+x@example.test black c@d.test=\n");
+    /* Another's history is as unknown as none. */
+    struct buf problem;
+    struct door_outcome outcome;
+    struct door_change undo = {.account_id = bob, .undo = true, .number = 1};
+    buf_init(&problem, 4096);
+    assert_int_equal(store_begin(f.store), 0);
+    assert_int_equal(store_door_change(f.store, &undo, &outcome, &problem), 0);
+    assert_true(span_is(buf_span(&problem), "There is no change 1: the history shows those that there are."));
+    undo.account_id = alice;
+    buf_reset(&problem);
+    assert_int_equal(store_door_change(f.store, &undo, &outcome, &problem), 0);
+    assert_true(outcome.number == 2 && outcome.count == 2 && span_is(outcome.steps[0].after.set_by, ALICE));
+    assert_int_equal(store_commit(f.store), 0);
+    door_expect(&f, "");
+    buf_release(&problem);
+    fixture_stop(&f);
+}
+
+static void expect_targets(struct fixture *f, const char *wanted)
+{
+    struct buf out;
+    buf_init(&out, 4096);
+    struct statement *st = database_query(f->store->db,
+                                          "SELECT t.address FROM alias a JOIN alias_target t ON t.alias_id = a.id WHERE"
+                                          " a.local_part = 'alice' ORDER BY t.place",
+                                          "");
+    while (database_step(st) > 0)
+        buf_printf(&out, "%.*s ", SPAN_ARG(database_bytes(st, 0)));
+    database_end(st);
+    buf_add_char(&out, '\0');
+    assert_string_equal(out.data, wanted);
+    buf_release(&out);
+}
+
+static void expect_list(struct fixture *f, const char *owner, uint32_t kinds, const char *wanted)
+{
+    struct directory d = {.db = f->store->db, .detail_separator = span_text("+")};
+    struct door_list_query query = {.owner = span_text(owner), .levels_above = true, .kinds = kinds};
+    struct door_listed *items = NULL;
+    struct arena arena;
+    struct buf out;
+    size_t count;
+    bool more;
+    arena_init(&arena, 16 << 20);
+    buf_init(&out, 4096);
+    assert_int_equal(door_list(&d, &query, &arena, &items, &count, &more, &out), 0);
+    for (size_t i = 0; i < count; i++)
+        buf_printf(&out, "%u %.*s=%.*s,", items[i].item.level, SPAN_ARG(items[i].item.name),
+                   SPAN_ARG(items[i].item.value));
+    buf_add_char(&out, '\0');
+    assert_string_equal(out.data, wanted);
+    buf_release(&out);
+    arena_release(&arena);
+}
+
+/* Forwarding stands in the alias table alone, and reads and is taken back like any other setting. */
+static void forwarding(void **state)
+{
+    struct fixture f;
+    fixture_start(&f);
+    door_set(&f, WORDS({ALICE, "rule", "forward", "on"}), "Where should the mail of alice@example.test go?");
+    door_set(&f, WORDS({"example.test", "rule", "forward.to", "x@away.test"}), "");
+    door_set(&f, WORDS({ALICE, "rule", "forward.to", "nobody@example.test"}), "nobody here");
+    assert_int_equal(
+        door_set(&f, WORDS({ALICE, "rule", "forward.to", "x@away.test"}, {ALICE, "rule", "forward.keep", "on"}), NULL),
+        1);
+    expect_targets(&f, "x@away.test alice@example.test ");
+    expect_list(&f, ALICE, 1u << DOOR_RULE, "2 forward=on,2 forward.to=x@away.test,2 forward.keep=on,");
+    assert_int_equal(fixture_count(&f, "SELECT COUNT(*) FROM door_item"), 0);
+    assert_int_equal(door_set(&f, WORDS({ALICE, "rule", "forward.keep", "off"}), NULL), 2);
+    expect_targets(&f, "x@away.test ");
+    assert_int_equal(door_set(&f, WORDS({ALICE, "rule", "forward", "off"}), NULL), 3);
+    expect_targets(&f, "");
+    expect_list(&f, ALICE, 1u << DOOR_RULE, "");
+    assert_int_equal(door_undo(&f, ALICE, 0, NULL), 4);
+    expect_targets(&f, "x@away.test ");
+    assert_int_equal(door_undo(&f, ALICE, 0, NULL), 5);
+    assert_int_equal(door_undo(&f, ALICE, 0, NULL), 6);
+    expect_targets(&f, "");
+    /* No loops, nor what an administrator made for several. */
+    struct span alice = span_text(ALICE), both[] = {span_text(BOB), span_text("x@away.test")};
+    fixture_change(
+        &f, &(struct change){.kind = CHANGE_ALIAS_PUT, .subject = span_text(BOB), .targets = &alice, .target_count = 1},
+        NULL);
+    door_set(&f, WORDS({ALICE, "rule", "forward.to", BOB}, {ALICE, "rule", "forward.keep", "off"}),
+             "would lead to itself");
+    fixture_change(&f, &(struct change){.kind = CHANGE_ALIAS_REMOVE, .subject = span_text(BOB)}, NULL);
+    fixture_change(&f, &(struct change){.kind = CHANGE_ALIAS_PUT, .subject = alice, .targets = both, .target_count = 2},
+                   NULL);
+    door_set(&f, WORDS({ALICE, "rule", "forward.to", "y@away.test"}), "an alias with several targets");
+    expect_list(&f, ALICE, 0, "");
+    fixture_stop(&f);
+}
+
+/* What goes with an account or a domain. */
+static void removal(void **state)
+{
+    struct fixture f;
+    fixture_start(&f);
+    fixture_change(&f, &(struct change){.kind = CHANGE_DOMAIN_ADD, .subject = span_text("other.test")}, NULL);
+    door_set(&f,
+             WORDS({ALICE, "white", "a@b.test", ""}, {"alice+x@example.test", "black", "a@b.test", ""},
+                   {BOB, "white", "a@b.test", ""}, {"other.test", "rule", "no-ptr", "on"},
+                   {"example.test", "rule", "no-ptr", "on"}),
+             NULL);
+    fixture_change(&f, &(struct change){.kind = CHANGE_ACCOUNT_REMOVE, .subject = span_text(ALICE)}, NULL);
+    fixture_change(&f, &(struct change){.kind = CHANGE_DOMAIN_REMOVE, .subject = span_text("other.test")}, NULL);
+    door_expect(&f, BOB " white a@b.test=\nexample.test rule no-ptr=on\n");
+    /* A new account of that name begins with nothing. */
+    fixture_account(&f, ALICE, 0);
+    door_expect(&f, BOB " white a@b.test=\nexample.test rule no-ptr=on\n");
+    door_undo(&f, "", 1, "is gone");
+    fixture_stop(&f);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(all_or_nothing), cmocka_unit_test(taken_back), cmocka_unit_test(people),
+        cmocka_unit_test(forwarding),     cmocka_unit_test(removal),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
