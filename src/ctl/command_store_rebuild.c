@@ -57,6 +57,7 @@ static int rebuild(struct ctl *ctl, const char *data_directory)
     write_report(&ctl->out, &report);
     if (report.kept_as[0])
         buf_printf(&ctl->out, "the old database is kept as %s/%s\n", data_directory, report.kept_as);
+    buf_add_text(&ctl->out, "the ledger and the history of rules begin anew: they were in the old database only\n");
     return EX_OK;
 }
 

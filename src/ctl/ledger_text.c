@@ -1,0 +1,361 @@
+#include "ctl/ledger_text.h"
+
+#include "base/clock.h"
+#include "ctl/foreign.h"
+#include "format/date.h"
+#include "format/quantity.h"
+#include "ipc/binary.h"
+#include "policy/decide.h"
+
+#include <stdio.h>
+#include <time.h>
+
+#define SINCE_MAX (100ull * 365 * 24 * 3600)
+
+void ledger_write_time(uint64_t at, struct buf *out)
+{
+    time_t seconds = (time_t)(at / NANOSECONDS);
+    struct tm tm;
+    char text[40];
+    if (gmtime_r(&seconds, &tm) && strftime(text, sizeof text, "%Y-%m-%d %H:%M:%S UTC", &tm))
+        buf_add_text(out, text);
+    else
+        buf_add_text(out, "at a time that nobody can read");
+}
+
+const char *ledger_verdict_word(unsigned verdict)
+{
+    static const char *const words[] = {
+        [VERDICT_NO_OPINION] = "accepted", [VERDICT_ACCEPT] = "accepted", [VERDICT_REFUSE] = "refused",
+        [VERDICT_DEFER] = "put off",       [VERDICT_FILE] = "filed",      [VERDICT_WATCH] = "watched"};
+    return verdict < sizeof words / sizeof *words ? words[verdict] : "of an unknown verdict";
+}
+
+const char *ledger_fate_word(StoreWrite__Fate fate)
+{
+    switch (fate) {
+    case STORE_WRITE__FATE__FATE_UNREAD:
+        return "unread";
+    case STORE_WRITE__FATE__FATE_READ:
+        return "read";
+    case STORE_WRITE__FATE__FATE_ANSWERED:
+        return "answered";
+    case STORE_WRITE__FATE__FATE_FILED:
+        return "filed elsewhere";
+    case STORE_WRITE__FATE__FATE_DELETED:
+        return "deleted";
+    default:
+        return "";
+    }
+}
+
+static struct span sender_of(const StoreWrite__LedgerRow *row)
+{
+    return row->reverse_path.len ? binary_span(row->reverse_path) : span_text("<>");
+}
+
+/* ---- A line ---- */
+
+void ledger_write_entry(const StoreWrite__LedgerEntry *entry, struct buf *out)
+{
+    const StoreWrite__LedgerRow *row = entry->row;
+    char reference[10];
+    ledger_write_time(row->at, out);
+    buf_printf(out, "  %s  ", ledger_verdict_word(row->verdict));
+    foreign_write(sender_of(row), false, out);
+    buf_add_text(out, " -> ");
+    foreign_write(binary_span(row->recipient), false, out);
+    if (row->fetched)
+        buf_add_text(out, " (fetched)");
+    if (row->rule.len) {
+        buf_add_text(out, "  by ");
+        foreign_write(binary_span(row->rule), false, out);
+    }
+    if (row->attempts > 1)
+        buf_printf(out, "  %llu times", (unsigned long long)row->attempts);
+    if (row->reference) {
+        reference_write(row->reference, reference);
+        buf_printf(out, "  %s", reference);
+    }
+    if (*ledger_fate_word(entry->fate))
+        buf_printf(out, "  %s", ledger_fate_word(entry->fate));
+    buf_add_char(out, '\n');
+    struct span more = row->sentence.len ? binary_span(row->sentence) : binary_span(row->subject);
+    if (more.size) {
+        buf_add_text(out, "    ");
+        foreign_write(more, false, out);
+        buf_add_char(out, '\n');
+    }
+}
+
+void ledger_write_entry_json(const StoreWrite__LedgerEntry *entry, struct json *json)
+{
+    const StoreWrite__LedgerRow *row = entry->row;
+    char reference[10] = "";
+    if (row->reference)
+        reference_write(row->reference, reference);
+    json_object(json, NULL);
+    json_number(json, "id", entry->id);
+    json_text(json, "reference", span_text(reference));
+    json_number(json, "at", row->at / NANOSECONDS);
+    json_number(json, "attempts", row->attempts);
+    json_number(json, "last_at", row->last_at / NANOSECONDS);
+    json_text(json, "account", binary_span(entry->account));
+    json_text(json, "recipient", binary_span(row->recipient));
+    json_text(json, "sender", binary_span(row->reverse_path));
+    json_bool(json, "fetched", row->fetched);
+    json_text(json, "stage", span_text(row->stage == DECIDE_CONTENT ? "content" : "rcpt"));
+    json_text(json, "verdict", span_text(verdict_name((enum verdict_kind)row->verdict)));
+    json_text(json, "rule", binary_span(row->rule));
+    json_text(json, "level", span_text(row->rule.len ? rule_level_name((enum rule_level)row->level) : ""));
+    json_text(json, "ip", binary_span(row->ip));
+    json_text(json, "ptr", binary_span(row->ptr));
+    json_text(json, "helo", binary_span(row->helo));
+    json_text(json, "subject", binary_span(row->subject));
+    json_text(json, "message_id", binary_span(row->header_message_id));
+    json_text(json, "evidence", binary_span(row->evidence));
+    json_text(json, "sentence", binary_span(row->sentence));
+    json_text(json, "reply", binary_span(row->reply));
+    json_text(json, "fate", span_text(ledger_fate_word(entry->fate)));
+    json_end_object(json);
+}
+
+/* ---- Times ---- */
+
+static bool parse_date(struct span text, uint64_t *at)
+{
+    struct tm tm = {0};
+    unsigned year, month, day, hour = 0, minute = 0;
+    char copy[32], rest;
+    if (text.size >= sizeof copy)
+        return false;
+    memcpy(copy, text.data, text.size);
+    copy[text.size] = '\0';
+    if (sscanf(copy, "%4u-%2u-%2u%c", &year, &month, &day, &rest) != 3 &&
+        sscanf(copy, "%4u-%2u-%2uT%2u:%2u%c", &year, &month, &day, &hour, &minute, &rest) != 5)
+        return false;
+    if (year < 1970 || year > 2200 || month < 1 || month > 12 || day < 1 || day > 31 || hour > 23 || minute > 59)
+        return false;
+    tm.tm_year = (int)year - 1900;
+    tm.tm_mon = (int)month - 1;
+    tm.tm_mday = (int)day;
+    tm.tm_hour = (int)hour;
+    tm.tm_min = (int)minute;
+    time_t seconds = timegm(&tm);
+    /* The 31st of February is no day. */
+    if (seconds < 0 || tm.tm_mday != (int)day)
+        return false;
+    *at = (uint64_t)seconds * NANOSECONDS;
+    return true;
+}
+
+bool ledger_time_parse(struct span text, uint64_t now, uint64_t *at)
+{
+    uint64_t seconds;
+    if (parse_date(text, at))
+        return true;
+    if (!quantity_parse(QUANTITY_DURATION, text, 1, SINCE_MAX, &seconds))
+        return false;
+    *at = now > seconds * NANOSECONDS ? now - seconds * NANOSECONDS : 0;
+    return true;
+}
+
+/* ---- An explanation ---- */
+
+/* Refusals that are no rule's. */
+static const struct {
+    const char *name, *explanation;
+} others[] = {
+    {"no-such-user", "there is no such address here"},
+    {"relay", "the address is at another site, and the sender has not logged in"},
+    {"quota", "the mailbox is full"},
+    {"disabled", "the account is closed"},
+    {"list", "the sender may not write to this mailing list"},
+};
+
+static const char *describe(struct span rule)
+{
+    for (size_t i = 0; i < sizeof others / sizeof *others; i++)
+        if (span_is(rule, others[i].name))
+            return others[i].explanation;
+    unsigned number = rule_find(rule);
+    return number == RULE_NONE ? "" : rules[number].summary;
+}
+
+static void write_who(const StoreWrite__LedgerEntry *entry, struct buf *out)
+{
+    const StoreWrite__LedgerRow *row = entry->row;
+    char reference[10];
+    if (row->reference) {
+        reference_write(row->reference, reference);
+        buf_printf(out, "Reference %s: ", reference);
+    }
+    buf_add_text(out, "mail from ");
+    foreign_write(sender_of(row), false, out);
+    buf_add_text(out, " for ");
+    foreign_write(binary_span(row->recipient), false, out);
+    buf_printf(out, " was %s on ", ledger_verdict_word(row->verdict));
+    ledger_write_time(row->at, out);
+    buf_add_text(out, ".\n");
+    if (row->attempts > 1) {
+        buf_printf(out, "So were %llu more attempts like it, until ", (unsigned long long)row->attempts - 1);
+        ledger_write_time(row->last_at, out);
+        buf_add_text(out, "; they were counted and not listed one by one.\n");
+    }
+    if (row->ip.len) {
+        buf_printf(out, "It %s ", row->fetched ? "was fetched; it had come to the provider from" : "came from");
+        foreign_write(binary_span(row->ip), false, out);
+        if (row->ptr.len) {
+            buf_add_text(out, ", by the DNS ");
+            foreign_write(binary_span(row->ptr), false, out);
+        }
+        if (row->helo.len) {
+            buf_add_text(out, ", which calls itself ");
+            foreign_write(binary_span(row->helo), false, out);
+        }
+        buf_add_text(out, ".\n");
+    }
+    if (row->subject.len) {
+        buf_add_text(out, "Its subject is \"");
+        foreign_write(binary_span(row->subject), false, out);
+        buf_add_text(out, "\".\n");
+    }
+}
+
+static void write_line(const char *what, ProtobufCBinaryData text, struct buf *out)
+{
+    if (!text.len)
+        return;
+    buf_printf(out, "%s", what);
+    foreign_write(binary_span(text), false, out);
+    buf_add_char(out, '\n');
+}
+
+/* The rule's own setting at the level that decided. */
+static const struct ledger_setting *find_setting(const StoreWrite__LedgerRow *row,
+                                                 const struct ledger_setting *settings, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        if (settings[i].level == row->level && span_equal(settings[i].name, binary_span(row->rule)))
+            return &settings[i];
+    return NULL;
+}
+
+static void write_setting(const struct ledger_setting *s, struct buf *out)
+{
+    buf_add_text(out, "    ");
+    foreign_write(s->name, false, out);
+    buf_add_char(out, '=');
+    foreign_write(s->value, false, out);
+    buf_printf(out, "  of the %s", rule_level_name((enum rule_level)s->level));
+    if (s->owner.size) {
+        buf_add_char(out, ' ');
+        foreign_write(s->owner, false, out);
+    }
+    buf_add_text(out, s->is_locked ? ", locked, set by " : ", set by ");
+    foreign_write(s->set_by, false, out);
+    buf_add_text(out, " on ");
+    ledger_write_time(s->set_at, out);
+    buf_add_char(out, '\n');
+}
+
+static void write_why(const StoreWrite__LedgerRow *row, const struct ledger_setting *settings, size_t count,
+                      struct buf *out)
+{
+    write_line("\nWhy: ", row->sentence, out);
+    if (!row->rule.len) {
+        buf_add_text(out, "\nNo rule had anything to say against it.\n");
+    } else {
+        buf_add_text(out, "Rule ");
+        foreign_write(binary_span(row->rule), false, out);
+        const char *description = describe(binary_span(row->rule));
+        buf_printf(out, "%s%s\n", *description ? ": " : "", description);
+        if (rule_find(binary_span(row->rule)) != RULE_NONE)
+            buf_printf(out, "It was in force by the %s%s.\n",
+                       row->level == LEVEL_DEFAULT ? "value that is " : "setting of the ",
+                       rule_level_name((enum rule_level)row->level));
+    }
+    write_line("Evidence: ", row->evidence, out);
+    write_line("The sender was told: ", row->reply, out);
+    if (count)
+        buf_add_text(out, "Today's settings of that rule:\n");
+    for (size_t i = 0; i < count; i++)
+        write_setting(&settings[i], out);
+    if (row->rule.len && row->level != LEVEL_DEFAULT && rule_find(binary_span(row->rule)) != RULE_NONE &&
+        !find_setting(row, settings, count))
+        buf_add_text(out, "That setting, or the list's entry, may have been changed since.\n");
+}
+
+static void write_asked(const StoreWrite__LedgerRow *row, struct buf *out)
+{
+    bool any = false;
+    for (unsigned i = 0; i < rule_count && i < 63; i++) {
+        if (!(row->asked & (1ull << i)))
+            continue;
+        buf_printf(out, "%s%s", any ? ", " : "\nAsked before it, and said nothing: ", rules[i].name);
+        any = true;
+    }
+    buf_add_text(out, any ? ".\n" : "");
+}
+
+static struct span domain_of(struct span address)
+{
+    return span_skip(address, span_find_last(address, '@'));
+}
+
+/* Who has to say it is off, so that this recipient is spared. */
+static void write_switch(const StoreWrite__LedgerEntry *entry, const struct ledger_setting *setting, bool is_my,
+                         struct buf *out)
+{
+    const StoreWrite__LedgerRow *row = entry->row;
+    unsigned rule = rule_find(binary_span(row->rule));
+    bool is_sites = (setting && setting->is_locked) || (rules[rule].flags & RULE_SITE_ONLY);
+    bool is_own = row->level == LEVEL_ACCOUNT || row->level == LEVEL_ADDRESS;
+    struct span owner =
+        row->level == LEVEL_ADDRESS || !entry->account.len ? binary_span(row->recipient) : binary_span(entry->account);
+    const char *name = rules[rule].name;
+    if (is_sites && is_my) {
+        buf_printf(out, "  Only the administrator can switch off %s: it is the site's.\n", name);
+        return;
+    }
+    if (is_sites) {
+        buf_printf(out, "  ostiary rules set --site %s=off\n      for everybody\n", name);
+        return;
+    }
+    buf_printf(out, "  ostiary %srules %s ", is_my ? "my " : "", is_own && setting ? "unset" : "set");
+    foreign_write(owner, false, out);
+    buf_printf(out, " %s%s\n      lets in whatever only this rule keeps out\n", name, is_own && setting ? "" : "=off");
+    if (!is_my && row->level == LEVEL_SITE)
+        buf_printf(out, "  ostiary rules unset --site %s\n      for everybody\n", name);
+    if (!is_my && row->level == LEVEL_DOMAIN) {
+        buf_add_text(out, "  ostiary rules unset ");
+        foreign_write(domain_of(owner), false, out);
+        buf_printf(out, " %s\n      for everybody in that domain\n", name);
+    }
+}
+
+static void write_undo(const StoreWrite__LedgerEntry *entry, const struct ledger_setting *settings, size_t count,
+                       bool is_my, struct buf *out)
+{
+    const StoreWrite__LedgerRow *row = entry->row;
+    char reference[10];
+    bool keeps_out = row->verdict == VERDICT_REFUSE || row->verdict == VERDICT_DEFER || row->verdict == VERDICT_FILE;
+    if (!keeps_out || rule_find(binary_span(row->rule)) == RULE_NONE)
+        return;
+    buf_add_text(out, "\nTo let such mail in:\n");
+    if (row->reference) {
+        reference_write(row->reference, reference);
+        buf_printf(out, "  ostiary %sallow %s\n      exactly this kind, and nothing else\n", is_my ? "my " : "",
+                   reference);
+    }
+    write_switch(entry, find_setting(row, settings, count), is_my, out);
+}
+
+void ledger_write_explanation(const StoreWrite__LedgerEntry *entry, const struct ledger_setting *settings, size_t count,
+                              bool is_my, struct buf *out)
+{
+    write_who(entry, out);
+    write_why(entry->row, settings, count, out);
+    write_asked(entry->row, out);
+    write_undo(entry, settings, count, is_my, out);
+}
