@@ -129,7 +129,7 @@ static uint32_t needs_of(const struct walk *w, unsigned rule)
 {
     const struct rule *row = &rules[rule];
     uint32_t needs =
-        row->which_needs ? row->which_needs(w->facts, w->r, &w->set->rules[rule]) & row->needs : row->needs;
+        row->which_needs ? row->which_needs(w->facts, w->r, w->set, &w->set->rules[rule]) & row->needs : row->needs;
     return missing(w, needs);
 }
 
@@ -143,7 +143,7 @@ static enum said ask_who_lets_in(struct walk *w)
             continue;
         uint32_t lacks = missing(w, rules[i].needs_to_let_in);
         if (rules[i].which_needs)
-            lacks &= rules[i].which_needs(w->facts, w->r, &w->set->rules[i]);
+            lacks &= rules[i].which_needs(w->facts, w->r, w->set, &w->set->rules[i]);
         needs |= lacks;
         if (!lacks && ask(w, i, rules[i].lets_in) == SAID_END)
             return SAID_END;

@@ -99,7 +99,9 @@ typedef void rule_decide(const struct facts *facts, const struct recipient_facts
                          struct verdict *verdict);
 /* Which of the `needs` of keeps_out it needs with these settings and facts: none for verify-sender and <>, … May
  * look at facts that are there, and so name some now and others later. NULL: all of them. */
-typedef uint32_t rule_needs(const struct facts *facts, const struct recipient_facts *r,
+struct ruleset; /* policy/ruleset.h: what other rules are set to; the site's script wants to see WHOIS where that is on
+                 */
+typedef uint32_t rule_needs(const struct facts *facts, const struct recipient_facts *r, const struct ruleset *set,
                             const struct rule_values *values);
 
 #define RULE_STRANGERS 1u     /* asked of strangers only: not of members, windows, client networks */

@@ -3,6 +3,7 @@
 #include "policy/host_name.h"
 #include "policy/pattern.h"
 #include "policy/rules_internal.h"
+#include "policy/ruleset.h"
 
 #include <stdio.h>
 
@@ -39,6 +40,26 @@ static bool whois_says_no(const struct whois_part *part, const struct rule_value
            (allowed.size && !is_among(allowed, part->value, is_as));
 }
 
+static bool has_words(const struct rule_values *values)
+{
+    for (unsigned i = WHOIS_COUNTRIES; i <= WHOIS_ALLOW_AS; i++)
+        if (values->value[i].text.size)
+            return true;
+    return false;
+}
+
+static bool is_on(const struct ruleset *set, const char *rule)
+{
+    return ruleset_get(set, rule)->number != MODE_OFF;
+}
+
+/* With no words in any list and nobody else who reads it there is nothing to ask for. */
+uint32_t rule_whois_needs(const struct facts *facts, const struct recipient_facts *r, const struct ruleset *set,
+                          const struct rule_values *values)
+{
+    return has_words(values) || is_on(set, "site-script") ? FACT_BIT(FACT_WHOIS) : 0;
+}
+
 void rule_whois(const struct facts *facts, const struct recipient_facts *r, const struct rule_values *values,
                 struct verdict *verdict)
 {
@@ -48,7 +69,7 @@ void rule_whois(const struct facts *facts, const struct recipient_facts *r, cons
         {"network", facts->whois.network, WHOIS_NETWORKS, WHOIS_ALLOW_NETWORKS},
         {"AS", facts->whois.as_, WHOIS_AS, WHOIS_ALLOW_AS},
     };
-    if (rule_whois_needs(facts, r, values) == 0)
+    if (!has_words(values))
         return;
     if (facts->state[FACT_WHOIS] == FACT_UNKNOWN)
         rule_unknown(values, verdict, "4.4.3", clean_ip(&facts->ip), "the owner of your address");
@@ -64,15 +85,6 @@ void rule_whois(const struct facts *facts, const struct recipient_facts *r, cons
                        clean_ip(&facts->ip).text, evidence.text);
         return;
     }
-}
-
-/* With no words in any list there is nothing to ask for. */
-uint32_t rule_whois_needs(const struct facts *facts, const struct recipient_facts *r, const struct rule_values *values)
-{
-    for (unsigned i = WHOIS_COUNTRIES; i <= WHOIS_ALLOW_AS; i++)
-        if (values->value[i].text.size)
-            return FACT_BIT(FACT_WHOIS);
-    return 0;
 }
 
 /* ---- The site's script ---- */
@@ -109,6 +121,17 @@ static void script_says(const struct script_fact *script, const struct rule_valu
     }
 }
 
+/* What the script may look at comes before it. */
+uint32_t rule_site_script_needs(const struct facts *facts, const struct recipient_facts *r, const struct ruleset *set,
+                                const struct rule_values *values)
+{
+    bool lacks_ptr = facts->state[FACT_PTR] == FACT_NOT_ASKED;
+    bool lacks_whois = facts->state[FACT_WHOIS] == FACT_NOT_ASKED && is_on(set, "whois");
+    if (!lacks_ptr && !lacks_whois)
+        return FACT_BIT(FACT_SCRIPT);
+    return (lacks_ptr ? FACT_BIT(FACT_PTR) : 0) | (lacks_whois ? FACT_BIT(FACT_WHOIS) : 0);
+}
+
 void rule_site_script(const struct facts *facts, const struct recipient_facts *r, const struct rule_values *values,
                       struct verdict *verdict)
 {
@@ -130,22 +153,24 @@ void rule_site_script_content(const struct facts *facts, const struct recipient_
 /* ---- Call-backs ---- */
 
 /* Never of <> and postmasters: nobody's call-back is called back, so two servers that ask one another never loop. */
-uint32_t rule_verify_sender_needs(const struct facts *facts, const struct recipient_facts *r,
-                                  const struct rule_values *values)
+static bool is_to_be_asked(const struct facts *facts)
 {
     size_t at = span_find_last(facts->reverse_path, '@');
     struct span local_part = span_head(facts->reverse_path, at);
-    if (facts->reverse_path.size == 0 || at == facts->reverse_path.size ||
-        span_equal_nocase(local_part, (struct span)SPAN("postmaster")))
-        return 0;
-    return FACT_BIT(FACT_CALL_BACK) | FACT_BIT(FACT_REVERSE_CALL_BACK);
+    return at < facts->reverse_path.size && !span_equal_nocase(local_part, (struct span)SPAN("postmaster"));
+}
+
+uint32_t rule_verify_sender_needs(const struct facts *facts, const struct recipient_facts *r, const struct ruleset *set,
+                                  const struct rule_values *values)
+{
+    return is_to_be_asked(facts) ? FACT_BIT(FACT_CALL_BACK) | FACT_BIT(FACT_REVERSE_CALL_BACK) : 0;
 }
 
 void rule_verify_sender(const struct facts *facts, const struct recipient_facts *r, const struct rule_values *values,
                         struct verdict *verdict)
 {
     struct clean reply = clean(facts->call_back.reply);
-    if (rule_verify_sender_needs(facts, r, values) == 0)
+    if (!is_to_be_asked(facts))
         return;
     if (facts->state[FACT_CALL_BACK] == FACT_UNKNOWN && values->value[ON_UNKNOWN].number)
         verdict_defer(verdict, "4.4.3", clean(facts->reverse_path),
@@ -160,7 +185,7 @@ void rule_reverse_sender(const struct facts *facts, const struct recipient_facts
                          struct verdict *verdict)
 {
     struct clean reply = clean(facts->reverse_call_back.reply);
-    if (rule_verify_sender_needs(facts, r, values) == 0)
+    if (!is_to_be_asked(facts))
         return;
     if (facts->state[FACT_REVERSE_CALL_BACK] == FACT_UNKNOWN)
         rule_unknown(values, verdict, "4.4.3", clean_ip(&facts->ip), "what your own server says of its sender");

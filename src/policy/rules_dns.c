@@ -19,7 +19,7 @@ void rule_no_ptr(const struct facts *facts, const struct recipient_facts *r, con
 }
 
 uint32_t rule_denied_host_names_needs(const struct facts *facts, const struct recipient_facts *r,
-                                      const struct rule_values *values)
+                                      const struct ruleset *set, const struct rule_values *values)
 {
     return r->has_denied_names ? FACT_BIT(FACT_PTR) : 0;
 }
@@ -45,10 +45,15 @@ void rule_denied_host_names(const struct facts *facts, const struct recipient_fa
 }
 
 /* Whom the site's own list excepts is asked about no further. */
-uint32_t rule_dnsbl_needs(const struct facts *facts, const struct recipient_facts *r, const struct rule_values *values)
+static bool is_excepted(const struct facts *facts)
 {
-    bool is_excepted = facts->state[FACT_OWN_LIST] == FACT_KNOWN && facts->own_list.result == OWN_LIST_EXCEPTED;
-    return is_excepted ? 0 : FACT_BIT(FACT_DNS_LISTS);
+    return facts->state[FACT_OWN_LIST] == FACT_KNOWN && facts->own_list.result == OWN_LIST_EXCEPTED;
+}
+
+uint32_t rule_dnsbl_needs(const struct facts *facts, const struct recipient_facts *r, const struct ruleset *set,
+                          const struct rule_values *values)
+{
+    return is_excepted(facts) ? 0 : FACT_BIT(FACT_DNS_LISTS);
 }
 
 static bool is_chosen(const struct dns_list_fact *list, const struct rule_values *values)
@@ -69,7 +74,7 @@ void rule_dnsbl(const struct facts *facts, const struct recipient_facts *r, cons
 {
     const struct dns_list_fact *black = NULL;
     bool is_unknown = facts->state[FACT_DNS_LISTS] == FACT_UNKNOWN;
-    if (rule_dnsbl_needs(facts, r, values) == 0)
+    if (is_excepted(facts))
         return;
     for (size_t i = 0; facts->state[FACT_DNS_LISTS] == FACT_KNOWN && i < facts->dns_list_count; i++) {
         const struct dns_list_fact *list = &facts->dns_lists[i];
@@ -124,7 +129,7 @@ static bool is_listed_white(const struct facts *facts, const struct recipient_fa
     for (size_t i = 0; facts->state[FACT_DNS_LISTS] == FACT_KNOWN && i < facts->dns_list_count; i++)
         if (facts->dns_lists[i].is_white && facts->dns_lists[i].result == DNS_LIST_FACT_LISTED)
             return true;
-    return facts->state[FACT_OWN_LIST] == FACT_KNOWN && facts->own_list.result == OWN_LIST_EXCEPTED;
+    return is_excepted(facts);
 }
 
 /* Why the client looks like a home computer rather than a mail server, or NULL. */
@@ -150,7 +155,7 @@ static bool is_everybody(const struct rule_values *values)
     return values->value[GREYLIST_ONLY].number != 0;
 }
 
-uint32_t rule_greylist_needs(const struct facts *facts, const struct recipient_facts *r,
+uint32_t rule_greylist_needs(const struct facts *facts, const struct recipient_facts *r, const struct ruleset *set,
                              const struct rule_values *values)
 {
     if (is_listed_white(facts, r))

@@ -20,7 +20,7 @@ rule_needs rule_denied_host_names_needs, rule_dnsbl_needs, rule_greylist_needs;
 
 /* rules_calls.c: those whose facts cost a connection or a process. */
 rule_decide rule_whois, rule_site_script, rule_site_script_content, rule_verify_sender, rule_reverse_sender;
-rule_needs rule_verify_sender_needs, rule_whois_needs;
+rule_needs rule_verify_sender_needs, rule_whois_needs, rule_site_script_needs;
 
 /* rules_fetched.c */
 rule_decide rule_fetched_strict, rule_fetched_ip_black_list;

@@ -117,7 +117,7 @@ void rule_passcode_keeps_out(const struct facts *facts, const struct recipient_f
 }
 
 uint32_t rule_approved_servers_needs(const struct facts *facts, const struct recipient_facts *r,
-                                     const struct rule_values *values)
+                                     const struct ruleset *set, const struct rule_values *values)
 {
     return r->has_approved_names && !best_hit(r, LIST_KIND_APPROVED) ? FACT_BIT(FACT_PTR) : 0;
 }

@@ -289,7 +289,7 @@ static void test_order_of_needs(void **state)
         {"own-list=nothing|ptr=mx.b.example", "needs dns-lists return-path"},
         {"own-list=nothing|ptr=1.dyn.b.example", "needs dns-lists return-path greylist"},
         {"own-list=nothing|ptr=mx.b.example|dns=not:bl.example:|return-path=takes",
-         "needs whois script call-back reverse-call-back"},
+         "needs whois call-back reverse-call-back"},
         {"own-list=nothing|ptr=mx.b.example|dns=not:bl.example:|return-path=takes|whois=DE",
          "needs script call-back reverse-call-back"},
         {"own-list=nothing|ptr=mx.b.example|dns=not:bl.example:|return-path=takes|whois=XX",
