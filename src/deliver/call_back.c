@@ -12,7 +12,7 @@
 
 #define REMEMBERED_MAX 50000
 #define REMEMBERED_BYTES (8u << 20)
-#define QUESTIONS_MAX 50
+#define QUESTIONS_MAX 200
 #define OTHER_SECONDS 60 /* that an unknown is remembered: a silent server is not asked for each recipient */
 #define HOSTS_TRIED_MAX 3
 #define STORE_ASK_SECONDS 10
@@ -237,6 +237,10 @@ static void discard(struct call_back *b)
 
 static void call_back_main(struct fiber *self, void *argument)
 {
+    static const char *const names[] = {[COURIER__VERDICT__VERDICT_UNSET] = "not-asked",
+                                        [COURIER__VERDICT__VERDICT_TAKES] = "takes",
+                                        [COURIER__VERDICT__VERDICT_REFUSES] = "refuses",
+                                        [COURIER__VERDICT__VERDICT_UNKNOWN] = "unknown"};
     struct call_back *b = argument;
     struct courier *c = b->courier;
     unsigned seconds = OTHER_SECONDS;
@@ -257,8 +261,8 @@ static void call_back_main(struct fiber *self, void *argument)
     if (!b->is_limited && ours >= 0 && !fiber_is_canceled(self) && !buf_failed(&bytes))
         answers_put(&c->call_backs->answers, key, buf_span(&bytes), seconds);
     buf_release(&bytes);
-    log_write(LOG_LOW, "courier", NULL, "call-back sender=%s at=%s verdict=%d reply=%s",
-              log_quote(span_head(key, span_find(key, '\0'))), b->ip ? "client" : "domain", (int)b->verdict,
+    log_write(LOG_LOW, "courier", NULL, "call-back sender=%s at=%s verdict=%s reply=%s",
+              log_quote(span_head(key, span_find(key, '\0'))), b->ip ? "client" : "domain", names[b->verdict],
               log_quote(buf_span(&b->text)));
     Courier__CallBackReply reply = COURIER__CALL_BACK_REPLY__INIT;
     reply.verdict = b->verdict;

@@ -11,7 +11,7 @@
 
 #define REMEMBERED_MAX 5000
 #define REMEMBERED_BYTES (16u << 20)
-#define QUESTIONS_MAX 20
+#define QUESTIONS_MAX 100
 #define TROUBLE_SECONDS 60
 #define KEY_SIZE 17
 #define REPLY_MAX (WHOIS_TEXT_MAX + 8192)
@@ -131,9 +131,13 @@ static void whois_main(struct fiber *self, void *argument)
     bool is_trouble = reply.status == COURIER__WHOIS_STATUS__WHOIS_TROUBLE;
     if (!fiber_is_canceled(self))
         remember(walk->courier->whois, task, &reply, is_trouble ? TROUBLE_SECONDS : task->settings->whois.cache);
-    log_write(LOG_LOW, "courier", NULL, "WHOIS ip=%s status=%d country=%s network=%s as=%s servers=%s",
-              log_quote(question_key(task->question)), (int)reply.status, walk->answer.country,
-              log_quote(span_text(walk->answer.network)), walk->answer.as_number, log_quote(buf_span(&walk->servers)));
+    log_write(LOG_LOW, "courier", NULL, "WHOIS ip=%s result=%s country=%s network=%s as=%s servers=%s",
+              log_quote(question_key(task->question)),
+              is_trouble                ? "trouble"
+              : walk->answer.block.bits ? "found"
+                                        : "nothing",
+              walk->answer.country, log_quote(span_text(walk->answer.network)), walk->answer.as_number,
+              log_quote(buf_span(&walk->servers)));
     question_end(task->question, &reply.base, 0);
     discard(task);
 }
