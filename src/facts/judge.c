@@ -159,6 +159,11 @@ const struct kept_verdict *judged_verdict(const struct judged *judged)
     return judged->content.kind == VERDICT_NO_OPINION ? &judged->rcpt : &judged->content;
 }
 
+bool judged_keeps_out(const struct judged *judged)
+{
+    return keeps_out(judged_verdict(judged));
+}
+
 /* One door that is open is enough. Else the sender is put off where anybody puts it off: that one may yet take it. */
 static void sum_up(struct judged_address *address)
 {
@@ -197,6 +202,8 @@ static void find_class(struct attempt *a, struct judged_address *address)
         const struct judged *judged = address->by_door[i];
         if (!judged || keeps_out(&judged->rcpt))
             continue;
+        const struct ruleset *set = rules_of(a, judged->door);
+        address->needs_content |= !set || ruleset_has_content_rules(set);
         bool active = has_active_content_rules(a, judged);
         if (is_first) {
             address->has_content_rules = active;
@@ -272,6 +279,15 @@ static int copy_recipient(struct arena *arena, const struct mail_path *path, str
     return failed ? -ENOMEM : 0;
 }
 
+struct judged_address *judge_nobody(struct attempt *a, const struct mail_path *path)
+{
+    struct judged_address *address = arena_alloc(a->transaction, sizeof *address);
+    if (!address || copy_recipient(a->transaction, path, &address->recipient))
+        return NULL;
+    address->is_taken = true;
+    return address;
+}
+
 /* The doors to which targets lead, each once. */
 static int make_doors(struct attempt *a, const struct mail_path *path, const struct intake_route *route,
                       struct judged_address *address)
@@ -332,7 +348,7 @@ int judge_content(struct fiber *self, struct attempt *a, struct judged_address *
         if (judged && !keeps_out(&judged->rcpt))
             error = judge_door(self, a, judged, DECIDE_CONTENT);
     }
-    if (!error)
+    if (!error && address->count)
         sum_up(address);
     return error;
 }

@@ -33,6 +33,7 @@ struct judged {
     struct span recipient; /* local@domain as given */
     bool hears_everybody, passcode_not_looked_at, sender_is_protected;
     unsigned protected_level;
+    bool address_is_refused;     /* a copy of its address's !is_taken, for who has the door only */
     struct kept_verdict rcpt;    /* at RCPT */
     struct kept_verdict watched; /* the first that only watched; kind NO_OPINION: none */
     struct kept_verdict content; /* behind the final dot; kind NO_OPINION: not decided */
@@ -52,7 +53,8 @@ struct judged_address {
     size_t count;                /* of by_door; NULLs among them are doors to which no target leads */
     bool is_taken;
     bool wrong_passcode;               /* a wrong one was given and that is why */
-    bool has_content_rules, is_single; /* content: somebody's rules may speak; no other address may join it */
+    bool needs_content;                /* some rule looks at the message */
+    bool has_content_rules, is_single; /* somebody's rules may refuse it; no other address may join it */
     struct span class_rules;           /* with has_content_rules: the text of the rules that all of its doors have */
 };
 
@@ -60,12 +62,16 @@ struct judged_address {
  * temporary failure. Waits. */
 MUST_USE int judge_address(struct fiber *self, struct attempt *a, const struct mail_path *path, struct span passcode,
                            const struct intake_route *route, struct judged_address **judged);
+/* An address at another site, which nobody here judges: taken. NULL without memory. */
+MUST_USE struct judged_address *judge_nobody(struct attempt *a, const struct mail_path *path);
 /* May both be told the same thing behind the final dot? */
 bool judge_same_class(struct attempt *a, const struct judged_address *x, const struct judged_address *y);
 /* Judges the message itself, whose facts are in a->facts.content, for an address that was taken: fills in `content` of
  * its doors, and is_taken and answer anew. Errors as above. Waits. */
 MUST_USE int judge_content(struct fiber *self, struct attempt *a, struct judged_address *judged);
 
+/* Did it refuse, or put off, what came? */
+bool judged_keeps_out(const struct judged *judged);
 /* The folder for a door's copy: empty for the INBOX. */
 struct span judged_folder(const struct judged *judged);
 /* The text of the reply behind its codes, where the address was refused: printable ASCII, no line end. */

@@ -29,7 +29,7 @@ struct packed {
 struct ledger_counter {
     uint64_t minute_ends; /* monotonic */
     unsigned in_minute;
-    bool counts; /* there is a row with this reference, */
+    bool counts;                                     /* there is a row with this reference, */
     uint64_t reference, attempts, began_at, last_at; /* and so many attempts to be added to it */
     struct packed row;
 };

@@ -45,8 +45,8 @@ static int add_facts(struct attempt *a, struct arena *arena, const struct judged
     return error;
 }
 
-int ledger_row_judged(struct attempt *a, struct arena *arena, const struct judged *judged, struct span reply,
-                      size_t facts_max, StoreWrite__LedgerRow *row)
+int ledger_row_judged(struct attempt *a, struct arena *arena, const struct judged *judged, bool is_delivered,
+                      struct span reply, size_t facts_max, StoreWrite__LedgerRow *row)
 {
     const struct kept_verdict *verdict = judged_verdict(judged);
     int error = ledger_row_begin(a, arena, judged->recipient, reply, row);
@@ -58,7 +58,7 @@ int ledger_row_judged(struct attempt *a, struct arena *arena, const struct judge
     /* What was let in although somebody watches is what the watcher looks for. */
     if (verdict->kind == VERDICT_ACCEPT && judged->watched.kind != VERDICT_NO_OPINION)
         verdict = &judged->watched;
-    row->verdict = verdict->kind;
+    row->verdict = is_delivered && judged_keeps_out(judged) ? VERDICT_FILE : verdict->kind;
     row->level = verdict->level;
     if (verdict->rule < rule_count)
         row->rule = binary_from_span(span_text(rules[verdict->rule].name));

@@ -9,8 +9,9 @@
 MUST_USE int ledger_row_begin(struct attempt *a, struct arena *arena, struct span recipient, struct span reply,
                               StoreWrite__LedgerRow *row);
 /* The same for what a door decided: with the verdict that stands, and the facts in their compact form as long as they
- * take no more than `facts_max` bytes. -ENOMEM. */
-MUST_USE int ledger_row_judged(struct attempt *a, struct arena *arena, const struct judged *judged, struct span reply,
-                               size_t facts_max, StoreWrite__LedgerRow *row);
+ * take no more than `facts_max` bytes. `is_delivered`: it goes there all the same, into the folder for that. -ENOMEM.
+ */
+MUST_USE int ledger_row_judged(struct attempt *a, struct arena *arena, const struct judged *judged, bool is_delivered,
+                               struct span reply, size_t facts_max, StoreWrite__LedgerRow *row);
 
 #endif

@@ -190,6 +190,13 @@ static const struct smtp_problem *parse_smtputf8(struct parameters *p, struct sp
     return NULL;
 }
 
+static const struct smtp_problem *parse_prdr(struct parameters *p, struct span value)
+{
+    struct smtp_mail *mail = p->result;
+    mail->prdr = true;
+    return NULL;
+}
+
 static const struct smtp_problem *parse_ret(struct parameters *p, struct span value)
 {
     struct smtp_mail *mail = p->result;
@@ -245,6 +252,7 @@ const struct smtp_problem *smtp_mail_parse(struct span argument, const struct sm
         {"SIZE", offsetof(struct smtp_abilities, size), true, parse_size},
         {"BODY", offsetof(struct smtp_abilities, eight_bit_mime), true, parse_body},
         {"SMTPUTF8", offsetof(struct smtp_abilities, smtputf8), false, parse_smtputf8},
+        {"PRDR", offsetof(struct smtp_abilities, prdr), false, parse_prdr},
         {"RET", offsetof(struct smtp_abilities, dsn), true, parse_ret},
         {"ENVID", offsetof(struct smtp_abilities, dsn), true, parse_envid},
         {"AUTH", offsetof(struct smtp_abilities, auth), true, parse_auth_parameter},

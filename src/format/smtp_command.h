@@ -58,6 +58,7 @@ struct smtp_abilities {
     bool smtputf8;
     bool dsn;
     bool auth;
+    bool prdr;
 };
 
 enum smtp_ret { SMTP_RET_NONE, SMTP_RET_FULL, SMTP_RET_HDRS };
@@ -73,6 +74,7 @@ struct smtp_mail {
     struct span envid; /* xtext as given, checked */
     bool has_auth;
     struct span auth; /* decoded mailbox; empty for <> and for what is no mailbox */
+    bool prdr;        /* a reply for each recipient behind the final dot is wanted */
 };
 
 /* The argument of MAIL: "FROM:<...> ...". Bytes above 127 in the path without SMTPUTF8 among the parameters: 553 5.6.7.

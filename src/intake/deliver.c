@@ -57,17 +57,19 @@ int intake_fill_request(const struct envelope *envelope, struct arena *arena, St
 }
 
 /* Parsed here, in the sandbox, once and for good. */
-static int make_summary(struct intake_body *body, struct buf *summary, protobuf_c_boolean *automatic)
+int intake_summarise(struct intake_body *body, struct intake_summary *summary)
 {
     struct span whole;
     struct arena scratch;
+    *summary = (struct intake_summary){.automatic = false};
+    buf_init(&summary->bytes, SUMMARY_SIZE_MAX);
     int error = intake_body_map(body, &whole);
     if (error)
         return error;
     arena_init(&scratch, SUMMARY_ARENA_MAX);
-    error = summary_make(whole, &scratch, summary);
+    error = summary_make(whole, &scratch, &summary->bytes);
     arena_release(&scratch);
-    *automatic = header_is_automatic(whole);
+    summary->automatic = header_is_automatic(whole);
     intake_body_unmap(body, whole);
     return error;
 }
@@ -121,14 +123,17 @@ static int read_reply(const struct intake_source *source, const StoreWrite__Deli
 }
 
 int intake_deliver(struct fiber *self, const struct intake *intake, const struct intake_source *source,
-                   const struct envelope *envelope, struct arena *arena, struct intake_body *body, bool eight_bit,
-                   struct intake_outcome *outcome)
+                   const struct envelope *envelope, struct arena *arena, struct intake_body *body, struct span summary,
+                   bool eight_bit, struct intake_outcome *outcome)
 {
     StoreWrite__DeliverRequest request = STORE_WRITE__DELIVER_REQUEST__INIT;
     struct answer answer = {.fd = -1};
-    struct buf summary;
-    buf_init(&summary, SUMMARY_SIZE_MAX);
-    int error = make_summary(body, &summary, &request.automatic);
+    struct intake_summary own = {.automatic = false};
+    int error = 0;
+    if (!summary) {
+        error = intake_summarise(body, &own);
+        summary = &own;
+    }
     if (!error)
         error = intake_fill_request(envelope, arena, &request);
     if (error)
@@ -139,7 +144,8 @@ int intake_deliver(struct fiber *self, const struct intake *intake, const struct
     request.protocol = (char *)(uintptr_t)source->protocol;
     request.session = binary_from_span(span_text(source->session));
     request.eight_bit = eight_bit;
-    request.summary = binary_from_span(buf_span(&summary));
+    request.summary = binary_from_span(buf_span(&summary->bytes));
+    request.automatic = summary->automatic;
     request.sender_account_id = source->account_id;
     request.may_wait_for_allowance = source->may_wait_for_allowance;
     struct span attachment = body->spool < 0 ? buf_span(&body->memory) : (struct span){0};
@@ -149,6 +155,6 @@ int intake_deliver(struct fiber *self, const struct intake *intake, const struct
         error = read_reply(source, (const StoreWrite__DeliverReply *)answer.message, envelope->target_count, outcome);
 out:
     answer_release(&answer);
-    buf_release(&summary);
+    buf_release(&own.bytes);
     return error;
 }

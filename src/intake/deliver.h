@@ -23,13 +23,20 @@ struct intake_outcome {
                              */
 };
 
+/* What is parsed out of a message, once. */
+struct intake_summary {
+    struct buf bytes; /* format/summary.h, of the whole body with its trace fields; released with buf_release */
+    bool automatic;   /* format/automatic.h */
+};
+/* 0 or a negative errno; *summary is to be released in any case. */
+MUST_USE int intake_summarise(struct intake_body *body, struct intake_summary *summary);
 /* Hands the message (`body` begins with its trace fields) to the store and waits until it is durable. `eight_bit`: it
- * has bytes above 127. 0 with *outcome, or a negative errno: a temporary failure, and then it is not known whether it
- * was stored. So the intake's patience is for a writer that is away before the call; one that goes away during it is
- * not asked again. Memory for the call comes from `arena`. */
+ * has bytes above 127. `summary`: intake_summarise's; NULL: it is made here. 0 with *outcome, or a negative errno: a
+ * temporary failure, and then it is not known whether it was stored. So the intake's patience is for a writer that is
+ * away before the call; one that goes away during it is not asked again. Memory for the call comes from `arena`. */
 MUST_USE int intake_deliver(struct fiber *self, const struct intake *intake, const struct intake_source *source,
                             const struct envelope *envelope, struct arena *arena, struct intake_body *body,
-                            bool eight_bit, struct intake_outcome *outcome);
+                            const struct intake_summary *summary, bool eight_bit, struct intake_outcome *outcome);
 
 /* The envelope's part of a call that somebody makes on their own (the courier, with its results): reverse path,
  * recipients, envid, ret, smtputf8. Borrowed from the envelope and the arena. 0 or -ENOMEM. */

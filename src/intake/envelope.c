@@ -2,7 +2,6 @@
 
 #include "base/map.h"
 #include "format/summary.h"
-#include "policy/rule.h"
 
 #include <errno.h>
 
@@ -10,7 +9,7 @@
  */
 #define TARGETS_MAX 10000
 #define REQUEST_BYTES_MAX (CHANNEL_MESSAGE_MAX - SUMMARY_SIZE_MAX - (16u << 10))
-#define RECIPIENT_OVERHEAD (40 + FOLDER_MAX) /* numbers, tags, and a folder */
+#define RECIPIENT_OVERHEAD 40 /* numbers and tags */
 #define ADDRESS_TEXT_MAX 1024
 
 void envelope_init(struct envelope *envelope)
@@ -52,12 +51,13 @@ static bool is_same(const struct intake_target *a, const struct intake_target *b
            a->list_member == b->list_member && span_equal(a->address, b->address);
 }
 
-static bool has_target(const struct envelope *envelope, const struct intake_target *target, uint64_t hash)
+static struct intake_recipient *find_target(const struct envelope *envelope, const struct intake_target *target,
+                                            uint64_t hash)
 {
-    for (const struct intake_recipient *r = envelope->buckets[hash % ENVELOPE_BUCKETS]; r; r = r->next_in_bucket)
+    for (struct intake_recipient *r = envelope->buckets[hash % ENVELOPE_BUCKETS]; r; r = r->next_in_bucket)
         if (r->hash == hash && is_same(r->target, target))
-            return true;
-    return false;
+            return r;
+    return NULL;
 }
 
 /* The address as it is stored and shown: without the source route that the client may have written before it. */
@@ -85,6 +85,20 @@ static void add_recipient(struct envelope *envelope, struct intake_recipient *r)
     envelope->request_bytes += bytes_of(r->target, r->address.size + r->orcpt.size);
 }
 
+void envelope_keep(struct envelope *envelope, bool (*is_kept)(const struct intake_recipient *r))
+{
+    envelope->last = &envelope->recipients;
+    for (struct intake_recipient *r = envelope->recipients; r; r = r->next) {
+        if (is_kept(r)) {
+            *envelope->last = r;
+            envelope->last = &r->next;
+        } else {
+            envelope->target_count--;
+        }
+    }
+    *envelope->last = NULL;
+}
+
 int envelope_add(struct envelope *envelope, struct arena *arena, const struct intake_naming *naming,
                  const struct intake_route *route)
 {
@@ -94,8 +108,7 @@ int envelope_add(struct envelope *envelope, struct arena *arena, const struct in
         return -ENOMEM;
     for (size_t i = 0; i < route->count; i++) {
         uint64_t hash = hash_target(&route->targets[i]);
-        if (has_target(envelope, &route->targets[i], hash))
-            continue;
+        struct intake_recipient *there = find_target(envelope, &route->targets[i], hash);
         places[i] =
             (struct intake_recipient){.hash = hash,
                                       .target = &route->targets[i],
@@ -103,7 +116,12 @@ int envelope_add(struct envelope *envelope, struct arena *arena, const struct in
                                       .orcpt = naming->orcpt,
                                       .notify = naming->notify,
                                       .judged = naming->by_door ? naming->by_door[route->targets[i].door] : NULL};
-        add_recipient(envelope, &places[i]);
+        if (there) {
+            places[i].again = there->again;
+            there->again = &places[i];
+        } else {
+            add_recipient(envelope, &places[i]);
+        }
     }
     envelope->accepted++;
     return 0;

@@ -17,6 +17,7 @@ struct intake_recipient {
     struct span orcpt;                   /* RFC 3461, as given: "rfc822;…"; empty when not */
     unsigned notify;                     /* enum smtp_notify; 0 = not given */
     struct judged *judged;               /* facts/judge.h: the door that let it in; NULL: nobody asked */
+    struct intake_recipient *again;      /* the same target under another address: its `judged` and `again` only */
     struct span folder;                  /* MAILBOX: where the copy goes; empty: the INBOX */
     const StoreWrite__LedgerRow *ledger; /* what the ledger is to say; NULL: nothing */
 };
@@ -45,11 +46,14 @@ void envelope_init(struct envelope *envelope);
 /* Do the route's targets still fit the one call that delivers? Always true for the first recipient. */
 bool envelope_has_room(const struct envelope *envelope, const struct intake_naming *naming,
                        const struct intake_route *route);
-/* Bytes that the call that delivers has room for beside its recipients: for rows of the ledger. */
+/* Bytes that the call that delivers has room for beside its recipients: for folders and rows of the ledger. */
 size_t envelope_bytes_left(const struct envelope *envelope);
 /* Adds the route's targets that are not there yet: who is named twice gets one copy. After an error the envelope is as
  * before. 0 or -ENOMEM. */
 MUST_USE int envelope_add(struct envelope *envelope, struct arena *arena, const struct intake_naming *naming,
                           const struct intake_route *route);
+
+/* Leaves only those targets in it of which is_kept says so: nothing is to be added any more. */
+void envelope_keep(struct envelope *envelope, bool (*is_kept)(const struct intake_recipient *r));
 
 #endif

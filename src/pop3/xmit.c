@@ -282,7 +282,7 @@ static int wait_for_room(struct xmit *x)
 static int store(struct fiber *self, struct xmit *x, struct intake_outcome *outcome)
 {
     x->intake.patient_until = clock_in_seconds(PATIENCE_SECONDS);
-    return intake_deliver(self, &x->intake, &x->source, &x->envelope, &x->arena, &x->reception.body,
+    return intake_deliver(self, &x->intake, &x->source, &x->envelope, &x->arena, &x->reception.body, NULL,
                           x->reception.data.has_8bit, outcome);
 }
 

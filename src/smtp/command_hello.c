@@ -65,6 +65,7 @@ int smtp_handle_ehlo(struct fiber *self, struct smtp_session *s, const struct sm
     add_line(out, "SMTPUTF8");
     add_line(out, "DSN");
     add_line(out, "CHUNKING");
+    add_line(out, "PRDR");
     add_line(out, "LIMITS MAILMAX=%u RCPTMAX=%u", limit_shown(s->settings->smtp.transactions),
              limit_shown(s->settings->smtp.recipients));
     if (s->tls && !stream_is_tls(s->stream))

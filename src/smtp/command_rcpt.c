@@ -199,14 +199,12 @@ static int take_recipient(struct fiber *self, struct smtp_session *s, const stru
         taken = probe(self, s, rcpt->path.text, route);
     if (taken <= 0)
         return taken;
-    naming->by_door = judged ? judged->by_door : NULL;
+    naming->by_door = judged->by_door;
     int error = envelope_add(&t->envelope, &t->arena, naming, route);
     if (error)
         return put_off(s, rcpt->path.text, error);
-    if (judged) {
-        *t->last_judged = judged;
-        t->last_judged = &judged->next;
-    }
+    *t->last_judged = judged;
+    t->last_judged = &judged->next;
     return smtp_reply(s, 250, "2.1.5", "Recipient fine");
 }
 

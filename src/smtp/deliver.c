@@ -1,6 +1,7 @@
 #include "intake/deliver.h"
 
 #include "base/log.h"
+#include "smtp/content.h"
 #include "smtp/refusal.h"
 
 #include <errno.h>
@@ -65,23 +66,41 @@ static int reply_outcome(struct fiber *self, struct smtp_session *s, const struc
               smtp_account_id(s) ? log_quote(smtp_account_address(s)) : "", log_quote(e->reverse_path),
               log_quote(e->recipients->address), e->accepted, e->remote_count);
     session_note_accepted(s->peer->board);
-    return smtp_reply(s, 250, "2.0.0", "Stored, %llx", (unsigned long long)outcome->message_id);
+    smtp_reply_stored(s, outcome->message_id);
+    return 0;
 }
 
-int smtp_deliver(struct fiber *self, struct smtp_session *s)
+static int store(struct fiber *self, struct smtp_session *s, const struct intake_summary *summary)
 {
     struct smtp_transaction *t = &s->transaction;
     struct intake_source source = smtp_source(s);
     struct intake_outcome outcome;
-    int result = 0;
-    int error = intake_deliver(self, &s->intake, &source, &t->envelope, &t->arena, &t->reception.body,
+    int error = intake_deliver(self, &s->intake, &source, &t->envelope, &t->arena, &t->reception.body, summary,
                                t->reception.data.has_8bit, &outcome);
-    if (error == -EPROTO)
-        smtp_refuse_internal(s, "the store's answer makes no sense", error);
-    else if (error)
-        smtp_refuse_internal(s, "the message could not be stored", error);
-    else
-        result = reply_outcome(self, s, &outcome);
+    if (!error)
+        return reply_outcome(self, s, &outcome);
+    smtp_refuse_internal(s, error == -EPROTO ? "the store's answer makes no sense" : "the message could not be stored",
+                         error);
+    return error == -ECANCELED ? error : 0;
+}
+
+static int judge(struct fiber *self, struct smtp_session *s, struct intake_summary *summary)
+{
+    int error = intake_summarise(&s->transaction.reception.body, summary);
+    return error ? error : smtp_judge_content(self, s, buf_span(&summary->bytes));
+}
+
+int smtp_deliver(struct fiber *self, struct smtp_session *s)
+{
+    struct intake_summary summary;
+    int result = judge(self, s, &summary);
+    if (result > 0)
+        result = store(self, s, &summary);
+    else if (result < 0 && result != -ECANCELED) {
+        smtp_refuse_internal(s, "the message could not be judged", result);
+        result = 0;
+    }
+    buf_release(&summary.bytes);
     smtp_transaction_reset(s);
-    return error == -ECANCELED ? error : result;
+    return result;
 }

@@ -9,8 +9,8 @@
 #include <stdio.h>
 
 #define ADDRESS_TEXT_MAX 1024
-#define REPLY_TEXT_MAX 480
 #define FACTS_MAX (8u << 10) /* of a refused attempt, in the ledger */
+#define NOTED_DOORS_MAX 50   /* of one refused address */
 
 void smtp_judge_begin(struct smtp_session *s)
 {
@@ -72,20 +72,63 @@ static const char *level_words(enum rule_level level)
     return level == LEVEL_DEFAULT ? "built in" : rule_level_name(level);
 }
 
-/* How the log, the watch and auth are told. */
-static struct smtp_refusal describe(const struct judged_address *address, char reason[80])
+static const char *rule_name(const struct kept_verdict *verdict)
+{
+    return verdict->rule < rule_count ? rules[verdict->rule].name : "none";
+}
+
+/* A row for each door that keeps it out; the first is the one whose reference is given. */
+static void note_doors(struct smtp_session *s, const struct judged_address *address, const struct ledger_place *place,
+                       struct span reply)
+{
+    unsigned noted = 0;
+    struct ledger_place more = {.reference = place->reference, .wants_row = true};
+    for (size_t i = 0; i < address->count && noted < NOTED_DOORS_MAX; i++) {
+        const struct judged *judged = address->by_door[i];
+        StoreWrite__LedgerRow row;
+        struct arena scratch;
+        if (!judged || !judged_keeps_out(judged))
+            continue;
+        arena_init(&scratch, 64u << 10);
+        if (ledger_row_judged(&s->attempt, &scratch, judged, false, reply, FACTS_MAX, &row) == 0)
+            ledger_note(s->context->ledger, noted++ ? &more : place, &row);
+        arena_release(&scratch);
+    }
+}
+
+void smtp_judged_note(struct smtp_session *s, const struct judged_address *address,
+                      const struct smtp_judged_reply *reply)
+{
+    struct buf line;
+    if (!reply->place.wants_row || !s->context->ledger)
+        return;
+    buf_init(&line, 2 * sizeof reply->text);
+    buf_printf(&line, "%u %s %s", reply->refusal.code, reply->refusal.enhanced, reply->text);
+    note_doors(s, address, &reply->place, buf_span(&line));
+    buf_release(&line);
+}
+
+void smtp_judged_reply_make(struct smtp_session *s, const struct judged_address *address,
+                            struct smtp_judged_reply *reply)
 {
     const struct kept_verdict *verdict = judged_verdict(address->answer);
-    const char *rule = verdict->rule < rule_count ? rules[verdict->rule].name : "none";
-    snprintf(reason, 80, "rule %s (%s)", rule, level_words(verdict->level));
-    return (struct smtp_refusal){.what = address->wrong_passcode            ? SMTP_REFUSED_PASSCODE
-                                         : strcmp(rule, "return-path") == 0 ? SMTP_REFUSED_RETURN_PATH
-                                                                            : SMTP_REFUSED_RECIPIENT,
-                                 .code = verdict->code,
-                                 .enhanced = verdict->enhanced,
-                                 .reason = reason,
-                                 .evidence = verdict->evidence,
-                                 .recipient = address->recipient};
+    const char *rule = rule_name(verdict);
+    struct buf text;
+    snprintf(reply->reason, sizeof reply->reason, "rule %s (%s)", rule, level_words(verdict->level));
+    reply->refusal = (struct smtp_refusal){.what = address->wrong_passcode            ? SMTP_REFUSED_PASSCODE
+                                                   : strcmp(rule, "return-path") == 0 ? SMTP_REFUSED_RETURN_PATH
+                                                                                      : SMTP_REFUSED_RECIPIENT,
+                                           .code = verdict->code,
+                                           .enhanced = verdict->enhanced,
+                                           .reason = reply->reason,
+                                           .evidence = verdict->evidence,
+                                           .recipient = address->recipient};
+    reply->place = ledger_find_place(s->context->ledger, span_text(rule), &s->peer->ip, address->recipient);
+    buf_init(&text, sizeof reply->text - 1);
+    judged_write_reply(&s->attempt, address->answer, reply->place.reference, &text);
+    snprintf(reply->text, sizeof reply->text, "%.*s", SPAN_ARG(buf_span(&text)));
+    buf_release(&text);
+    smtp_judged_note(s, address, reply);
 }
 
 /* To come again is what the grey list wants: nothing that anybody did wrong. */
@@ -94,45 +137,40 @@ static bool is_greylisted(const struct judged_address *address)
     return judged_verdict(address->answer)->rule == rule_find(span_text("greylist"));
 }
 
-static void note(struct smtp_session *s, const struct judged_address *address, const struct ledger_place *place,
-                 const struct smtp_refusal *refusal, struct span text)
-{
-    StoreWrite__LedgerRow row;
-    struct arena scratch;
-    struct buf reply;
-    if (!place->wants_row || !s->context->ledger)
-        return;
-    arena_init(&scratch, 64u << 10);
-    buf_init(&reply, 2 * REPLY_TEXT_MAX);
-    buf_printf(&reply, "%u %s ", refusal->code, refusal->enhanced);
-    buf_add_span(&reply, text);
-    if (ledger_row_judged(&s->attempt, &scratch, address->answer, buf_span(&reply), FACTS_MAX, &row) == 0)
-        ledger_note(s->context->ledger, place, &row);
-    buf_release(&reply);
-    arena_release(&scratch);
-}
-
 static int refuse(struct fiber *self, struct smtp_session *s, const struct judged_address *address)
 {
-    char reason[80];
-    const struct smtp_refusal refusal = describe(address, reason);
-    const struct ledger_place place =
-        ledger_find_place(s->context->ledger, span_text(rules[judged_verdict(address->answer)->rule].name),
-                          &s->peer->ip, address->recipient);
-    struct buf text;
-    int result = 0;
-    buf_init(&text, REPLY_TEXT_MAX);
-    judged_write_reply(&s->attempt, address->answer, place.reference, &text);
-    note(s, address, &place, &refusal, buf_span(&text));
-    if (is_greylisted(address)) {
-        log_write(LOG_LOW, "smtp", s->peer->session, "recipient put off: %s ip=%s from=%s rcpt=%s reply=%u", reason,
-                  s->ip, log_quote(s->transaction.envelope.reverse_path), log_quote(address->recipient), refusal.code);
-        smtp_reply(s, refusal.code, refusal.enhanced, "%.*s", SPAN_ARG(buf_span(&text)));
-    } else {
-        result = smtp_refuse_reported(self, s, &refusal, "%.*s", SPAN_ARG(buf_span(&text)));
-    }
-    buf_release(&text);
-    return result;
+    struct smtp_judged_reply reply;
+    smtp_judged_reply_make(s, address, &reply);
+    if (!is_greylisted(address))
+        return smtp_refuse_reported(self, s, &reply.refusal, "%s", reply.text);
+    log_write(LOG_LOW, "smtp", s->peer->session, "recipient put off: %s ip=%s from=%s rcpt=%s reply=%u", reply.reason,
+              s->ip, log_quote(s->transaction.envelope.reverse_path), log_quote(address->recipient),
+              reply.refusal.code);
+    return smtp_reply(s, reply.refusal.code, reply.refusal.enhanced, "%s", reply.text);
+}
+
+/* ---- A recipient ---- */
+
+/* One reply behind the final dot has to be true for all (doc/rules.md, "When the answer is given"). Members are never
+ * sent away for that: what one of their recipients refuses goes to that one's folder. */
+static bool fits_transaction(struct smtp_session *s, const struct judged_address *judged)
+{
+    const struct smtp_transaction *t = &s->transaction;
+    if (t->mail.prdr || s->attempt.facts.standing != STANDING_STRANGER)
+        return true;
+    return !t->judged || judge_same_class(&s->attempt, t->judged, judged);
+}
+
+static int ask_to_come_again(struct smtp_session *s, const struct mail_path *path)
+{
+    char who[65];
+    smtp_printable(span_head(path->local_part, sizeof who - 1), who, sizeof who);
+    log_write(
+        LOG_LOW, "smtp", s->peer->session,
+        "recipient put off: other rules about content than those of the first one ip=%s from=%s rcpt=%s reply=452",
+        s->ip, log_quote(s->transaction.envelope.reverse_path), log_quote(path->text));
+    return smtp_reply(s, 452, "4.5.3",
+                      "One at a time, please: %s's mail is checked by other rules. Try this one again at once.", who);
 }
 
 /* Somebody of ours, or an address of ours that leads to somebody: not what a member sends to another site. */
@@ -144,8 +182,10 @@ static bool is_ours(const struct intake_route *route)
 int smtp_judge(struct fiber *self, struct smtp_session *s, const struct smtp_rcpt *rcpt,
                const struct intake_route *route, struct judged_address **judged)
 {
-    if (!is_ours(route))
-        return 1;
+    if (!is_ours(route)) {
+        *judged = judge_nobody(&s->attempt, &rcpt->path);
+        return *judged ? 1 : smtp_refuse_internal(s, "no memory for a recipient", -ENOMEM);
+    }
     /* The process may have got a new one since the last recipient. */
     s->attempt.blacklist = s->context->blacklist;
     int error = judge_address(self, &s->attempt, &rcpt->path, rcpt->passcode, route, judged);
@@ -153,5 +193,7 @@ int smtp_judge(struct fiber *self, struct smtp_session *s, const struct smtp_rcp
         smtp_refuse_internal(s, "a recipient could not be judged", error);
         return error == -ECANCELED ? error : 0;
     }
-    return (*judged)->is_taken ? 1 : refuse(self, s, *judged);
+    if (!(*judged)->is_taken)
+        return refuse(self, s, *judged);
+    return fits_transaction(s, *judged) ? 1 : ask_to_come_again(s, &rcpt->path);
 }

@@ -7,15 +7,29 @@
 #ifndef SMTP_JUDGEMENT_H
 #define SMTP_JUDGEMENT_H
 
-#include "smtp/session_internal.h"
+#include "facts/ledger.h"
+#include "smtp/refusal.h"
 
 /* At the start of a session. */
 void smtp_judge_begin(struct smtp_session *s);
 /* At MAIL, when the transaction has its sender. 0 or -ENOMEM. */
 MUST_USE int smtp_judge_sender(struct smtp_session *s);
-/* Judges a recipient where it is ours. 1: taken, with *judged (NULL: nobody of ours); 0: no, which was replied; or a
+/* Judges a recipient where it is ours. 1: taken, with *judged; 0: no, which was replied; or a
  * negative errno that ends the session. Waits. */
 MUST_USE int smtp_judge(struct fiber *self, struct smtp_session *s, const struct smtp_rcpt *rcpt,
                         const struct intake_route *route, struct judged_address **judged);
+
+/* The reply to an address that was refused or put off (address->answer says by whom), noted in the ledger. */
+struct smtp_judged_reply {
+    struct ledger_place place;
+    struct smtp_refusal refusal; /* points into the rest */
+    char reason[80];             /* for the log: "rule dnsbl (account)" */
+    char text[461];              /* behind the codes */
+};
+void smtp_judged_reply_make(struct smtp_session *s, const struct judged_address *address,
+                            struct smtp_judged_reply *reply);
+/* Notes another address that is refused by the same reply. */
+void smtp_judged_note(struct smtp_session *s, const struct judged_address *address,
+                      const struct smtp_judged_reply *reply);
 
 #endif

@@ -72,6 +72,7 @@ struct smtp_abilities smtp_abilities(const struct smtp_session *s)
         .eight_bit_mime = s->is_esmtp,
         .smtputf8 = s->is_esmtp,
         .dsn = s->is_esmtp,
+        .prdr = s->is_esmtp,
         .auth = s->is_esmtp && smtp_is_member_service(s),
     };
 }
