@@ -123,8 +123,8 @@ static int read_reply(const struct intake_source *source, const StoreWrite__Deli
 }
 
 int intake_deliver(struct fiber *self, const struct intake *intake, const struct intake_source *source,
-                   const struct envelope *envelope, struct arena *arena, struct intake_body *body, struct span summary,
-                   bool eight_bit, struct intake_outcome *outcome)
+                   const struct envelope *envelope, struct arena *arena, struct intake_body *body,
+                   const struct intake_summary *summary, bool eight_bit, struct intake_outcome *outcome)
 {
     StoreWrite__DeliverRequest request = STORE_WRITE__DELIVER_REQUEST__INIT;
     struct answer answer = {.fd = -1};
