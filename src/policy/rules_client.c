@@ -3,6 +3,8 @@
 #include "policy/pattern.h"
 #include "policy/rules_internal.h"
 
+#include <stdio.h>
+
 void rule_unknown(const struct rule_values *values, struct verdict *verdict, const char *enhanced,
                   struct clean evidence, const char *what)
 {
@@ -35,18 +37,28 @@ static bool has_tld(struct span tlds, struct span label)
     return false;
 }
 
+/* ".de" behind `before`; of an address, which has no such end, `otherwise`. */
+static struct clean tld_shown(struct span name, const char *before, const char *otherwise)
+{
+    struct ip_address ip;
+    struct clean shown;
+    if (host_name_is_address(name, &ip))
+        return clean(span_text(otherwise));
+    snprintf(shown.text, sizeof shown.text, "%s.%.64s", before, clean(span_head(host_name_last_label(name), 64)).text);
+    return shown;
+}
+
 void says_tld(const struct facts *facts, struct span tlds, struct verdict *verdict)
 {
     struct span domain = sender_domain(facts);
     if (tlds.size == 0)
         return;
     if (domain.size && !has_tld(tlds, host_name_last_label(domain)))
-        verdict_refuse(verdict, 550, "5.7.1", clean(domain), "mail from .%s is not taken (your sender is %s)",
-                       clean(span_head(host_name_last_label(domain), 64)).text, sender_shown(facts).text);
+        verdict_refuse(verdict, 550, "5.7.1", clean(domain), "mail from %s is not taken (your sender is %s)",
+                       tld_shown(domain, "", "addresses without a domain").text, sender_shown(facts).text);
     else if (facts->helo.size && !has_tld(tlds, host_name_last_label(facts->helo)))
-        verdict_refuse(verdict, 550, "5.7.1", clean(facts->helo),
-                       "mail from servers in .%s is not taken (yours calls itself %s)",
-                       clean(span_head(host_name_last_label(facts->helo), 64)).text, clean(facts->helo).text);
+        verdict_refuse(verdict, 550, "5.7.1", clean(facts->helo), "mail from %s is not taken (yours calls itself %s)",
+                       tld_shown(facts->helo, "servers in ", "servers without a name").text, clean(facts->helo).text);
 }
 
 void rule_sender_tld(const struct facts *facts, const struct recipient_facts *r, const struct rule_values *values,

@@ -105,7 +105,11 @@ static const struct rule_row rows[] = {
     {'r', "2 sender-tld=on", "from=a@b.de|fetched", "accept"},
     {'r', "2 sender-tld=watch", "from=a@b.de", "accept; watch sender-tld account: " TLD_FROM},
     {'r', "2 sender-tld=on|2 sender-tld.tlds=org", "from=a@b.org|helo=[192.0.2.7]",
-     "refuse 550 5.7.1 sender-tld account: mail from servers in .7] is not taken (yours calls itself [192.0.2.7])"},
+     "refuse 550 5.7.1 sender-tld account: mail from servers without a name is not taken (yours calls itself "
+     "[192.0.2.7])"},
+    {'r', "2 sender-tld=on", "from=a@[192.0.2.9]",
+     "refuse 550 5.7.1 sender-tld account: mail from addresses without a domain is not taken (your sender is "
+     "<a@[192.0.2.9]>)"},
     {'r', "0 sender-tld.tlds=de|2 sender-tld=on", "from=a@b.de|helo=mx.b.de", "accept"},
 
     /* fetched-strict */
