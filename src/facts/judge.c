@@ -192,7 +192,8 @@ static bool is_wrong_passcode(const struct judged_address *address)
 static bool has_active_content_rules(struct attempt *a, const struct judged *judged)
 {
     const struct ruleset *set = rules_of(a, judged->door);
-    return !judged->hears_everybody && !judged->rcpt.let_in && set && ruleset_has_content_rules(set);
+    bool is_spared = judged->hears_everybody || judged->rcpt.let_in;
+    return set && (is_spared ? ruleset_judges_everybody_apart(set) : ruleset_has_content_rules(set));
 }
 
 static void find_class(struct attempt *a, struct judged_address *address)

@@ -164,3 +164,11 @@ bool ruleset_has_content_rules(const struct ruleset *set)
             return true;
     return false;
 }
+
+bool ruleset_judges_everybody_apart(const struct ruleset *set)
+{
+    for (unsigned i = 0; i < rule_count; i++)
+        if ((rules[i].flags & RULE_OWN_MIND) && set->rules[i].is_locked && can_disagree(set, i))
+            return true;
+    return false;
+}

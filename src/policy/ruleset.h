@@ -31,11 +31,13 @@ MUST_USE bool ruleset_parse(struct span text, struct arena *arena, struct rulese
 const struct rule_value *ruleset_get(const struct ruleset *set, const char *name); /* "greylist.wait"; must exist */
 
 /* May two recipients share one answer after DATA? True where no rule about content could tell them apart: the same
- * rules that may refuse, with the same settings, and none that looks at the recipient (the site's script). One that an
- * accept spares the content rules (struct verdict let_in) has no class of its own: it fits everywhere only while the
- * others have no content rules. */
+ * rules that may refuse, with the same settings, and none that looks at the recipient (the site's script). Of those
+ * whom only locked rules can keep out (let in at RCPT, postmasters) the same rules speak, and they form a class of
+ * their own, unless ruleset_judges_everybody_apart. */
 bool ruleset_same_content_class(const struct ruleset *a, const struct ruleset *b);
 /* Does any rule look at the message? Without, DECIDE_CONTENT need not be asked. */
 bool ruleset_has_content_rules(const struct ruleset *set);
+/* Has the site locked a rule that looks at the message and may say something else of each recipient? */
+bool ruleset_judges_everybody_apart(const struct ruleset *set);
 
 #endif

@@ -161,6 +161,27 @@ static void test_classes(void **state)
     }
 }
 
+static void test_judges_apart(void **state)
+{
+    struct fixture *f = *state;
+    static const struct {
+        const char *lines;
+        bool apart;
+    } rows[] = {
+        {"", false},
+        {"0! site-script=on", false},
+        {"0 site-script=on|0 site-script.message=on", false},
+        {"0! site-script=on|0 site-script.message=on", true},
+        {"0! site-script=file|0 site-script.message=on", true},
+        {"0! site-script=watch|0 site-script.message=on", false},
+        {"0! block-agent=on", false},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        parse(f, rows[i].lines, &f->a);
+        assert_int_equal(ruleset_judges_everybody_apart(&f->a), rows[i].apart);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -169,6 +190,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_no_memory, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_put, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_classes, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_judges_apart, set_up, tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
