@@ -28,9 +28,10 @@ EDGES = {
     "smtp": ["base", "format", "run", "ipc", "config", "policy", "dns", "intake", "facts"],
     "pop3": ["base", "format", "run", "ipc", "config", "policy", "intake", "facts"],
     "pwd": ["base", "run", "ipc", "config", "policy"],
+    "my": ["base", "run", "ipc", "config"],
     "deliver": ["base", "format", "run", "ipc", "config", "policy", "dns", "queue", "intake"],
     "ctl": ["base", "format", "run", "ipc", "config", "policy"],
-    "proc": ["base", "format", "run", "ipc", "config", "policy", "dns", "intake", "facts", "auth", "store", "smtp", "pop3", "pwd",
+    "proc": ["base", "format", "run", "ipc", "config", "policy", "dns", "intake", "facts", "auth", "store", "smtp", "pop3", "pwd", "my",
              "deliver", "script"],
     ".": ["ctl", "proc", "base"],
 }

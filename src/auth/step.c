@@ -41,7 +41,7 @@ static void copy_session(struct step *s)
 static bool is_sane(const Auth__StepRequest *r)
 {
     return (r->service == AUTH__SERVICE__SERVICE_SUBMISSION || r->service == AUTH__SERVICE__SERVICE_POP3 ||
-            r->service == AUTH__SERVICE__SERVICE_PWD) &&
+            r->service == AUTH__SERVICE__SERVICE_PWD || r->service == AUTH__SERVICE__SERVICE_MY) &&
            r->peer_address.len <= ADDRESS_TEXT_MAX && r->session.len <= SESSION_MAX &&
            r->tls_exporter.len <= SCRAM_BINDING_MAX && r->tls_server_end_point.len <= SCRAM_BINDING_MAX &&
            r->apop_timestamp.len <= SASL_TIMESTAMP_MAX;
@@ -56,7 +56,8 @@ static const char *service_name(const struct step *s)
 {
     static const char *const names[] = {[AUTH__SERVICE__SERVICE_SUBMISSION] = "submission",
                                         [AUTH__SERVICE__SERVICE_POP3] = "pop3",
-                                        [AUTH__SERVICE__SERVICE_PWD] = "pwd"};
+                                        [AUTH__SERVICE__SERVICE_PWD] = "pwd",
+                                        [AUTH__SERVICE__SERVICE_MY] = "my"};
     return names[s->request->service]; /* is_sane() */
 }
 

@@ -81,6 +81,8 @@ int ctl_list_remove(struct ctl *ctl)
 
 /* ---- show, export ---- */
 
+#define NAME_WIDTH 40
+
 struct show_work {
     struct door_work work;
     bool exports;
@@ -90,7 +92,8 @@ struct show_work {
 static void write_entry(struct show_work *w, const StoreWrite__DoorItem *item)
 {
     struct buf *out = &w->work.ctl->out;
-    buf_printf(out, "%-12s %-40.*s", door_kind_name((enum door_kind)item->kind), SPAN_ARG(binary_span(item->name)));
+    buf_printf(out, "%-12s %-*.*s", door_kind_name((enum door_kind)item->kind),
+               item->expires_at || item->value.len ? NAME_WIDTH : 0, SPAN_ARG(binary_span(item->name)));
     if (item->expires_at) {
         buf_add_text(out, item->expires_at <= w->now ? "  expired " : "  until ");
         door_time_write(item->expires_at, out);

@@ -132,6 +132,8 @@ static int take_setting(struct change_work *w, const char *text)
     struct span value = span_text(text);
     struct span name = span_trim(span_cut(&value, '='));
     bool has_value = strchr(text, '=');
+    if (ctl->is_my && span_find(name, '@') < name.size)
+        return ctl_fail(ctl, EX_NOPERM, "%.*s is not one of your addresses", SPAN_ARG(span_head(name, 100)));
     unsigned rule, parameter;
     int status = rules_find_setting(ctl, name, &rule, &parameter);
     if (status)

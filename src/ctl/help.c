@@ -18,7 +18,8 @@ static const char my_options[] = "  --login NAME\n      Who you are: your addres
 
 static void write_command(struct ctl *ctl, const struct ctl_command *c)
 {
-    buf_printf(&ctl->out, "%s\n\nusage: ostiary %s%s%s", c->summary, c->name, *c->arguments ? " " : "", c->arguments);
+    buf_printf(&ctl->out, "%s\n\nusage: ostiary %s%s%s%s", c->summary, ctl->is_my ? "my " : "", c->name,
+               *c->arguments ? " " : "", c->arguments);
     for (const struct ctl_option *o = c->options; o->name; o++)
         buf_printf(&ctl->out, " [--%s%s%s]", o->name, o->value ? " " : "", o->value ? o->value : "");
     buf_printf(&ctl->out, "%s [--config FILE]\n\n", c->has_json ? " [--json]" : "");

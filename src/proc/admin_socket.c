@@ -24,12 +24,14 @@ static bool may_manage(const struct admin_socket *a, int fd)
 
 static void attach(const struct admin_socket *a, int fd)
 {
-    if (!may_manage(a, fd)) {
+    if (!a->child->row->has_my_socket && !may_manage(a, fd)) {
         close(fd);
         return;
     }
     int error = a->child->does->attach(a->child, fd, ROLE_ADMIN);
-    if (error)
+    if (error == -EMFILE)
+        log_write(LOG_FAILURE, role_name(a->child->row->role), NULL, "control connection refused: too many");
+    else if (error)
         log_write(LOG_PROBLEM, role_name(a->child->row->role), NULL, "a control connection was lost error=%s",
                   strerror(-error));
 }

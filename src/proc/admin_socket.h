@@ -1,5 +1,5 @@
 /* A process's control socket: takes the command line's connections and hands them to the role as ROLE_ADMIN's. Only
- * root and the data directory's owner are let in. */
+ * root and the data directory's owner are let in; with has_my_socket everybody, to a service that asks for a login. */
 #ifndef PROC_ADMIN_SOCKET_H
 #define PROC_ADMIN_SOCKET_H
 

@@ -3,8 +3,10 @@
 #include "facts/ledger.h"
 #include "facts/rules_memo.h"
 #include "intake/route.h"
+#include "my/service.h"
 #include "pop3/session.h"
 #include "proc/acceptor.h"
+#include "proc/admin_socket.h"
 #include "pwd/session.h"
 #include "smtp/session.h"
 
@@ -14,6 +16,8 @@ static struct facts_sources sources;
 static struct smtp_context smtp;
 static struct pop3_context pop3;
 static struct pwd_context pwd;
+static struct my_service *my;
+static struct admin_socket my_socket;
 
 static void run_smtp(struct fiber *self, struct stream *stream, struct connection *c)
 {
@@ -91,6 +95,12 @@ static void update(struct child *child)
 {
     smtp.settings = pop3.settings = pwd.settings = child->settings;
     smtp.tls = pop3.tls = pwd.tls = child->tls;
+    my_service_set_settings(my, child->settings);
+}
+
+static int attach(struct child *child, int fd, enum role peer)
+{
+    return my_service_attach(my, fd);
 }
 
 static int start(struct child *child, struct buf *problem)
@@ -106,7 +116,8 @@ static int start(struct child *child, struct buf *problem)
                                      .rules = rules_memo_new()};
     smtp.facts = &sources;
     smtp.ledger = ledger_new(child->loop, &child->peers);
-    if (!acceptor || !smtp.routes || !sources.return_paths || !sources.rules || !smtp.ledger)
+    my = my_service_new(child->loop, child->settings, &child->peers);
+    if (!acceptor || !smtp.routes || !sources.return_paths || !sources.rules || !smtp.ledger || !my)
         return -ENOMEM;
     child->part = acceptor;
     smtp.peers = pop3.peers = pwd.peers = &child->peers;
@@ -117,13 +128,16 @@ static int start(struct child *child, struct buf *problem)
 
 static int adopt(struct child *child, struct control_frame *frame)
 {
-    return acceptor_adopt(child->part, frame);
+    int error = admin_socket_adopt(&my_socket, child, frame);
+    return error ? error : acceptor_adopt(child->part, frame);
 }
 
 static void stop(struct fiber *self, struct child *child, uint64_t deadline)
 {
+    admin_socket_stop(&my_socket);
+    my_service_stop(self, my, deadline);
     acceptor_stop(self, child->part, deadline);
     ledger_stop(self, smtp.ledger, deadline);
 }
 
-const struct child_part desk_part = {.start = start, .adopt = adopt, .update = update, .stop = stop};
+const struct child_part desk_part = {.start = start, .attach = attach, .adopt = adopt, .update = update, .stop = stop};

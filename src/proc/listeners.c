@@ -147,10 +147,16 @@ static bool somebody_answers(const struct sockaddr_un *address)
     return answers;
 }
 
-int control_socket_open(const char *data_directory, const char *name, uid_t uid, gid_t gid, struct buf *problem)
+int control_socket_path(const char *data_directory, const char *name, char *path, size_t size)
+{
+    return *name == '/' ? snprintf(path, size, "%s", name) : snprintf(path, size, "%s/%s", data_directory, name);
+}
+
+int control_socket_open(const char *data_directory, const char *name, bool is_public, uid_t uid, gid_t gid,
+                        struct buf *problem)
 {
     struct sockaddr_un address = {.sun_family = AF_UNIX};
-    int n = snprintf(address.sun_path, sizeof address.sun_path, "%s/%s", data_directory, name);
+    int n = control_socket_path(data_directory, name, address.sun_path, sizeof address.sun_path);
     if (n < 0 || (size_t)n >= sizeof address.sun_path) {
         buf_printf(problem, "the data directory's path is too long for a socket in it (%zu bytes at most): %s",
                    sizeof address.sun_path - strlen(name) - 2, data_directory);
@@ -162,7 +168,7 @@ int control_socket_open(const char *data_directory, const char *name, uid_t uid,
     }
     unlink(address.sun_path);
     int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-    mode_t mask = umask(0177);
+    mode_t mask = umask(is_public ? 0111 : 0177);
     bool is_open = fd >= 0 && bind(fd, (struct sockaddr *)&address, sizeof address) == 0;
     int error = -errno;
     umask(mask);

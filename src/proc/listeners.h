@@ -26,9 +26,13 @@ void listeners_init(struct listeners *l);
 MUST_USE int listeners_update(struct listeners *l, const struct settings *settings, struct buf *problem);
 void listeners_close(struct listeners *l);
 
-/* DATA/NAME ("control.sock"), mode 0600, owned by uid (when it is not 0): its listening descriptor, or a negative errno
- * with a sentence; -EBUSY when a server answers on it. */
-MUST_USE int control_socket_open(const char *data_directory, const char *name, uid_t uid, gid_t gid,
+/* Where the socket of that name ("control.sock") is: in the data directory, or where an absolute path says. As
+ * snprintf(). */
+int control_socket_path(const char *data_directory, const char *name, char *path, size_t size);
+#define CONTROL_SOCKET_PATH_MAX 4096
+/* Opens it with the mode 0600 (0666 where it is public), owned by uid (when it is not 0): its listening descriptor, or
+ * a negative errno with a sentence; -EBUSY when a server answers on it. */
+MUST_USE int control_socket_open(const char *data_directory, const char *name, bool is_public, uid_t uid, gid_t gid,
                                  struct buf *problem);
 
 #endif

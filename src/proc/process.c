@@ -111,7 +111,7 @@ static int add_descriptors(struct process *p, struct control_frame *frame)
     int error = control_add(frame, CONTROL_FD_LOG, s->log.target, 0, s->log.fd);
     if (!error && p->row->has_blacklist && s->blacklist.fd >= 0)
         error = control_add(frame, CONTROL_FD_BLACKLIST, 0, 0, s->blacklist.fd);
-    if (!error && p->row->admin_socket)
+    if (!error && s->admin[p->row->role] >= 0)
         error = control_add(frame, CONTROL_FD_ADMIN, 0, 0, s->admin[p->row->role]);
     if (!error && counted->table) {
         error = control_add(frame, CONTROL_FD_TABLE, 0, counted->columns, counted->fd);

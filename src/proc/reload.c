@@ -197,6 +197,7 @@ static void keep_what_stays(const struct supervisor *s, struct settings *new)
     const struct settings *first = s->first_settings;
     keep_text(&new->data_directory, first->data_directory, "data_directory");
     keep_text(&new->user, first->user, "user");
+    keep_text(&new->my.socket, first->my.socket, "my.socket");
     keep_number(&new->processes.gates, first->processes.gates, "processes.gates");
     keep_number(&new->processes.desks, first->processes.desks, "processes.desks");
     keep_number(&new->processes.readers, first->processes.readers, "processes.readers");

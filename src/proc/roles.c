@@ -70,6 +70,7 @@ const struct role_row role_rows[] = {
      .services = SERVICE_BIT(SERVICE_SUBMISSION) | SERVICE_BIT(SERVICE_SUBMISSIONS) | SERVICE_BIT(SERVICE_POP3) |
                  SERVICE_BIT(SERVICE_POP3S) | SERVICE_BIT(SERVICE_PWD) | SERVICE_BIT(SERVICE_PWDS),
      .has_tls = true,
+     .has_my_socket = true,
      .descriptors = 512},
     {.role = ROLE_GATE,
      .count = count_gates,

@@ -261,14 +261,21 @@ static int find_role_users(struct supervisor *s, uid_t uid, gid_t gid, struct bu
     return error;
 }
 
+/* NULL: the role has none. */
+static const char *control_socket_name(const struct settings *settings, const struct role_row *row)
+{
+    return row->has_my_socket ? settings->my.socket : row->admin_socket;
+}
+
 /* 0 or a negative errno with a sentence. The writer's is the first: who finds it answering leaves the others alone. */
 static int open_control_sockets(struct supervisor *s, gid_t gid, struct buf *problem)
 {
     for (size_t i = 0; i < role_row_count; i++) {
         const struct role_row *row = &role_rows[i];
-        if (!row->admin_socket)
+        const char *name = control_socket_name(s->settings, row);
+        if (!name || !*name)
             continue;
-        int fd = control_socket_open(s->settings->data_directory, row->admin_socket, s->owner, gid, problem);
+        int fd = control_socket_open(s->settings->data_directory, name, row->has_my_socket, s->owner, gid, problem);
         if (fd < 0)
             return fd;
         s->admin[row->role] = fd;
@@ -278,12 +285,13 @@ static int open_control_sockets(struct supervisor *s, gid_t gid, struct buf *pro
 
 static void close_control_sockets(struct supervisor *s)
 {
-    char path[4096];
+    char path[CONTROL_SOCKET_PATH_MAX];
     for (size_t i = 0; i < role_row_count; i++) {
         const struct role_row *row = &role_rows[i];
         if (s->admin[row->role] < 0)
             continue;
-        snprintf(path, sizeof path, "%s/%s", s->first_settings->data_directory, row->admin_socket);
+        control_socket_path(s->first_settings->data_directory, control_socket_name(s->first_settings, row), path,
+                            sizeof path);
         unlink(path);
         close(s->admin[row->role]);
     }

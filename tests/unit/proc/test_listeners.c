@@ -97,19 +97,19 @@ static void test_control_socket(void **state)
     buf_init(&problem, 1000);
     assert_non_null(mkdtemp(directory));
     snprintf(path, sizeof path, "%s/control.sock", directory);
-    int fd = control_socket_open(directory, "control.sock", 0, 0, &problem);
+    int fd = control_socket_open(directory, "control.sock", false, 0, 0, &problem);
     assert_true(fd >= 0);
     assert_int_equal(stat(path, &status), 0);
     assert_int_equal(status.st_mode & 0777, 0600);
-    assert_int_equal(control_socket_open(directory, "control.sock", 0, 0, &problem), -EBUSY);
+    assert_int_equal(control_socket_open(directory, "control.sock", false, 0, 0, &problem), -EBUSY);
     close(fd);
-    fd = control_socket_open(directory, "control.sock", 0, 0, &problem); /* left behind by one that was killed */
+    fd = control_socket_open(directory, "control.sock", false, 0, 0, &problem); /* left behind by one that was killed */
     assert_true(fd >= 0);
     close(fd);
     unlink(path);
     memset(long_path, 'x', sizeof long_path - 1);
     long_path[sizeof long_path - 1] = 0;
-    assert_int_equal(control_socket_open(long_path, "control.sock", 0, 0, &problem), -ENAMETOOLONG);
+    assert_int_equal(control_socket_open(long_path, "control.sock", false, 0, 0, &problem), -ENAMETOOLONG);
     rmdir(directory);
     buf_release(&problem);
 }
