@@ -16,6 +16,16 @@ static void require(bool holds)
         abort();
 }
 
+static bool is_written_the_same(struct span s, const struct door_item *item)
+{
+    struct buf out;
+    buf_init(&out, s.size + 64);
+    door_facts_write(&out, item);
+    bool same = !buf_failed(&out) && span_equal(buf_span(&out), s);
+    buf_release(&out);
+    return same;
+}
+
 static void parse_facts(unsigned type, struct span s, struct arena *arena)
 {
     struct message_facts message, again;
@@ -27,6 +37,8 @@ static void parse_facts(unsigned type, struct span s, struct arena *arena)
     struct entry_facts entry;
     struct queue_facts queue;
     struct mailing_list_facts list;
+    struct door_item door;
+    struct remote_seen_facts seen;
     uint64_t id;
     bool parsed = false;
     switch (type) {
@@ -58,6 +70,14 @@ static void parse_facts(unsigned type, struct span s, struct arena *arena)
     case RECORD_MAILING_LIST:
         parsed = mailing_list_facts_parse(s, arena, &list);
         break;
+    case RECORD_DOOR_ITEM:
+        parsed = door_facts_parse(s, &door);
+        require(!parsed || is_written_the_same(s, &door));
+        break;
+    case RECORD_REMOTE_SEEN:
+        parsed = remote_seen_facts_parse(s, arena, &seen);
+        require(!parsed || seen.count <= s.size / 12);
+        break;
     default:
         parsed = id_facts_parse(s, &id);
     }
@@ -70,7 +90,7 @@ static void parse_facts(unsigned type, struct span s, struct arena *arena)
     require(!buf_failed(&out) && span_equal(span_head(buf_span(&out), s.size), s));
     require(out.size == s.size || !message.queued);
     require(message_facts_parse(buf_span(&out), arena, &again) && again.entry_count == message.entry_count &&
-            again.queued_count == message.queued_count);
+            again.queued_count == message.queued_count && again.remote_id == message.remote_id);
     buf_release(&out);
 }
 

@@ -209,6 +209,59 @@ static void directory_facts_come_back(void **state)
     arena_release(&arena);
 }
 
+static void door_facts_come_back(void **state)
+{
+    struct arena arena;
+    struct buf out;
+    buf_init(&out, 4096);
+    arena_init(&arena, 1 << 20);
+    struct door_item d = {9,
+                          2,
+                          3,
+                          7,
+                          span_text("shop"),
+                          span_text("a@b.test"),
+                          span_text("a remark"),
+                          77,
+                          true,
+                          88,
+                          span_text("alice@example.test")};
+    struct door_item e;
+    door_facts_write(&out, &d);
+    assert_true(door_facts_parse(buf_span(&out), &e));
+    assert_true(e.id == 9 && e.kind == 2 && e.level == 3 && e.owner_id == 7 && span_is(e.detail, "shop") &&
+                span_is(e.name, "a@b.test") && span_is(e.value, "a remark") && e.expires_at == 77 && e.locked &&
+                e.set_at == 88 && span_is(e.set_by, "alice@example.test"));
+    for (size_t n = 0; n < out.size; n++)
+        assert_false(door_facts_parse(span_head(buf_span(&out), n), &e));
+    /* A level that there is not. */
+    out.data[12] = 4;
+    assert_false(door_facts_parse(buf_span(&out), &e));
+    buf_reset(&out);
+    struct remote_seen items[] = {{span_text("u1"), 5}, {span_text("u2"), 6}};
+    struct remote_seen_facts f = {.remote_id = 9, .forget = true, .items = items, .count = 2}, g;
+    remote_seen_facts_write(&out, &f);
+    assert_true(remote_seen_facts_parse(buf_span(&out), &arena, &g));
+    assert_true(g.remote_id == 9 && g.forget && g.count == 2 && span_is(g.items[1].uidl, "u2") &&
+                g.items[1].seen_at == 6);
+    for (size_t n = 0; n < out.size; n++)
+        assert_false(remote_seen_facts_parse(span_head(buf_span(&out), n), &arena, &g));
+    buf_reset(&out);
+    /* A message that was fetched, and one that was not. */
+    struct message_facts m = {.message_id = 7, .remote_id = 9, .uidl = span_text("u1")}, n;
+    message_facts_write(&out, &m);
+    assert_true(message_facts_parse(buf_span(&out), &arena, &n));
+    assert_true(n.remote_id == 9 && span_is(n.uidl, "u1"));
+    assert_false(message_facts_parse(span_head(buf_span(&out), out.size - 1), &arena, &n));
+    assert_true(message_facts_parse(span_head(buf_span(&out), out.size - 8 - 4 - 2), &arena, &n) && n.remote_id == 0);
+    m.uidl = (struct span){"", 0};
+    buf_reset(&out);
+    message_facts_write(&out, &m);
+    assert_false(message_facts_parse(buf_span(&out), &arena, &n));
+    buf_release(&out);
+    arena_release(&arena);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -217,6 +270,7 @@ int main(void)
         cmocka_unit_test(facts_come_back),
         cmocka_unit_test(queue_facts_come_back),
         cmocka_unit_test(directory_facts_come_back),
+        cmocka_unit_test(door_facts_come_back),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
