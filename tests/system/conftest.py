@@ -147,7 +147,7 @@ class Server:
         return json.loads(self.run(*words, "--json").stdout)
 
     def children(self):
-        """{pid: its words}, but for the helper that reads the black list, which comes and goes"""
+        """{pid: its words}, but for the helper that reads the black list, which comes and goes. What was forked a moment ago still has our words."""
         path = pathlib.Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children")
         out = {}
         for pid in path.read_text().split():
@@ -155,7 +155,7 @@ class Server:
                 out[int(pid)] = pathlib.Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode().strip()
             except OSError:
                 continue
-        return {pid: words for pid, words in out.items() if "blacklist-helper" not in words}
+        return {pid: words for pid, words in out.items() if words.startswith("ostiary process ")}
 
     def smtp(self, standard=25, **options):
         return smtplib.SMTP("127.0.0.1", self.port(standard), timeout=PATIENCE, **options)
