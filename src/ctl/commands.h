@@ -71,6 +71,7 @@ int ctl_undo(struct ctl *ctl);
 int ctl_ledger(struct ctl *ctl);
 int ctl_explain(struct ctl *ctl);
 int ctl_rejects(struct ctl *ctl);
+int ctl_rules_replay(struct ctl *ctl);
 int ctl_mail_export(struct ctl *ctl);
 int ctl_mail_import(struct ctl *ctl);
 int ctl_backup(struct ctl *ctl);
