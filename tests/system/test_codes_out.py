@@ -2,7 +2,7 @@
 import pytest
 
 from conftest import unverified, wait_until
-from test_courier import is_empty, sends_to, submit
+from test_courier import is_empty, reports, sends_to, submit
 
 
 def sent_from(server, member, recipients):
@@ -55,3 +55,22 @@ def test_not_told_to_a_smart_host(codes, peer):
     submit(near, ["carol@far.test", "dave@far.test"])
     wait_until(lambda: len(smart.messages) == 1, "the message")
     assert recipients(smart) == ["<carol@far.test>", "<dave@far.test>"]
+
+
+def test_it_opens_another_servers_door(fresh, zones):
+    """The other server is one of ours, with the rule passcode: without the code its door stays shut, and the sender is told."""
+    far, dns = fresh(), zones({"far.test": "@ IN MX 10 mx\nmx IN A 127.0.0.1\n"})
+    far.run("domain", "add", "far.test")
+    far.run("account", "add", "carol@far.test", "--password-stdin", text_input="a far password\n")
+    far.run("passcode", "add", "carol@far.test", "Alice", "--code-stdin", text_input="471100\n")
+    far.run("rules", "set", "carol@far.test", "passcode=on")
+    near = fresh(f'hostname = "out.test"\ncourier.port = {far.port(25)}\n{dns.settings()}')
+    submit(near, ["carol@far.test"], "Subject: without\r\n\r\nx\r\n")
+    (_, fields), = reports(near)
+    assert fields[1]["Final-Recipient"] == "rfc822; carol@far.test" and fields[1]["Action"] == "failed"
+    keep_code(near, "471100", "alice@example.test", "carol@far.test")
+    submit(near, ["carol@far.test"], "Subject: with\r\n\r\nx\r\n")
+    wait_until(lambda: far.messages("carol@far.test", "a far password"), "the message behind the door")
+    texts = far.messages("carol@far.test", "a far password")
+    assert len(texts) == 1 and b"Subject: with\n" in texts[0]
+    assert "471100" not in near.log() and "471100" not in far.log()
