@@ -130,7 +130,9 @@ static int ask_host(struct fiber *self, struct call_back *b, const struct site_r
     *site = (struct site){.courier = b->courier, .route = *route, .hosts = list};
     list = NULL;
     error = connection_open(self, site, b->deadline, conn);
-    if (error)
+    if (error && conn->is_loop && b->ip)
+        conclude(b, COURIER__VERDICT__VERDICT_UNSET, (struct span){0}); /* the client is this machine itself */
+    else if (error)
         conclude_unknown(b, conn->reply);
     else
         error = converse(self, b, conn);
@@ -177,6 +179,8 @@ static void ask_hosts(struct fiber *self, struct call_back *b, const struct site
 /* There is no host to ask. What the DNS says for certain is an answer, too. */
 static void conclude_without_hosts(struct call_back *b, const struct host_list *list)
 {
+    if (b->ip && list->trouble == TROUBLE_LOOP)
+        return; /* an address of our own is not asked */
     bool is_certain =
         list->trouble == TROUBLE_NO_DOMAIN || list->trouble == TROUBLE_NO_ADDRESS || list->trouble == TROUBLE_NULL_MX;
     conclude(b, is_certain ? COURIER__VERDICT__VERDICT_REFUSES : COURIER__VERDICT__VERDICT_UNKNOWN,

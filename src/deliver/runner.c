@@ -203,7 +203,8 @@ static int transact(struct fiber *self, struct site *site, struct connection *co
     if (!error)
         error = codes_fetch(self, site, t.message.facts->sender_account_id, t.recipients, t.count, &t.memory);
     if (error) {
-        log_write(LOG_PROBLEM, "courier", NULL, "a message, or a passcode for it, can't be read, tried again later message=%llx error=%s",
+        log_write(LOG_PROBLEM, "courier", NULL,
+                  "a message, or a passcode for it, can't be read, tried again later message=%llx error=%s",
                   (unsigned long long)message_of(job), strerror(-error));
         defer_all(job, TROUBLE_OURS, strerror(-error));
         error = 0;

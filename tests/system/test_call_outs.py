@@ -151,6 +151,19 @@ def test_at_the_clients_own_address(asking):
     assert far.sessions == 2
 
 
+def test_an_address_of_our_own_is_not_asked(courier, peer, zones):
+    far, dns = peer(), zones({"far.test": "@ IN MX 10 mx\nmx IN A 127.0.0.1"})
+    ours = courier(f'{dns.settings()}\n{LOOPBACK}\ncourier.port = {far.port}\n'
+                   f'listeners = {{ {{ service = "smtp", address = "127.0.0.1", port = {far.port} }} }}')
+    assert ours.verdict("yes@far.test", "127.0.0.1") == ("unset", "")
+    assert ours.verdict("yes@far.test")[0] == "unknown"  # its domain leads to us, and is none of ours
+    # Found out only by connecting: we listen everywhere, and both ends are the same address.
+    ours = courier(f'{dns.settings()}\n{LOOPBACK}\ncourier.port = {far.port}\n'
+                   f'listeners = {{ {{ service = "smtp", address = "127.0.0.9", port = {far.port} }} }}')
+    assert ours.verdict("yes@far.test", "127.0.0.1") == ("unset", "")
+    assert far.lines == []
+
+
 def test_remembered_and_asked_once(asking):
     ours, far = asking()
     assert {a["verdict"] for a in ours.ask(*["call-back yes@far.test"] * 20)} == {"takes"}
