@@ -223,7 +223,7 @@ const struct rule rules[] = {
      .lets_in = rule_white_list_lets_in,
      .keeps_out = rule_white_list_keeps_out,
      PARAMETERS(fetched_white_list),
-     .summary = "The same for mail that is fetched from remote accounts."},
+     .summary = "Takes mail that is fetched from remote accounts only from senders on the white list."},
 
     /* What keeps out and costs nothing */
     {.name = "ip-black-list",
@@ -242,7 +242,8 @@ const struct rule rules[] = {
      .needs = FACT_BIT(FACT_OWN_LIST),
      .keeps_out = rule_fetched_ip_black_list,
      PARAMETERS(plain_off),
-     .summary = "The same for each server that fetched mail came through; private addresses are skipped."},
+     .summary = "Refuses fetched mail that came through a server on the site's own list of addresses and host names; "
+                "private addresses are skipped."},
     {.name = "denied-servers",
      .simbeymail = "MUI_CHECK_DENIED",
      .group = GROUP_LOCAL,
@@ -263,7 +264,7 @@ const struct rule rules[] = {
      .flags = RULE_FETCHED,
      .keeps_out = rule_black_list,
      PARAMETERS(plain_on),
-     .summary = "The same for mail that is fetched from remote accounts."},
+     .summary = "Refuses mail that is fetched from remote accounts from senders on the black list."},
     {.name = "pregreet",
      .group = GROUP_LOCAL,
      .flags = RULE_DIRECT | RULE_STRANGERS,
@@ -322,7 +323,8 @@ const struct rule rules[] = {
      .which_needs = rule_denied_host_names_needs,
      .keeps_out = rule_denied_host_names,
      PARAMETERS(denied_host_names),
-     .summary = "Refuses servers with a run of labels on the site's list of denied ones in their name by DNS."},
+     .summary =
+         "Refuses servers whose name in the DNS has a run of labels in it that is on the site's list of denied ones."},
     {.name = "dnsbl",
      .sims = "the black-listing server (RBL)",
      .group = GROUP_DNS,
@@ -389,8 +391,8 @@ const struct rule rules[] = {
      .which_needs = rule_verify_sender_needs,
      .keeps_out = rule_reverse_sender,
      PARAMETERS(reverse_sender),
-     .summary = "Asks the same at port 25 of the address that the mail comes from. An experiment: it only watches "
-                "unless reverse-sender.sure=on as well."},
+     .summary = "Asks at port 25 of the address that the mail comes from whether it takes mail for the sender. An "
+                "experiment: it only watches unless reverse-sender.sure=on as well."},
 
     /* About the message */
     {.name = "attachment-types",
