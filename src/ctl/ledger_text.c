@@ -309,7 +309,7 @@ static void write_switch(const StoreWrite__LedgerEntry *entry, const struct ledg
 {
     const StoreWrite__LedgerRow *row = entry->row;
     unsigned rule = rule_find(binary_span(row->rule));
-    bool is_sites = (setting && setting->is_locked) || (rules[rule].flags & RULE_SITE_ONLY);
+    bool is_sites = setting && setting->is_locked;
     bool is_own = row->level == LEVEL_ACCOUNT || row->level == LEVEL_ADDRESS;
     struct span owner =
         row->level == LEVEL_ADDRESS || !entry->account.len ? binary_span(row->recipient) : binary_span(entry->account);

@@ -243,10 +243,6 @@ static bool check_setting_name(struct check *c)
         buf_printf(c->problem, "there is no rule setting \"%.*s\"", SPAN_ARG(span_head(c->name, 100)));
         return false;
     }
-    if ((rules[rule].flags & RULE_SITE_ONLY) && c->level != LEVEL_SITE && c->level != LEVEL_DOMAIN) {
-        buf_printf(c->problem, "the rule %s is set for the site or a domain only", rules[rule].name);
-        return false;
-    }
     const char *name = rules[rule].parameters[parameter].name;
     struct buf out;
     buf_init(&out, DOOR_NAME_MAX);

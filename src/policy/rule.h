@@ -107,7 +107,6 @@ typedef uint32_t rule_needs(const struct facts *facts, const struct recipient_fa
 #define RULE_STRANGERS 1u     /* asked of strangers only: not of members, windows, client networks */
 #define RULE_DIRECT 2u        /* asked of mail that comes by SMTP */
 #define RULE_FETCHED 4u       /* asked of mail that was fetched */
-#define RULE_SITE_ONLY 8u     /* set at the level of the site or a domain only */
 #define RULE_TWICE 16u        /* the same rule does nothing worse than watch unless rule.sure=on ("said twice") */
 #define RULE_OF_SENDER 32u    /* whether it is on is a fact of the sender's own door, not the recipient's setting */
 #define RULE_LISTS_LET_IN 64u /* lets_in is asked even where the rule is off: a list's entry counts by itself */

@@ -149,14 +149,13 @@ void rule_white_list_lets_in(const struct facts *facts, const struct recipient_f
                    clean(hit->entry).text);
 }
 
+/* Whoever is on the list has been let in before. */
 void rule_white_list_keeps_out(const struct facts *facts, const struct recipient_facts *r,
                                const struct rule_values *values, struct verdict *verdict)
 {
     if (is_from_oneself(facts, r))
         return;
     if (facts->reverse_path.size == 0 && (facts->is_fetched || values->value[WHITE_LIST_BOUNCES].number))
-        return;
-    if (facts->reverse_path.size && white_hit(r, facts->is_fetched || values->value[WHITE_LIST_LEARN].number))
         return;
     verdict_refuse(verdict, 550, "5.7.1", clean(facts->reverse_path),
                    "the sender %s is not on the list of those whose mail is taken here", sender_shown(facts).text);

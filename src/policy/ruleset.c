@@ -43,12 +43,9 @@ static void lock(struct ruleset *set, unsigned rule)
     set->rules[rule].is_locked = true;
 }
 
-static bool may_be_set(unsigned rule, enum rule_level level, bool is_locked)
+static bool may_be_set(enum rule_level level, bool is_locked)
 {
-    bool is_personal = level == LEVEL_ACCOUNT || level == LEVEL_ADDRESS;
-    if ((unsigned)level >= LEVEL_DEFAULT || (is_locked && level != LEVEL_SITE))
-        return false;
-    return !((rules[rule].flags & RULE_SITE_ONLY) && is_personal);
+    return (unsigned)level < LEVEL_DEFAULT && (!is_locked || level == LEVEL_SITE);
 }
 
 bool ruleset_put(struct ruleset *set, struct arena *arena, struct span name, struct span text, enum rule_level level,
@@ -57,7 +54,7 @@ bool ruleset_put(struct ruleset *set, struct arena *arena, struct span name, str
     unsigned rule, parameter;
     struct rule_value value = {.level = level};
     struct buf problem;
-    if (!rule_parameter_find(name, &rule, &parameter) || !may_be_set(rule, level, is_locked))
+    if (!rule_parameter_find(name, &rule, &parameter) || !may_be_set(level, is_locked))
         return false;
     if (set->rules[rule].is_locked && level != LEVEL_SITE)
         return true; /* it is known, and does not count */

@@ -65,6 +65,7 @@ static const struct rule_row rows[] = {
     {'r', "2 passcode=on", "standing=member|as=bob@example.org", "accept"},
     {'r', "2 passcode=on", "standing=network|as=bob@example.org|passcode=wrong",
      "refuse 550 5.7.1 passcode account: the passcode is wrong"},
+    {'r', "2 passcode=watch", "passcode=right:May", "accept"},
     {'r', "2 passcode=watch", "passcode=wrong", "accept; watch passcode account: the passcode is wrong"},
     {'r', "2 passcode=file|2 passcode.folder=Later", "passcode=wrong",
      "file Later passcode account: the passcode is wrong"},

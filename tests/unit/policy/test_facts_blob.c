@@ -175,6 +175,8 @@ static void test_bad(void **state)
         {"\x01\x03\xff\xff\x7f", 5},                                          /* a section longer than all */
         {"\x01\x04\x03\x00\x00\x41", 6},                                      /* 65 DNS lists */
         {"\x01\x04\x03\x00\x00\x40", 6},                                      /* 64 of them in no bytes */
+        {"\x01\x0a\x04\x01\x00\x05\x00", 7},                                  /* a level that there is not */
+        {"\x01\x0a\x04\x01\x06\x00\x00", 7},                                  /* a list that there is not */
         {"\x01\x0a\x01\x11", 4},                                              /* 17 hits */
         {"\x01\x0b\x0c\x01\xff\xff\xff\xff\xff\xff\xff\xff\xff\x7f\x00", 14}, /* a number of more than 64 bits */
     };
