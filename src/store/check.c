@@ -248,6 +248,16 @@ static const struct {
      "SELECT l.id, l.domain_id, 0 FROM list l LEFT JOIN domain d ON d.id = l.domain_id WHERE d.id IS NULL"},
     {"Mailing list %" PRIu64 " is not there and has member %" PRIu64 " (%" PRIu64 ").\n",
      "SELECT m.list_id, m.number, 0 FROM list_member m LEFT JOIN list l ON l.id = m.list_id WHERE l.id IS NULL"},
+    {"Door item %" PRIu64 " is of level %" PRIu64 " and owner %" PRIu64 ", which is not there.\n",
+     "SELECT i.id, i.level, i.owner_id FROM door_item i WHERE i.level NOT BETWEEN 0 AND 3 OR (i.level = 0 AND "
+     "i.owner_id "
+     "<> 0)"
+     " OR (i.level = 1 AND NOT EXISTS (SELECT 1 FROM domain d WHERE d.id = i.owner_id))"
+     " OR (i.level > 1 AND NOT EXISTS (SELECT 1 FROM account a WHERE a.id = i.owner_id))"
+     " OR (i.level = 3) <> (i.detail <> '')"},
+    {"Remote account %" PRIu64 " is not there and has %" PRIu64 " messages that were dealt with (%" PRIu64 ").\n",
+     "SELECT s.remote_id, COUNT(*), 0 FROM remote_seen s LEFT JOIN door_item i ON i.id = s.remote_id WHERE i.id IS NULL"
+     " GROUP BY s.remote_id"},
     {"Message %" PRIu64 " lies in volume %04" PRIu64 ", which is not known (%" PRIu64 ").\n",
      "SELECT m.id, m.volume, 0 FROM message m LEFT JOIN volume v ON v.number = m.volume WHERE v.number IS NULL"},
 };

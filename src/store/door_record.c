@@ -34,7 +34,8 @@ static bool door_facts_read(struct wire *w, struct door_item *f)
     f->set_at = wire_read_u64(w);
     f->set_by = wire_read_bytes(w);
     return !w->failed && locked <= 1 && f->level <= LEVEL_MAX && f->id <= INT64_MAX && f->owner_id <= INT64_MAX &&
-           f->expires_at <= INT64_MAX && f->set_at <= INT64_MAX;
+           f->expires_at <= INT64_MAX && f->set_at <= INT64_MAX && (f->level == 0) == (f->owner_id == 0) &&
+           (f->level == LEVEL_MAX) == (f->detail.size > 0);
 }
 
 bool door_facts_parse(struct span s, struct door_item *f)

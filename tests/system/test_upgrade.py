@@ -1,7 +1,8 @@
-"""A store that the release before this one made: it is opened, brought to the present schema, served, and can be made anew from its volumes.
+"""Stores that earlier releases made: each is opened, brought to the present schema, served, and can be made anew from its volumes.
 
-data/store-schema-1.tar.xz is the data directory of that release's sandbox: six messages "old 0" to "old 5" to alice, every second one by the alias
-team@example.test to bob, too; alice deleted the first; bob has a name.
+data/store-schema-N.tar.xz is the data directory of such a release's sandbox: six messages "old 0" to "old 5" to alice, every second one by the alias
+team@example.test to bob, too; alice deleted the first; bob has a name. The second one's has a mailing list, a held message that is to go out, and all
+mail to carol goes on to y@elsewhere.test.
 """
 import pathlib
 import re
@@ -12,18 +13,26 @@ import pytest
 
 from conftest import wait_until
 
-STORE = pathlib.Path(__file__).parent / "data" / "store-schema-1.tar.xz"
+DATA = pathlib.Path(__file__).parent / "data"
 
 
-@pytest.fixture
-def upgraded(fresh):
-    server = fresh()
+def with_store(server, version):
     server.stop()
     data = server.directory / "data"
     shutil.rmtree(data)
-    with tarfile.open(STORE) as archive:
+    with tarfile.open(DATA / f"store-schema-{version}.tar.xz") as archive:
         archive.extractall(data)
     return server
+
+
+@pytest.fixture(params=[1, 2])
+def upgraded(fresh, request):
+    return with_store(fresh(), request.param)
+
+
+@pytest.fixture
+def of_the_queue(fresh):
+    return with_store(fresh(), 2)
 
 
 def subjects(server, user):
@@ -43,12 +52,14 @@ def test_the_store_is_opened_and_served(upgraded):
     upgraded.start()
     check_contents(upgraded)
     # What is new works in it.
-    upgraded.run("mailinglist", "add", "choir@example.test", "--posting", "everybody")
-    upgraded.run("mailinglist", "join", "choir@example.test", "bob@example.test")
-    upgraded.run("alias", "add", "away@example.test", "x@elsewhere.test")
+    upgraded.run("mailinglist", "add", "band@example.test", "--posting", "everybody")
+    upgraded.run("mailinglist", "join", "band@example.test", "bob@example.test")
+    upgraded.run("alias", "add", "far@example.test", "z@elsewhere.test")
+    upgraded.run("rules", "set", "alice@example.test", "helo-not-ip=on")
+    upgraded.run("list", "add", "alice@example.test", "white", "aunt@may.test")
     upgraded.run("queue", "pause", "out")
-    upgraded.send("Subject: new\r\n\r\nbody\r\n", ["team@example.test", "away@example.test"])
-    assert [entry["recipient"] for entry in upgraded.run_json("queue", "list")] == ["x@elsewhere.test"]
+    upgraded.send("Subject: new\r\n\r\nbody\r\n", ["team@example.test", "far@example.test"])
+    assert "z@elsewhere.test" in [entry["recipient"] for entry in upgraded.run_json("queue", "list")]
     upgraded.run("queue", "hold", "--all")  # which a rebuild keeps; a pause ends with it
     upgraded.stop()
     upgraded.run("store", "check")
@@ -56,7 +67,25 @@ def test_the_store_is_opened_and_served(upgraded):
     upgraded.run("store", "check")
     upgraded.start()
     assert subjects(upgraded, "bob")[3:] == ["new"]
-    assert [entry["recipient"] for entry in upgraded.run_json("queue", "list")] == ["x@elsewhere.test"]
+    assert "z@elsewhere.test" in [entry["recipient"] for entry in upgraded.run_json("queue", "list")]
+    assert "helo-not-ip" in upgraded.run("rules", "show", "alice@example.test").stdout
+    assert "aunt@may.test" in upgraded.run("list", "show", "alice@example.test", "white").stdout
+
+
+def test_what_the_second_one_had_is_there(of_the_queue):
+    server = of_the_queue
+    for rebuilt in (False, True):
+        server.start()
+        check_contents(server)
+        assert [(entry["recipient"], entry["state"]) for entry in server.run_json("queue", "list")] == [("x@elsewhere.test", "held")]
+        assert "choir@example.test" in server.run("mailinglist", "list").stdout
+        # What an alias does with all mail of an account is its forwarding.
+        shown = server.run("rules", "show", "carol@example.test").stdout
+        assert "forward.to" in shown and "y@elsewhere.test" in shown
+        server.stop()
+        if not rebuilt:
+            server.run("store", "rebuild")
+            server.run("store", "check")
 
 
 def test_the_store_is_made_anew_from_its_volumes(upgraded):
