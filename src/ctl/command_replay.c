@@ -59,8 +59,6 @@ static int take_setting(struct replay_work *w, const char *text)
         return status;
     if (w->setting_count == SETTINGS_MAX)
         return ctl_fail(ctl, EX_USAGE, "at most %d settings can be tried at one time", SETTINGS_MAX);
-    if ((rules[rule].flags & RULE_SITE_ONLY) && w->owner.level >= LEVEL_ACCOUNT)
-        return ctl_fail(ctl, EX_DATAERR, "%s can be set for the site or a domain only", rules[rule].name);
     buf_init(&problem, 1000);
     if (!rule_value_parse(&rules[rule].parameters[parameter], value, &w->facts, &checked, &problem))
         status = ctl_fail(ctl, EX_DATAERR, "%.*s: %.*s", SPAN_ARG(name), SPAN_ARG(buf_span(&problem)));
