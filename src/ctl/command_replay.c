@@ -118,12 +118,26 @@ static void put(struct replay_work *w, struct ruleset *set, const StoreWrite__Do
                     (enum rule_level)item->level, item->locked);
 }
 
+/* The site's own default (facts/rules_memo.h). */
+static void begin(struct replay_work *w, struct ruleset *set)
+{
+    ruleset_init(set);
+    if (!w->work.settings->smtp.check_sender)
+        ruleset_put(set, &w->work.arena, span_text("return-path"), span_text("off"), LEVEL_SITE, false);
+}
+
+static uint32_t moot_facts(const struct settings *settings)
+{
+    uint32_t moot = settings->dns_list_count ? 0 : FACT_BIT(FACT_DNS_LISTS);
+    return moot | (*settings->script.file ? 0 : FACT_BIT(FACT_SCRIPT) | FACT_BIT(FACT_SCRIPT_CONTENT));
+}
+
 /* The new settings stand where they would: behind those of their level, in front of those of narrower ones. */
 static void merge(struct replay_work *w, const struct door_items *items, struct door *door)
 {
     size_t i = 0;
-    ruleset_init(&door->before);
-    ruleset_init(&door->after);
+    begin(w, &door->before);
+    begin(w, &door->after);
     for (size_t k = 0; k < items->count; k++)
         put(w, &door->before, &items->items[k]);
     for (; i < items->count && items->items[i].level <= w->owner.level; i++)
@@ -203,9 +217,10 @@ static int replay_page(struct fiber *self, struct door_client *client, struct re
         if (status)
             break;
         arena_reset(&w->facts);
-        enum replay_outcome outcome =
-            door->is_gone ? REPLAY_NO_RULES
-                          : replay_row(entry->row, &door->before, &door->after, &w->facts, &verdict, &lacks);
+        enum replay_outcome outcome = door->is_gone
+                                          ? REPLAY_NO_RULES
+                                          : replay_row(entry->row, &door->before, &door->after,
+                                                       moot_facts(w->work.settings), &w->facts, &verdict, &lacks);
         replay_add(&w->result, entry, outcome, &verdict, lacks);
     }
     buf_release(&lower);

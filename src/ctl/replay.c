@@ -43,7 +43,7 @@ static enum place decide(const struct facts *facts, const struct recipient_facts
 }
 
 enum replay_outcome replay_row(const StoreWrite__LedgerRow *row, const struct ruleset *before,
-                               const struct ruleset *after, struct arena *arena, struct verdict *verdict,
+                               const struct ruleset *after, uint32_t moot, struct arena *arena, struct verdict *verdict,
                                uint32_t *lacks)
 {
     struct facts facts;
@@ -55,6 +55,9 @@ enum replay_outcome replay_row(const StoreWrite__LedgerRow *row, const struct ru
         return REPLAY_NO_RULES;
     if (!row->facts.len || !facts_parse(binary_span(row->facts), arena, &facts, &r))
         return REPLAY_NO_FACTS;
+    for (unsigned fact = 0; fact < FACT_COUNT; fact++)
+        if ((moot & FACT_BIT(fact)) && fact_state_get(&facts, &r, (enum fact)fact) == FACT_NOT_ASKED)
+            fact_state_set(&facts, &r, (enum fact)fact, FACT_ABSENT);
     enum place was = decide(&facts, &r, before, &old, &old_lacks);
     enum place would = decide(&facts, &r, after, verdict, lacks);
     /* What today's rules can't say of it, the row does: it was decided with facts and rules of its time. */

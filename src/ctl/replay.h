@@ -39,10 +39,11 @@ struct replay {
 };
 
 /* What both sets of rules say to the facts of one row. *verdict is that of `after` where it is REPLAY_REFUSED,
- * …_DEFERRED or …_FILED; *lacks has FACT_BIT()s where it is REPLAY_MISSING. `arena` is for the facts. */
+ * …_DEFERRED or …_FILED; *lacks has FACT_BIT()s where it is REPLAY_MISSING. `moot`: FACT_BIT()s of facts that nobody
+ * could say, since the site has no such list or script. `arena` is for the facts. */
 MUST_USE enum replay_outcome replay_row(const StoreWrite__LedgerRow *row, const struct ruleset *before,
-                                        const struct ruleset *after, struct arena *arena, struct verdict *verdict,
-                                        uint32_t *lacks);
+                                        const struct ruleset *after, uint32_t moot, struct arena *arena,
+                                        struct verdict *verdict, uint32_t *lacks);
 /* Counts it. */
 void replay_add(struct replay *replay, const StoreWrite__LedgerEntry *entry, enum replay_outcome outcome,
                 const struct verdict *verdict, uint32_t lacks);

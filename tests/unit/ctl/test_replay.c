@@ -95,7 +95,7 @@ static void test_outcomes(void **state)
         with(&a, &after, cases[i].after, cases[i].value);
         if (strcmp(cases[i].after, "whois") == 0)
             with(&a, &after, "whois.countries", "xx");
-        enum replay_outcome outcome = replay_row(&a.row, &before, &after, &a.arena, &verdict, &lacks);
+        enum replay_outcome outcome = replay_row(&a.row, &before, &after, 0, &a.arena, &verdict, &lacks);
         if (outcome != cases[i].outcome)
             fail_msg("case %zu: outcome %d, not %d (lacks %x)", i, outcome, cases[i].outcome, lacks);
         if (outcome == REPLAY_MISSING && (cases[i].lacks & ~lacks))
@@ -116,11 +116,28 @@ static void test_broken_facts_are_no_facts(void **state)
     ruleset_init(&set);
     attempt_start(&a, "a@b.example", VERDICT_ACCEPT, "", true);
     a.row.facts = binary_from_span(span_text("no facts at all"));
-    assert_int_equal(replay_row(&a.row, &set, &set, &a.arena, &verdict, &lacks), REPLAY_NO_FACTS);
+    assert_int_equal(replay_row(&a.row, &set, &set, 0, &a.arena, &verdict, &lacks), REPLAY_NO_FACTS);
     a.row.facts = binary_from_span(span_head(buf_span(&a.blob), a.blob.size / 2));
-    assert_int_equal(replay_row(&a.row, &set, &set, &a.arena, &verdict, &lacks), REPLAY_NO_FACTS);
+    assert_int_equal(replay_row(&a.row, &set, &set, 0, &a.arena, &verdict, &lacks), REPLAY_NO_FACTS);
     a.row.facts.len = 0;
-    assert_int_equal(replay_row(&a.row, &set, &set, &a.arena, &verdict, &lacks), REPLAY_NO_FACTS);
+    assert_int_equal(replay_row(&a.row, &set, &set, 0, &a.arena, &verdict, &lacks), REPLAY_NO_FACTS);
+    attempt_stop(&a);
+}
+
+/* A site without DNS lists has nobody to ask: that is no lack. */
+static void test_moot_facts_are_not_missing(void **state)
+{
+    (void)state;
+    struct attempt a;
+    struct ruleset before, after;
+    struct verdict verdict;
+    uint32_t lacks, moot = FACT_BIT(FACT_OWN_LIST) | FACT_BIT(FACT_DNS_LISTS) | FACT_BIT(FACT_RETURN_PATH);
+    ruleset_init(&before);
+    ruleset_init(&after);
+    attempt_start(&a, "a@b.example", VERDICT_REFUSE, "sender-tld", false);
+    with(&a, &before, "sender-tld", "on");
+    assert_int_equal(replay_row(&a.row, &before, &after, 0, &a.arena, &verdict, &lacks), REPLAY_MISSING);
+    assert_int_equal(replay_row(&a.row, &before, &after, moot, &a.arena, &verdict, &lacks), REPLAY_LET_IN);
     attempt_stop(&a);
 }
 
@@ -257,8 +274,11 @@ static void test_an_explanation(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_outcomes),          cmocka_unit_test(test_broken_facts_are_no_facts),
-        cmocka_unit_test(test_counts_and_doubts), cmocka_unit_test(test_times),
+        cmocka_unit_test(test_outcomes),
+        cmocka_unit_test(test_broken_facts_are_no_facts),
+        cmocka_unit_test(test_counts_and_doubts),
+        cmocka_unit_test(test_moot_facts_are_not_missing),
+        cmocka_unit_test(test_times),
         cmocka_unit_test(test_an_explanation),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
