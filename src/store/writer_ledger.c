@@ -11,7 +11,7 @@
  * milliseconds in each tenth of a second. What does not fit is dropped, and the log counts it: the sessions count
  * floods themselves, long before. */
 #define NOTE_CALLS_MAX 256
-#define NOTE_BYTES_MAX (16u << 20)
+#define NOTE_BYTES_MAX (8u << 20)
 #define NOTE_ROWS_MAX 1000 /* of one call */
 #define NOTE_SLICE 300
 #define NOTE_PAUSE (NANOSECONDS / 10)
