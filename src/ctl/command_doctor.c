@@ -50,6 +50,7 @@ static void look_at_config(struct doctor *d)
                     SPAN_ARG(buf_span(&d->ctl->problem)));
     else
         doctor_tell(d, DOCTOR_GOOD, "config", "", "%s is good", d->ctl->config_path);
+    config_look_at_script(d->settings, &notes);
     buf_reset(&d->ctl->problem);
     for (struct span rest = buf_span(&notes); rest.size;) {
         struct span note = span_cut(&rest, '\n');

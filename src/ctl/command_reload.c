@@ -1,5 +1,6 @@
 /* reload */
 #include "ctl/commands.h"
+#include "ctl/script_trial.h"
 #include "ctl/server_signal.h"
 
 #include <signal.h>
@@ -11,6 +12,10 @@ int ctl_reload(struct ctl *ctl)
     struct settings *settings = ctl_read_settings(ctl);
     if (!settings)
         return EX_CONFIG;
+    if (script_trial_load(settings, &ctl->problem)) {
+        settings_unref(settings);
+        return EX_CONFIG;
+    }
     enum server_signal_result result = server_signal(settings, SIGHUP);
     int status = EX_OK;
     if (result == SERVER_NOT_RUNNING)

@@ -84,6 +84,7 @@ int ctl_watch(struct ctl *ctl);
 int ctl_clients_list(struct ctl *ctl);
 int ctl_clients_flush(struct ctl *ctl);
 int ctl_doctor(struct ctl *ctl);
+int ctl_script_test(struct ctl *ctl);
 int ctl_version(struct ctl *ctl);
 int ctl_help(struct ctl *ctl);
 

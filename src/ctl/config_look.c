@@ -1,6 +1,7 @@
 #include "ctl/config_look.h"
 
 #include "base/clock.h"
+#include "ctl/script_trial.h"
 #include "proc/data_directory.h"
 #include "run/tls.h"
 
@@ -136,6 +137,15 @@ static int look_at_files(struct ctl *ctl, const struct settings *settings, struc
     for (size_t i = 0; status == EX_OK && i < settings->blacklist.files.count; i++)
         status = look_at_file(ctl, settings->blacklist.files.words[i], "blacklist.files", false, notes);
     return status;
+}
+
+void config_look_at_script(const struct settings *settings, struct buf *notes)
+{
+    struct buf problem;
+    buf_init(&problem, 2000);
+    if (script_trial_load(settings, &problem))
+        buf_printf(notes, "the script has no opinion of any mail: %.*s\n", SPAN_ARG(buf_span(&problem)));
+    buf_release(&problem);
 }
 
 int config_look(struct ctl *ctl, const struct settings *settings, struct buf *notes)

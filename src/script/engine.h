@@ -33,7 +33,7 @@ struct script_outcome {
     struct script_answer answer; /* SCRIPT_NOTHING where there is a problem */
     /* One sentence that begins with "FILE:LINE: " where the line is known; empty: none. */
     char problem[SCRIPT_PROBLEM_MAX];
-    uint64_t steps; /* about how many were taken */
+    uint64_t steps; /* fewer were taken, or just so many */
     size_t memory;  /* most bytes at a time */
 };
 

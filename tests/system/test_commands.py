@@ -141,6 +141,7 @@ CALLS = {
     "queue release": ["{id}"],
     "queue retry": ["{id}"],
     "queue show": ["{id}"],
+    "script test": ["{directory}/rules.lua"],
     "store check": [],
     "store compact": [],
     "store status": [],
@@ -161,6 +162,7 @@ def filled(server):
     server.send("Subject: waits\n\nx", to="sales@example.test")
     (server.directory / "users.csv").write_text("address,password\ndora@example.test,a long password\n")
     (server.directory / "denied.txt").write_text("192.0.2.0/24 # spam\n")
+    (server.directory / "rules.lua").write_text("function check(mail) end\n")
     (server.directory / "blocked.txt").write_text("192.0.2.0/24 spam\n")
     return server
 

@@ -56,7 +56,7 @@ def test_each_example_is_of_its_command(command):
 
 
 @pytest.mark.skipif(not shutil.which("scdoc"), reason="scdoc is not installed")
-@pytest.mark.parametrize("page", ["ostiary.1.scd", "ostiary.conf.5.scd"])
+@pytest.mark.parametrize("page", ["ostiary.1.scd", "ostiary.conf.5.scd", "ostiary-script.5.scd"])
 def test_the_pages_can_be_made(page):
     result = subprocess.run(["scdoc"], input=(PAGES / page).read_text(), capture_output=True, text=True)
     assert result.returncode == 0 and result.stdout.startswith(".\\"), result.stderr
