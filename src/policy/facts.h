@@ -15,7 +15,7 @@
 #include "base/buf.h"
 #include "format/ip_address.h"
 
-/* Facts that have to be fetched. */
+/* Facts that have to be fetched. Stored facts have the numbers of this and the other enums here: new ones come last. */
 enum fact {
     FACT_PTR,               /* the name of the client by DNS, and what the site's lists of names say of it */
     FACT_OWN_LIST,          /* the site's own black list (policy/blacklist.h) */

@@ -46,7 +46,7 @@ struct verdict {
     /* Without a final full stop and in lower case, for strangers to read: "your address 192.0.2.7 is listed by
      * zen.example". Printable ASCII: whatever a stranger gave is cleaned. */
     char sentence[VERDICT_SENTENCE_MAX];
-    char evidence[VERDICT_EVIDENCE_MAX]; /* the bare fact, for the log and the ledger: "192.0.2.7 zen.example" */
+    char evidence[VERDICT_EVIDENCE_MAX]; /* the bare fact, for the log and the ledger: "zen.example" */
     char folder[FOLDER_MAX];             /* VERDICT_FILE */
 };
 #define RULE_NONE UINT32_MAX
