@@ -82,6 +82,11 @@ static const struct rule_row rows[] = {
      "bytes=1|agent=x|script-content=accept:good",
      "refuse 550 5.7.1 block-agent site: mail written with x is not taken here (x)"},
     {'c', "2 site-script=on|2 site-script.message=on", "bytes=1|state=script-content:unknown", "accept"},
+    {'c', "2 site-script=on|2 site-script.message=on|2 site-script.on-unknown=defer",
+     "bytes=1|state=script-content:unknown",
+     "defer 451 4.3.0 site-script account: what this site's own rules say could not be looked up now, please try again "
+     "later"},
+    {'c', "2 site-script=on|2 site-script.message=on|2 site-script.on-unknown=defer", "bytes=1", "accept"},
     {'c', "2 site-script=on|2 site-script.message=on", "bytes=1|state=script-content:not-asked",
      "needs script-content"},
     {'c', "2 site-script=on|2 site-script.message=on", "bytes=1|script=accept:yes|script-content=refuse:no",

@@ -73,6 +73,7 @@ static const struct rule_row rows[] = {
      "refuse 550 5.7.1 helo-sane account: your server calls itself localhost, which is no full name"},
     {'r', "2 helo-sane=on", "helo=Mail.Example.org|own-name=mail.example.org",
      "refuse 550 5.7.1 helo-sane account: your server calls itself Mail.Example.org, which is us"},
+    {'r', "2 helo-sane=on", "helo=mx.b.example|own-name=mail.example.org|own-ip=192.0.2.25", "accept"},
     {'r', "2 helo-sane=on", "helo=[192.0.2.25]|own-ip=192.0.2.25",
      "refuse 550 5.7.1 helo-sane account: your server calls itself [192.0.2.25], which is us"},
     {'r', "2 helo-sane=on", "helo=[127.0.0.1]|own-ip=127.0.0.1|ip=127.0.0.1", "accept"},

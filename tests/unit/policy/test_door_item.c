@@ -46,6 +46,7 @@ static const struct {
     {DOOR_APPROVED, LEVEL_SITE, "2001:DB8::7/33", "", "2001:db8::/33", ""},
     {DOOR_APPROVED, LEVEL_SITE, "MX.b.example", "", "mx.b.example", ""},
     {DOOR_APPROVED, LEVEL_SITE, "*.b.example", "", "*.b.example", ""},
+    {DOOR_APPROVED, LEVEL_SITE, "*.", "", NULL, "\"*.\" is no server"},
     {DOOR_APPROVED, LEVEL_SITE, "192.0.2.0/33", "", NULL, "\"192.0.2.0/33\" is no server"},
     {DOOR_APPROVED, LEVEL_SITE, "192.0.2.0/", "", NULL, "\"192.0.2.0/\" is no server"},
     {DOOR_APPROVED, LEVEL_SITE, "mx b", "", NULL, "\"mx b\" is no server"},
@@ -169,6 +170,10 @@ static void test_keys(void **state)
     assert_true(ip_address_parse((struct span)SPAN("2001:db8::7"), &ip));
     assert_int_equal(door_address_keys(&ip, &arena, keys, DOOR_KEYS_MAX), 129);
     assert_true(span_is(keys[64], "2001:db8::/64") && span_is(keys[128], "::/0"));
+    struct arena full;
+    arena_init(&full, 1);
+    assert_int_equal(door_name_keys((struct span)SPAN("a.b.c"), &full, keys, DOOR_KEYS_MAX), 0);
+    arena_release(&full);
     /* Hostile names make no more keys than there is room for. */
     for (size_t i = 0; i < sizeof long_name; i++)
         long_name[i] = i % 2 ? '.' : 'a';

@@ -10,7 +10,7 @@
 
 static const char everything[] =
     "ip=2001:db8::7|own-ip=192.0.2.25|own-name=mx.example.org|helo=mx.b.example|from=a@b.example|standing=window|"
-    "as=c@example.org|declares=123456789012|early|ptr=mx.b.example|claimed=x.b.example|"
+    "as=c@example.org|declares=18446744073709551615|early|ptr=mx.b.example|claimed=x.b.example|"
     "ptr-hit=approved:site:*.b.example|own-list=name:why|dns=listed:zen.example:reason|dns-white=unknown:w.example:|"
     "return-path=null-mx|grey=250|whois=DE RIPE EXAMPLE-NET AS64496|call-back=refuses:550 no|reverse=takes:250 yes|"
     "script=file:Folder|script-content=refuse:no|bytes=7777|agent=Mutt/2|attached=application/zip a b.zip|"
@@ -69,7 +69,7 @@ static void test_everything(void **state)
         assert_int_equal(f->facts.content.header.size, full ? 12 : 0);
         assert_int_equal(f->facts.whois.text.size, full ? 12 : 0);
         assert_int_equal(f->facts.standing, STANDING_WINDOW);
-        assert_int_equal(f->facts.declared_size, 123456789012);
+        assert_true(f->facts.declared_size == UINT64_MAX);
         assert_true(ip_address_equal(&f->facts.ip, &f->a.facts.ip));
         assert_true(f->facts.is_tls && f->facts.spoke_early && f->facts.content.is_automatic && !f->facts.is_fetched);
         assert_true(span_is(f->facts.ptr.hits[0].entry, "*.b.example") && f->facts.ptr.hit_count == 1);
@@ -211,6 +211,12 @@ static void test_caps(void **state)
     assert_int_equal(f->facts.dns_list_count, DNS_LIST_FACTS_MAX);
     assert_int_equal(f->facts.content.attachment_count, ATTACHMENT_FACTS_MAX);
     assert_true(span_ends_nocase(f->facts.content.attachments[0].name, (struct span)SPAN(".exe")));
+    assert_false(facts_parse(span_from(much, FACTS_SIZE_MAX + 1), &f->arena, &f->facts, &f->r));
+    much[0] = 1; /* the version, then a section that is not known and has the rest */
+    memcpy(much + 1, "\x70\xfb\xff\x0f", 4);
+    assert_true(facts_parse(span_from(much, FACTS_SIZE_MAX), &f->arena, &f->facts, &f->r));
+    memcpy(much + 1, "\x70\xfc\xff\x0f", 4);
+    assert_false(facts_parse(span_from(much, FACTS_SIZE_MAX + 1), &f->arena, &f->facts, &f->r));
     buf_reset(&f->blob);
     f->a.facts.content.attachment_count = f->a.r.hit_count = f->a.facts.dns_list_count = 2;
     facts_write(&f->a.facts, &f->a.r, false, &f->blob);
