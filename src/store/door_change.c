@@ -144,6 +144,13 @@ static int check_once(struct door_edit *e, const struct door_step *step)
     return SAID;
 }
 
+int door_steps_reserve(struct door_edit *e, size_t count)
+{
+    /* A forwarding becomes up to three. */
+    e->steps = arena_array(&e->s->arena, count + 3, sizeof(*e->steps));
+    return e->steps ? 0 : -ENOMEM;
+}
+
 int door_wish_take(struct door_edit *e, const struct door_wish *wish)
 {
     struct door_step *step = &e->steps[e->count];
@@ -279,6 +286,30 @@ static int take_person(struct door_edit *e)
     return rc;
 }
 
+/* Each change is a record of the volumes: nobody fills the disk with theirs. */
+static int check_pace(struct door_edit *e)
+{
+    uint64_t day = 86400 * NANOSECONDS, count = 0, bytes = 0;
+    if (e->change->account_id == 0)
+        return 0;
+    struct statement *st = database_query(e->s->db,
+                                          "SELECT COUNT(*), COALESCE(SUM(length(before) + length(after)), 0)"
+                                          " FROM door_history WHERE owner_id = $1 AND level > 1 AND at > $2 AND"
+                                          " made_by = $3",
+                                          "uut", e->change->account_id, e->now > day ? e->now - day : 0, e->own);
+    int rc = database_step(st);
+    if (rc > 0) {
+        count = database_u64(st, 0);
+        bytes = database_u64(st, 1);
+    }
+    database_end(st);
+    if (rc < 0 || (count < DOOR_PERSON_CHANGES && bytes < DOOR_PERSON_BYTES))
+        return rc < 0 ? rc : 0;
+    buf_add_text(e->problem,
+                 "That is more than may be changed within a day: go on tomorrow, or ask the administrator.");
+    return SAID;
+}
+
 static int check_change(struct door_edit *e)
 {
     const struct door_change *c = e->change;
@@ -299,13 +330,13 @@ static int run(struct door_edit *e, struct door_outcome *outcome)
 {
     int rc = check_change(e);
     rc = rc ? rc : take_person(e);
+    rc = rc ? rc : check_pace(e);
     if (rc)
         return rc;
-    e->steps = arena_array(&e->s->arena, DOOR_CHANGE_ITEMS_MAX + 3, sizeof(*e->steps));
-    if (!e->steps)
-        return -ENOMEM;
     if (e->change->undo)
         rc = door_undo_take(e);
+    else
+        rc = door_steps_reserve(e, e->change->count);
     for (size_t i = 0; rc == 0 && i < e->change->count; i++)
         rc = door_wish_take(e, &e->change->wishes[i]);
     rc = rc ? rc : check_caps(e);

@@ -7,6 +7,10 @@
 #define DOOR_CHANGE_ITEMS_MAX 10000
 #define DOOR_CHANGE_BYTES_MAX (8u << 20) /* of what was before and what is wanted, together */
 #define DOOR_HISTORY_MAX 1000            /* changes of one owner that are kept; the oldest go first */
+#define DOOR_HISTORY_BYTES (64u << 20)   /* of them, together */
+/* What a person may change within a day, by number and by bytes of history: each change grows the volumes. */
+#define DOOR_PERSON_CHANGES 1000
+#define DOOR_PERSON_BYTES (16u << 20)
 
 /* One item that is wanted. */
 struct door_wish {

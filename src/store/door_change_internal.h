@@ -23,6 +23,8 @@ struct door_edit {
     uint32_t last_level;
 };
 
+/* Room for the steps of so many wishes. */
+MUST_USE int door_steps_reserve(struct door_edit *e, size_t count);
 /* Adds the step of one wish, after looking at it. */
 MUST_USE int door_wish_take(struct door_edit *e, const struct door_wish *wish);
 /* Turns the change of the history into wishes, and takes them. */

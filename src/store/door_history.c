@@ -77,10 +77,17 @@ static struct door_owner common_owner(const struct door_edit *e)
 /* Only so many are kept of an owner, an address's counted with its account's. */
 static int prune(struct door_edit *e, const struct door_owner *owner)
 {
-    return database_run(e->s->db,
-                        "DELETE FROM door_history WHERE number IN (SELECT number FROM door_history WHERE owner_id = $1"
-                        " AND (level > 1) = ($2 > 1) ORDER BY number DESC LIMIT 100 OFFSET $3)",
-                        "uuu", owner->id, (uint64_t)owner->level, (uint64_t)DOOR_HISTORY_MAX);
+    int rc = database_run(e->s->db,
+                          "DELETE FROM door_history WHERE number IN (SELECT h.number FROM (SELECT number,"
+                          " SUM(length(before) + length(after)) OVER (ORDER BY number DESC) AS bytes FROM door_history"
+                          " WHERE owner_id = $1 AND (level > 1) = ($2 > 1)) h WHERE h.bytes > $3)",
+                          "uuu", owner->id, (uint64_t)owner->level, (uint64_t)DOOR_HISTORY_BYTES);
+    return rc ? rc
+              : database_run(
+                    e->s->db,
+                    "DELETE FROM door_history WHERE number IN (SELECT number FROM door_history WHERE owner_id = $1"
+                    " AND (level > 1) = ($2 > 1) ORDER BY number DESC LIMIT 100 OFFSET $3)",
+                    "uuu", owner->id, (uint64_t)owner->level, (uint64_t)DOOR_HISTORY_MAX);
 }
 
 /* What is taken back is marked, and what that had taken back counts again. */

@@ -101,6 +101,7 @@ int door_undo_take(struct door_edit *e)
 {
     struct door_past past = {0};
     int rc = find_change(e, &past);
+    rc = rc ? rc : door_steps_reserve(e, past.count);
     for (size_t i = 0; rc == 0 && i < past.count; i++)
         rc = take_back(e, &past.steps[i]);
     e->undoes = past.number;

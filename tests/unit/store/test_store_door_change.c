@@ -3,6 +3,7 @@
 
 #include "store/door_list.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 
 #define ALICE "alice@example.test"
@@ -208,11 +209,135 @@ static void removal(void **state)
     fixture_stop(&f);
 }
 
+/* What a person may do in a day, and how much of it is remembered, is bounded. */
+static void bounds(void **state)
+{
+    struct fixture f;
+    fixture_start(&f);
+    uint64_t alice = fixture_recipient(&f, ALICE).account_id;
+    struct door_wish wish = {
+        .kind = DOOR_WHITE, .level = LEVEL_ACCOUNT, .owner = span_text(ALICE), .name = span_text("a@b.test")};
+    struct door_change c = {.account_id = alice, .wishes = &wish, .count = 1};
+    struct door_outcome outcome;
+    struct buf problem;
+    buf_init(&problem, 4096);
+    assert_int_equal(store_begin(f.store), 0);
+    for (int i = 0; i < DOOR_PERSON_CHANGES; i++) {
+        wish.remove = i % 2;
+        assert_int_equal(store_door_change(f.store, &c, &outcome, &problem), 0);
+        assert_int_equal(outcome.number, i + 1);
+    }
+    wish.remove = false;
+    assert_int_equal(store_door_change(f.store, &c, &outcome, &problem), 0);
+    assert_int_equal(outcome.number, 0);
+    assert_true(span_is(buf_span(&problem),
+                        "That is more than may be changed within a day: go on tomorrow, or ask the administrator."));
+    /* The administrator still may; the oldest is forgotten. */
+    c.account_id = 0;
+    assert_int_equal(store_door_change(f.store, &c, &outcome, &problem), 0);
+    assert_int_equal(outcome.number, DOOR_PERSON_CHANGES + 1);
+    assert_int_equal(store_commit(f.store), 0);
+    assert_int_equal(fixture_count(&f, "SELECT COUNT(*) FROM door_history"), DOOR_HISTORY_MAX);
+    assert_int_equal(fixture_count(&f, "SELECT MIN(number) FROM door_history"), 2);
+    buf_release(&problem);
+    fixture_stop(&f);
+}
+
+/* Large changes, and those that are too large; all of them at once or none. */
+static void large_changes(void **state)
+{
+    enum { MANY = DOOR_CHANGE_ITEMS_MAX + 1 };
+    static char value[DOOR_VALUE_MAX];
+    struct fixture f;
+    struct door_outcome outcome;
+    struct buf problem;
+    struct door_wish *wishes = calloc(MANY, sizeof(*wishes));
+    char(*names)[40] = calloc(MANY, sizeof(*names));
+    assert_true(wishes && names);
+    memset(value, 'x', sizeof(value));
+    for (int i = 0; i < MANY; i++) {
+        snprintf(names[i], sizeof(names[i]), "f%d@away.test", i);
+        wishes[i] =
+            (struct door_wish){.kind = DOOR_BLACK, .level = LEVEL_SITE, .owner = {"", 0}, .name = span_text(names[i])};
+    }
+    fixture_start(&f);
+    buf_init(&problem, 4096);
+    struct door_change c = {.wishes = wishes, .count = MANY};
+    assert_int_equal(store_begin(f.store), 0);
+    assert_int_equal(store_door_change(f.store, &c, &outcome, &problem), 0);
+    assert_true(span_is(buf_span(&problem), "One change has at most 10000 items."));
+    buf_reset(&problem);
+    c.count = DOOR_CHANGE_ITEMS_MAX;
+    for (int i = 0; i < MANY; i++) {
+        snprintf(names[i], sizeof(names[i]), "remote %d", i);
+        wishes[i] = (struct door_wish){.kind = DOOR_REMOTE,
+                                       .level = LEVEL_ACCOUNT,
+                                       .owner = span_text(ALICE),
+                                       .name = span_text(names[i]),
+                                       .value = span_from(value, 1000)};
+    }
+    assert_int_equal(store_door_change(f.store, &c, &outcome, &problem), 0);
+    assert_true(span_is(buf_span(&problem), "That is too much for one change: make it in parts of at most 8 MB."));
+    buf_reset(&problem);
+    for (int i = 0; i < MANY; i++)
+        wishes[i].value = span_from(value, 100);
+    assert_int_equal(store_door_change(f.store, &c, &outcome, &problem), 0);
+    assert_true(problem.size == 0 && outcome.count == DOOR_CHANGE_ITEMS_MAX);
+    assert_int_equal(store_commit(f.store), 0);
+    assert_int_equal(fixture_count(&f, "SELECT COUNT(*) FROM door_item"), DOOR_CHANGE_ITEMS_MAX);
+    assert_int_equal(door_undo(&f, ALICE, 0, NULL), 2);
+    assert_int_equal(fixture_count(&f, "SELECT COUNT(*) FROM door_item"), 0);
+    buf_release(&problem);
+    free(wishes);
+    free(names);
+    fixture_stop(&f);
+}
+
+/* Patterns and passcodes are compared one by one: there are only so many. */
+static void caps(void **state)
+{
+    struct fixture f;
+    struct door_outcome outcome;
+    struct buf problem;
+    char name[40], code[20];
+    struct door_wish wish = {.owner = {"", 0}};
+    struct door_change c = {.wishes = &wish, .count = 1};
+    fixture_start(&f);
+    buf_init(&problem, 4096);
+    assert_int_equal(store_begin(f.store), 0);
+    for (int i = 0; i <= DOOR_PATTERNS_MAX; i++) {
+        snprintf(name, sizeof(name), "dyn%d-*", i);
+        wish = (struct door_wish){
+            .kind = DOOR_DENIED_NAME, .level = LEVEL_SITE, .owner = {"", 0}, .name = span_text(name)};
+        assert_int_equal(store_door_change(f.store, &c, &outcome, &problem), 0);
+        assert_int_equal(problem.size == 0, i < DOOR_PATTERNS_MAX);
+    }
+    assert_true(
+        span_is(buf_span(&problem), "The site would have more than 1000 host names with a \"*\": remove some first."));
+    buf_reset(&problem);
+    for (int i = 0; i <= DOOR_PASSCODES_MAX; i++) {
+        snprintf(name, sizeof(name), "friend %d", i);
+        snprintf(code, sizeof(code), "%d", 100000 + i);
+        wish = (struct door_wish){.kind = DOOR_PASSCODE,
+                                  .level = LEVEL_ACCOUNT,
+                                  .owner = span_text(ALICE),
+                                  .name = span_text(name),
+                                  .value = span_text(code)};
+        assert_int_equal(store_door_change(f.store, &c, &outcome, &problem), 0);
+        assert_int_equal(problem.size == 0, i < DOOR_PASSCODES_MAX);
+    }
+    assert_true(span_is(buf_span(&problem), ALICE " would have more than 1000 passcodes: remove some first."));
+    assert_int_equal(store_commit(f.store), 0);
+    buf_release(&problem);
+    fixture_stop(&f);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(all_or_nothing), cmocka_unit_test(taken_back), cmocka_unit_test(people),
-        cmocka_unit_test(forwarding),     cmocka_unit_test(removal),
+        cmocka_unit_test(forwarding),     cmocka_unit_test(removal),    cmocka_unit_test(bounds),
+        cmocka_unit_test(large_changes),  cmocka_unit_test(caps),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
