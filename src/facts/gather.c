@@ -223,7 +223,8 @@ static enum fact_state ask_script(struct fiber *self, struct gathering *g, struc
         channel_call(self, peers_get(g->sources.peers, ROLE_SCRIPT), SCRIPT_CHECK, &request.base, (struct span){0}, -1,
                      clock_in_seconds(g->settings->script.seconds + SPARE_SECONDS), &answer);
     if (error) {
-        log_write(LOG_PROBLEM, "facts", g->session, "the site's script gave no answer error=%s",
+        /* The supervisor says why, and how often; a line for each mail would say no more. */
+        log_write(LOG_ALL, "facts", g->session, "the site's script gave no answer error=%s",
                   log_quote(span_text(strerror(-error))));
         return FACT_UNKNOWN;
     }
@@ -231,8 +232,8 @@ static enum fact_state ask_script(struct fiber *self, struct gathering *g, struc
     bool is_known = (unsigned)reply->result < sizeof results / sizeof *results && reply->problem.len == 0;
     if (is_known)
         *found = (struct script_fact){results[reply->result], keep(g, binary_span(reply->text), TEXT_MAX)};
-    else
-        log_write(LOG_PROBLEM, "facts", g->session, "the site's script has no opinion problem=%s",
+    else /* which its own process has told at level Problem */
+        log_write(LOG_ALL, "facts", g->session, "the site's script has no opinion problem=%s",
                   log_quote(binary_span(reply->problem)));
     answer_release(&answer);
     return is_known ? FACT_KNOWN : FACT_UNKNOWN;

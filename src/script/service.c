@@ -20,7 +20,7 @@
 struct script_service {
     struct loop *loop;
     struct attachments clients;
-    struct list_node waiting; /* struct call */
+    struct list_node waiting; /* struct question */
     size_t count;
     struct timer turn; /* its stack is the loop's */
     struct script_printer printer;
@@ -37,6 +37,13 @@ struct script_service {
         uint64_t since;
         uint64_t again; /* how often since */
     } told;
+};
+
+/* A call that waits for its turn. */
+struct question {
+    struct list_node node;
+    struct call *call;
+    uint64_t since;
 };
 
 void script_alarm(unsigned seconds)
@@ -143,6 +150,17 @@ static void wake(struct script_service *s)
         log_write(LOG_PROBLEM, "script", NULL, "no memory for a timer");
 }
 
+static void next_question(struct script_service *s, struct question *q)
+{
+    bool is_late = clock_monotonic() > q->since + (s->seconds + SCRIPT_LATE_SECONDS) * NANOSECONDS;
+    /* Nobody waits for the answer any more: it would only make those behind it late as well. */
+    if (is_late)
+        call_fail(q->call, -ETIMEDOUT);
+    else
+        check(s, q->call);
+    free(q);
+}
+
 static void run_turn(struct timer *timer)
 {
     struct script_service *s = container_of(timer, struct script_service, turn);
@@ -151,7 +169,7 @@ static void run_turn(struct timer *timer)
         load(s);
     } else if (node) {
         s->count--;
-        check(s, container_of(node, struct call, node));
+        next_question(s, container_of(node, struct question, node));
     }
     if (s->count)
         wake(s);
@@ -160,11 +178,14 @@ static void run_turn(struct timer *timer)
 static void called(void *context, struct call *call)
 {
     struct script_service *s = context;
-    if (s->count >= SCRIPT_CALLS_MAX) {
+    struct question *q = s->count < SCRIPT_CALLS_MAX ? calloc(1, sizeof *q) : NULL;
+    if (!q) {
         call_fail(call, -EAGAIN);
         return;
     }
-    list_append(&s->waiting, &call->node);
+    q->call = call;
+    q->since = clock_monotonic();
+    list_append(&s->waiting, &q->node);
     s->count++;
     wake(s);
 }
@@ -230,8 +251,11 @@ void script_service_free(struct script_service *s)
         return;
     struct list_node *node;
     timer_stop(s->loop, &s->turn);
-    while ((node = list_take_first(&s->waiting)))
-        call_fail(container_of(node, struct call, node), -EPIPE);
+    while ((node = list_take_first(&s->waiting))) {
+        struct question *q = container_of(node, struct question, node);
+        call_fail(q->call, -EPIPE);
+        free(q);
+    }
     attachments_release(&s->clients);
     script_free(s->script);
     buf_release(&s->text);

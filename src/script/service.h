@@ -13,6 +13,10 @@
 
 #define SCRIPT_CALLS_MAX 1024 /* that wait at a time; more are refused (-EAGAIN) */
 
+/* A call that waited longer than script.seconds and so many more is not made (-ETIMEDOUT):
+ * by then its caller has given up. */
+#define SCRIPT_LATE_SECONDS 10
+
 struct script_service;
 
 /* `text` is copied: the file's; data NULL: it could not be read. It is compiled in the loop, behind READY: a file that
