@@ -127,12 +127,12 @@ static struct span detail_of(const struct judge *j, const struct routing *routin
     return is_own ? span_skip(given, plain + 1) : (struct span){"", 0};
 }
 
+/* `t` NULL: nobody's door, but the domain's. */
 static int judge_target(struct judge *j, const struct routing *routing, const struct route_target *t,
                         struct judged_door *door)
 {
     const struct door_base *base;
-    bool is_account = t && t->kind == TARGET_MAILBOX && j->bytes < DOORS_BYTES_MAX;
-    int rc = door_cache_domain(j->cache, t && t->kind == TARGET_MAILBOX ? t->domain_id : routing->domain_id, &base);
+    int rc = door_cache_domain(j->cache, t ? t->domain_id : routing->domain_id, &base);
     if (rc != 0)
         return rc;
     struct list_hit *hits = arena_array(j->arena, LIST_HITS_MAX, sizeof(*hits));
@@ -140,7 +140,7 @@ static int judge_target(struct judge *j, const struct routing *routing, const st
     if (!hits)
         return -ENOMEM;
     door->hits = hits;
-    if (!is_account) {
+    if (!t) {
         rc = add_base_hits(j, base, hits, &door->hit_count);
     } else {
         door->account_id = t->account_id;
@@ -207,27 +207,28 @@ static int judge_sender(struct judge *j, struct judged_doors *out)
 
 /* ---- All of them ---- */
 
-/* The doors of accounts, and one for all else that the address leads to. */
+/* The doors of accounts, and one for all else that the address leads to: also for the accounts that would make the
+ * answer too large. */
 static int judge_targets(struct judge *j, const struct routing *routing, struct judged_doors *out)
 {
     unsigned other = 0;
+    size_t left_out = 0;
     int rc = 0;
     for (size_t i = 0; rc == 0 && i < routing->count; i++) {
         const struct route_target *t = &routing->targets[i];
-        if (t->kind != TARGET_MAILBOX && other) {
-            out->target_doors[i] = other;
-            continue;
-        }
-        rc = judge_target(j, routing, t, &out->doors[out->count++]);
-        out->target_doors[i] = (unsigned)out->count;
-        if (t->kind != TARGET_MAILBOX)
+        bool is_account = t->kind == TARGET_MAILBOX && j->bytes < DOORS_BYTES_MAX;
+        left_out += t->kind == TARGET_MAILBOX && !is_account;
+        if (is_account || !other)
+            rc = judge_target(j, routing, is_account ? t : NULL, &out->doors[out->count++]);
+        if (!is_account && !other)
             other = (unsigned)out->count;
+        out->target_doors[i] = is_account ? (unsigned)out->count : other;
     }
-    if (j->bytes >= DOORS_BYTES_MAX)
+    if (left_out)
         log_write(LOG_PROBLEM, "store", NULL,
                   "an address leads to more people than one answer has room for: the rules of some were left out "
-                  "address=%.*s targets=%zu",
-                  SPAN_ARG(routing->local_part), routing->count);
+                  "address=%.*s targets=%zu left-out=%zu",
+                  SPAN_ARG(routing->local_part), routing->count, left_out);
     return rc;
 }
 

@@ -1,5 +1,7 @@
 #include "door_fixture.h"
 
+#include <stdio.h>
+
 #define ALICE "alice@example.test"
 #define BOB "bob@example.test"
 #define SET(f, ...)                                       \
@@ -192,6 +194,54 @@ static void host_names(void **state)
     fixture_stop(&f);
 }
 
+/* An address of very many people with long rules: the answer stays within a frame, and every target has a door. */
+static void many_doors(void **state)
+{
+    enum { PEOPLE = 250 };
+    static char names[PEOPLE][40], words[3600];
+    struct fixture f;
+    struct door_cache cache;
+    struct arena arena;
+    struct routing routing;
+    struct judged_doors doors;
+    struct span targets[PEOPLE];
+    size_t size = 0, bytes = 0;
+    fixture_start(&f);
+    door_cache_init(&cache, f.store->db);
+    for (int i = 0; i < PEOPLE; i++) {
+        snprintf(names[i], sizeof(names[i]), "p%d@example.test", i);
+        fixture_account(&f, names[i], 0);
+        targets[i] = span_text(names[i]);
+    }
+    for (char a = 'a'; a <= 'r'; a++)
+        for (char b = 'a'; b <= 'z'; b++)
+            size += (size_t)snprintf(words + size, sizeof(words) - size, "%s%c%cxxxx", size ? " " : "", a, b);
+    SET(&f, {"example.test", "rule", "sender-tld.tlds", words});
+    fixture_change(&f,
+                   &(struct change){.kind = CHANGE_ALIAS_PUT,
+                                    .subject = span_text("all@example.test"),
+                                    .targets = targets,
+                                    .target_count = PEOPLE},
+                   NULL);
+    struct directory d = {.db = f.store->db, .detail_separator = span_text("+")};
+    struct directory_query query = {.local_part = span_text("all"), .domain = span_text("example.test")};
+    struct door_question question = {.reverse_path = span_text("x@away.test"), .now = 1000};
+    arena_init(&arena, 16 << 20);
+    assert_int_equal(directory_resolve(&d, &query, &arena, &routing), 0);
+    assert_int_equal(routing.count, PEOPLE);
+    assert_int_equal(doors_judge(&cache, &d, &question, &routing, &arena, &doors), 0);
+    assert_in_range(doors.count, 100, PEOPLE - 1);
+    for (size_t i = 0; i < doors.count; i++)
+        bytes += doors.doors[i].rules.size + doors.doors[i].address.size;
+    assert_in_range(bytes, DOORS_BYTES_MAX / 2, 800 << 10);
+    assert_int_equal(doors.target_doors[0], 1);
+    assert_int_equal(doors.target_doors[PEOPLE - 1], doors.count);
+    assert_int_equal(doors.doors[doors.count - 1].account_id, 0);
+    arena_release(&arena);
+    door_cache_release(&cache);
+    fixture_stop(&f);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -201,6 +251,7 @@ int main(void)
         cmocka_unit_test(limited_addresses),
         cmocka_unit_test(protected_senders),
         cmocka_unit_test(host_names),
+        cmocka_unit_test(many_doors),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
