@@ -27,6 +27,10 @@ int ledger_row_begin(struct attempt *a, struct arena *arena, struct span recipie
     row->reverse_path = binary_from_span(a->facts.reverse_path);
     row->recipient = binary_from_span(recipient);
     row->reply = binary_from_span(reply);
+    if (a->facts.state[FACT_CONTENT] == FACT_KNOWN) {
+        row->subject = binary_from_span(a->facts.content.subject);
+        row->header_message_id = binary_from_span(a->facts.content.message_id);
+    }
     return 0;
 }
 

@@ -49,20 +49,24 @@ static int refuse_route(struct fiber *self, struct smtp_session *s, struct span 
     const struct {
         enum smtp_refused what;
         unsigned code;
-        const char *enhanced, *text;
+        const char *enhanced, *rule, *text;
     } refusals[] = {
-        [INTAKE_ROUTE_NO_USER] = {SMTP_REFUSED_UNKNOWN_USER, 550, "5.1.1", "there is no such person here"},
-        [INTAKE_ROUTE_RELAY_FORM] = {SMTP_REFUSED_RECIPIENT, 550, "5.7.1", "relaying is not allowed, in no notation"},
-        [INTAKE_ROUTE_NOT_OURS] = {SMTP_REFUSED_RECIPIENT, 550, "5.7.1", "relaying is not allowed"},
+        [INTAKE_ROUTE_NO_USER] = {SMTP_REFUSED_UNKNOWN_USER, 550, "5.1.1", "no-such-user",
+                                  "there is no such person here"},
+        [INTAKE_ROUTE_RELAY_FORM] = {SMTP_REFUSED_RECIPIENT, 550, "5.7.1", "relay",
+                                     "relaying is not allowed, in no notation"},
+        [INTAKE_ROUTE_NOT_OURS] = {SMTP_REFUSED_RECIPIENT, 550, "5.7.1", "relay", "relaying is not allowed"},
         [INTAKE_ROUTE_OVER_QUOTA] = {SMTP_REFUSED_RECIPIENT, permanent ? 552 : 452, permanent ? "5.2.2" : "4.2.2",
-                                     "the mailbox is full"},
-        [INTAKE_ROUTE_DISABLED] = {SMTP_REFUSED_RECIPIENT, 550, "5.2.1", "this account is closed"},
-        [INTAKE_ROUTE_LIST_REFUSES] = {SMTP_REFUSED_RECIPIENT, 550, "5.7.2", "you may not post to this mailing list"},
+                                     "quota", "the mailbox is full"},
+        [INTAKE_ROUTE_DISABLED] = {SMTP_REFUSED_RECIPIENT, 550, "5.2.1", "closed", "this account is closed"},
+        [INTAKE_ROUTE_LIST_REFUSES] = {SMTP_REFUSED_RECIPIENT, 550, "5.7.2", "list-post",
+                                       "you may not post to this mailing list"},
     };
     const struct smtp_refusal refusal = {.what = refusals[kind].what,
                                          .code = refusals[kind].code,
                                          .enhanced = refusals[kind].enhanced,
                                          .reason = refusals[kind].text,
+                                         .rule = refusals[kind].rule,
                                          .recipient = address};
     return smtp_refuse_reported(self, s, &refusal, "<%.*s>: %s", SPAN_ARG(address), refusals[kind].text);
 }
@@ -136,6 +140,7 @@ static int probe(struct fiber *self, struct smtp_session *s, struct span address
                                              .code = 550,
                                              .enhanced = "5.1.1",
                                              .reason = "the next server refuses it",
+                                             .rule = "no-such-user",
                                              .evidence = span_text(said),
                                              .recipient = address};
         result = smtp_refuse_reported(self, s, &refusal, "<%.*s>: the server of this person says %s", SPAN_ARG(address),
@@ -216,6 +221,14 @@ static int route_recipient(struct fiber *self, struct smtp_session *s, const str
     return result > 0 ? take_recipient(self, s, rcpt, &naming, &route) : result;
 }
 
+/* For the log: without what stands behind the path, where a passcode may be among the parameters that were not
+ * understood. */
+static struct span path_of(struct span argument)
+{
+    size_t end = span_find(argument, '>');
+    return end < argument.size ? span_head(argument, end + 1) : span_head(argument, span_find(argument, ' '));
+}
+
 int smtp_handle_rcpt(struct fiber *self, struct smtp_session *s, const struct smtp_command *command)
 {
     struct smtp_transaction *t = &s->transaction;
@@ -233,6 +246,7 @@ int smtp_handle_rcpt(struct fiber *self, struct smtp_session *s, const struct sm
                                          .code = problem->code,
                                          .enhanced = problem->enhanced,
                                          .reason = problem->text,
-                                         .recipient = argument};
+                                         .rule = "syntax",
+                                         .recipient = path_of(argument)};
     return smtp_refuse_reported(self, s, &refusal, "%s", problem->text);
 }

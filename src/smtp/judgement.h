@@ -24,7 +24,7 @@ struct smtp_judged_reply {
     struct ledger_place place;
     struct smtp_refusal refusal; /* points into the rest */
     char reason[80];             /* for the log: "rule dnsbl (account)" */
-    char text[461];              /* behind the codes */
+    char text[451];              /* behind the codes */
 };
 void smtp_judged_reply_make(struct smtp_session *s, const struct judged_address *address,
                             struct smtp_judged_reply *reply);

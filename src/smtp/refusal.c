@@ -2,6 +2,8 @@
 
 #include "auth.pb-c.h"
 #include "base/log.h"
+#include "facts/ledger.h"
+#include "facts/ledger_row.h"
 #include "ipc/binary.h"
 #include "ipc/services.h"
 
@@ -10,6 +12,9 @@
 
 #define REPORT_SECONDS 1
 #define DELAY_MAX_MS 30000
+#define REPLY_TEXT_MAX 480
+#define REFERENCE ". Reference "
+#define REFERENCE_SIZE (sizeof REFERENCE + 9)
 
 static const struct {
     const char *name;
@@ -73,26 +78,67 @@ static unsigned report(struct fiber *self, struct smtp_session *s, const struct 
     return delay < DELAY_MAX_MS ? delay : DELAY_MAX_MS;
 }
 
-int smtp_refuse_reported(struct fiber *self, struct smtp_session *s, const struct smtp_refusal *refusal,
-                         const char *format, ...)
+/* Adds the reference to the reply's text. What fails here fails the note only. */
+static void note(struct smtp_session *s, const struct smtp_refusal *refusal, struct buf *text)
 {
-    log_refusal(s, refusal);
+    char shown[10];
+    struct span recipient = recipient_of(s, refusal);
+    struct span rule = span_text(refusal->rule);
+    const struct ledger_place place = ledger_find_place(s->context->ledger, rule, &s->peer->ip, recipient);
+    StoreWrite__LedgerRow row;
+    struct arena scratch;
+    struct buf reply;
+    reference_write(place.reference, shown);
+    buf_printf(text, REFERENCE "%s", shown);
+    if (!place.wants_row)
+        return;
+    arena_init(&scratch, 64u << 10);
+    buf_init(&reply, 2 * REPLY_TEXT_MAX);
+    buf_printf(&reply, "%u %s ", refusal->code, refusal->enhanced);
+    buf_add_span(&reply, buf_span(text));
+    if (ledger_row_begin(&s->attempt, &scratch, recipient, buf_span(&reply), &row) == 0) {
+        row.stage = DECIDE_RCPT;
+        row.verdict = refusal->code >= 500 ? VERDICT_REFUSE : VERDICT_DEFER;
+        row.rule = binary_from_span(rule);
+        row.evidence = binary_from_span(refusal->evidence);
+        row.sentence = binary_from_span(span_text(refusal->reason));
+        ledger_note(s->context->ledger, &place, &row);
+    }
+    buf_release(&reply);
+    arena_release(&scratch);
+}
+
+/* Holds the reply back as long as auth says. */
+static int hold_back(struct fiber *self, struct smtp_session *s, const struct smtp_refusal *refusal)
+{
     unsigned delay = report(self, s, refusal);
     if (fiber_is_canceled(self))
         return -ECANCELED;
-    if (delay) {
-        /* What was replied before goes out first: behind a pipeline of refusals a client would hear nothing for
-         * minutes. */
-        int error = stream_flush(self, s->stream, smtp_deadline(s, s->settings->smtp.command_timeout));
-        uint64_t until = clock_monotonic() + delay * (NANOSECONDS / 1000);
-        if (!error)
-            error = fiber_sleep(self, until < s->ends_at ? until : s->ends_at);
-        if (error)
-            return error;
-    }
+    if (!delay)
+        return 0;
+    /* What was replied before goes out first: behind a pipeline of refusals a client would hear nothing for minutes. */
+    int error = stream_flush(self, s->stream, smtp_deadline(s, s->settings->smtp.command_timeout));
+    uint64_t until = clock_monotonic() + delay * (NANOSECONDS / 1000);
+    return error ? error : fiber_sleep(self, until < s->ends_at ? until : s->ends_at);
+}
+
+int smtp_refuse_reported(struct fiber *self, struct smtp_session *s, const struct smtp_refusal *refusal,
+                         const char *format, ...)
+{
+    struct buf text;
     va_list args;
+    buf_init(&text, 2 * REPLY_TEXT_MAX);
     va_start(args, format);
-    smtp_refuse_va(s, refusal->code, refusal->enhanced, format, args);
+    buf_vprintf(&text, format, args);
     va_end(args);
-    return 0;
+    if (text.size > REPLY_TEXT_MAX - REFERENCE_SIZE)
+        buf_truncate(&text, REPLY_TEXT_MAX - REFERENCE_SIZE);
+    log_refusal(s, refusal);
+    if (refusal->rule && s->context->ledger)
+        note(s, refusal, &text);
+    int error = hold_back(self, s, refusal);
+    if (!error)
+        smtp_refuse(s, refusal->code, refusal->enhanced, "%.*s", SPAN_ARG(buf_span(&text)));
+    buf_release(&text);
+    return error;
 }

@@ -18,6 +18,7 @@ struct smtp_refusal {
     unsigned code;         /* of the reply */
     const char *enhanced;  /* "5.7.1" */
     const char *reason;    /* for the log and `ostiary watch`: a few words */
+    const char *rule;      /* under which the ledger has it: "no-such-user"; NULL: it is not noted here */
     struct span evidence;  /* what a list or another server said; quoted in the log; may be empty */
     struct span sender;    /* as given, where it is not the transaction's yet */
     struct span recipient; /* as given; empty: the transaction's first one */
@@ -25,8 +26,8 @@ struct smtp_refusal {
 
 /* Writes the record (level Failure), tells auth, waits as long as it asks (at most half a minute, and not at all when
  * it does not answer within a second), and replies with the text; earlier replies
- * leave before the wait. Counts an error, as smtp_refuse() does. 0, or
- * a negative errno that ends the session. */
+ * leave before the wait. Where it is noted in the ledger, the reply ends with its reference. Counts an error, as
+ * smtp_refuse() does. 0, or a negative errno that ends the session. */
 MUST_USE int smtp_refuse_reported(struct fiber *self, struct smtp_session *s, const struct smtp_refusal *refusal,
                                   const char *format, ...) __attribute__((format(printf, 4, 5)));
 

@@ -1,0 +1,201 @@
+"""Everyone decides at their own door: one message, several people, each with an answer of their own that can be looked up."""
+import re
+
+import pytest
+
+from conftest import unverified, wait_until
+
+REFERENCE = r"Reference ([0-9A-HJKMNP-TV-Z]{4}-[0-9A-HJKMNP-TV-Z]{4})"
+LARGE = "Subject: large\r\n\r\n" + "x" * 70 + ("\r\n" + "x" * 70) * 1000 + "\r\n"
+SMALL = "Subject: small\r\nMessage-ID: <small@else.test>\r\n\r\nbody\r\n"
+ZIP = ("Subject: zip\r\nMIME-Version: 1.0\r\nContent-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\n\r\ntext\r\n--b\r\n"
+       "Content-Type: application/zip; name=\"=?utf-8?q?a=2Ezip?=\"\r\nContent-Transfer-Encoding: base64\r\n\r\nUEsDBA==\r\n--b--\r\n")
+
+
+def account(server, name):
+    server.run("account", "add", f"{name}@example.test", "--password-stdin", text_input="sandbox\n")
+    return f"{name}@example.test"
+
+
+def ledger(server, **wanted):
+    """The rows that have all of these, newest first."""
+    return [row for row in server.run_json("ledger", "--limit", "1000") if all(row[key] == value for key, value in wanted.items())]
+
+
+def rcpt(smtp, *recipients):
+    return [smtp.docmd("RCPT", f"TO:<{recipient}>") for recipient in recipients]
+
+
+def begin(smtp, sender="x@else.test", parameters=""):
+    smtp.ehlo()
+    assert smtp.docmd("MAIL", f"FROM:<{sender}>{parameters}")[0] == 250
+
+
+def data(smtp, text):
+    """All replies behind the dot: with PRDR those of each recipient, too."""
+    assert smtp.docmd("DATA")[0] == 354
+    smtp.send(text.replace("\r\n.", "\r\n..").encode() + b".\r\n")
+    replies = [smtp.getreply()]
+    while replies[0][0] == 353 and (len(replies) < 2 or not re.match(rb"(2.0.0 Stored|[45]\.7\.1 Nobody)", replies[-1][1])):
+        replies.append(smtp.getreply())
+    return replies
+
+
+def test_three_people(fresh):
+    """bob knows whom he lets in, carol takes nothing large, alice takes everything."""
+    server = fresh("smtp.check_sender = false")
+    carol = "carol@example.test"
+    server.run("rules", "set", "bob@example.test", "white-list=on")
+    server.run("list", "add", "bob@example.test", "white", "@friends.test")
+    server.run("rules", "set", carol, "max-size=on", "max-size.size=64K")
+    with server.smtp() as smtp:
+        begin(smtp)
+        taken, refused, later, nobody = rcpt(smtp, "alice@example.test", "bob@example.test", carol, "nobody@example.test")
+        assert taken == (250, b"2.1.5 Recipient fine")
+        assert refused[0] == 550 and refused[1].startswith(b"5.7.1 bob@example.test does not take this: ")
+        assert later == (452, b"4.5.3 One at a time, please: carol's mail is checked by other rules. Try this one again at once.")
+        assert nobody[0] == 550 and re.search(REFERENCE, nobody[1].decode())
+        assert data(smtp, LARGE)[0][0] == 250
+        begin(smtp)
+        assert rcpt(smtp, carol)[0][0] == 250
+        code, text = data(smtp, LARGE)[0]
+        assert code == 552 and text.startswith(b"5.2.3 carol@example.test does not take this: the message is larger than 64K")
+        begin(smtp, "may@friends.test")
+        assert [code for code, _ in rcpt(smtp, "bob@example.test", "alice@example.test")] == [250, 250]
+        assert data(smtp, SMALL)[0][0] == 250
+    assert [len(server.messages(name + "@example.test")) for name in ("alice", "bob", "carol")] == [2, 1, 0]
+    for reply, rule, who in ((refused[1], "white-list", "bob@example.test"), (text, "max-size", carol), (nobody[1], "no-such-user", "")):
+        reference = re.search(REFERENCE, reply.decode())[1]
+        wait_until(lambda: ledger(server, reference=reference), "the row of " + rule)
+        row = ledger(server, reference=reference)[0]
+        assert (row["rule"], row["verdict"], row["account"]) == (rule, "refuse", who)
+        assert row["reply"].endswith(reply.decode())
+    assert ledger(server, rule="max-size")[0]["subject"] == "large"
+    accepted = ledger(server, verdict="accept")
+    assert sorted(row["recipient"] for row in accepted) == ["alice@example.test", "alice@example.test", "bob@example.test"]
+
+
+# ---- The mix matrix ----
+
+ANSWERS = {"accept": [], "refuse": ["attachment-types=on", "attachment-types.types=*.zip"],
+           "file": ["attachment-types=file", "attachment-types.types=*.zip", "attachment-types.folder=Archive/Zip"]}
+
+
+@pytest.fixture(scope="module")
+def people():
+    """Fifty people: the first ten accept, the next twenty refuse, and the last twenty file what has a ZIP in it."""
+    from conftest import Server
+    server = Server("smtp.check_sender = false\nsmtp.transactions = 1000")
+    for number in range(50):
+        name = account(server, f"p{number}")
+        kind = "accept" if number < 10 else "refuse" if number < 30 else "file"
+        if ANSWERS[kind]:
+            server.run("rules", "set", name, *ANSWERS[kind])
+    yield server
+    server.close()
+
+
+def kind_of(address):
+    number = int(re.match(r"p(\d+)", address)[1])
+    return "accept" if number < 10 else "refuse" if number < 30 else "file"
+
+
+@pytest.mark.parametrize("with_prdr", [False, True])
+@pytest.mark.parametrize("first, count", [(0, 1), (10, 1), (30, 1), (9, 2), (29, 2), (49, 2), (8, 23), (0, 50)])
+def test_mix(people, first, count, with_prdr):
+    """Nobody who was told 250 lacks it, nobody who was told 550 has it, and nobody hears of it twice."""
+    names = [f"p{(first + i) % 50}@example.test" for i in range(count)]
+    waiting, told, rounds = list(names), {}, 0
+    before = max([row["id"] for row in ledger(people)], default=0)
+    with people.smtp() as smtp:
+        while waiting:
+            rounds += 1
+            assert rounds <= 3
+            begin(smtp, parameters=" PRDR" if with_prdr else "")
+            answers = rcpt(smtp, *waiting)
+            assert all(code in (250, 452) for code, _ in answers)
+            assert not with_prdr or all(code == 250 for code, _ in answers)
+            taken = [name for name, (code, _) in zip(waiting, answers) if code == 250]
+            waiting = [name for name in waiting if name not in taken]
+            replies = data(smtp, ZIP)
+            if replies[0][0] == 353:
+                assert len(replies) == len(taken) + 2 and len(taken) > 1
+                told.update(zip(taken, (code for code, _ in replies[1:-1])))
+                assert replies[-1][0] == (250 if 250 in [code for code, _ in replies[1:-1]] else 550)
+            else:
+                assert not with_prdr or len(taken) == 1
+                told.update((name, replies[0][0]) for name in taken)
+    assert told == {name: 550 if kind_of(name) == "refuse" else 250 for name in names}
+    def rows():
+        return [row for row in ledger(people) if row["id"] > before]
+    wait_until(lambda: len(rows()) >= count, "the rows")
+    verdicts = {row["recipient"]: row["verdict"] for row in rows() if row["attempts"] == 1}
+    assert verdicts == {name: kind_of(name) for name in names if name in verdicts}
+    assert {name for name in names if kind_of(name) != "refuse"} <= set(verdicts)
+
+
+def test_an_alias_to_both(people):
+    """One door that is open is enough; who would have refused finds it in the folder Blocked."""
+    people.run("alias", "add", "both@example.test", "p1@example.test", "p11@example.test")
+    people.run("alias", "add", "shut@example.test", "p12@example.test", "p13@example.test")
+    with people.smtp() as smtp:
+        begin(smtp)
+        assert rcpt(smtp, "both@example.test")[0][0] == 250
+        assert data(smtp, ZIP)[0][0] == 250
+        begin(smtp)
+        assert rcpt(smtp, "shut@example.test")[0][0] == 250
+        assert data(smtp, ZIP)[0][0] == 550
+    rows = ledger(people, recipient="both@example.test")
+    assert {row["account"]: row["verdict"] for row in rows} == {"p1@example.test": "accept", "p11@example.test": "file"}
+    assert not people.messages("p11@example.test")
+
+
+def test_members_are_not_split(people):
+    people.run("rules", "set", "p11@example.test", "attachment-types=on")
+    with people.smtp(587) as smtp:
+        smtp.starttls(context=unverified())
+        smtp.ehlo()
+        smtp.login("alice@example.test", "sandbox")
+        begin(smtp, "alice@example.test")
+        assert [code for code, _ in rcpt(smtp, "p2@example.test", "p14@example.test")] == [250, 250]
+        assert data(smtp, ZIP)[0][0] == 250
+    assert ledger(people, recipient="p14@example.test")[0]["verdict"] == "file"
+
+
+# ---- Who is always reachable, what never refuses ----
+
+def test_postmaster_hears_everybody(fresh):
+    server = fresh("smtp.check_sender = false")
+    server.run("rules", "set", "--site", "white-list=on")
+    with server.smtp() as smtp:
+        begin(smtp)
+        answers = rcpt(smtp, "alice@example.test", "postmaster@example.test", "Postmaster")
+        assert [code for code, _ in answers] == [550, 250, 250]
+        begin(smtp, "")
+        assert rcpt(smtp, "alice@example.test")[0][0] in (250, 550)
+
+
+def test_passcodes(fresh):
+    server = fresh("smtp.check_sender = false")
+    server.run("rules", "set", "bob@example.test", "passcode=on")
+    server.run("passcode", "add", "bob@example.test", "Aunt May", "--code-stdin", text_input="4711\n")
+    with server.smtp() as smtp:
+        begin(smtp)
+        wrong, none, right = (smtp.docmd("RCPT", "TO:<bob@example.test>" + code) for code in (" 4712", "", " 4711"))
+        ignored = smtp.docmd("RCPT", "TO:<alice@example.test> 99")
+        malformed = smtp.docmd("RCPT", "TO:<bob@example.test> 4711 MORE=47114711")
+    assert [reply[0] for reply in (wrong, none, right, ignored)] == [550, 550, 250, 250]
+    assert 500 <= malformed[0] < 600
+    assert "4711" not in server.log() and "4712" not in server.log()
+    wait_until(lambda: len(ledger(server, rule="passcode")) == 2, "the rows")
+    assert "4712" not in str(ledger(server))
+
+
+def test_a_resolver_that_is_silent_refuses_nobody(fresh):
+    """Time-outs are 451 where the rule says so, else no opinion: never 5xx."""
+    server = fresh('dns.servers = { "127.0.0.1@1" }\ndns.timeout = 1\ndns_lists = { { zone = "black.test" } }\nsmtp.check_sender = true')
+    server.run("rules", "set", "bob@example.test", "return-path=off", "no-ptr=on", "verify-sender=off")
+    with server.smtp() as smtp:
+        begin(smtp, "x@silent.example")
+        alice, bob = rcpt(smtp, "alice@example.test", "bob@example.test")
+    assert alice[0] == 451 and bob[0] == 250
