@@ -3,12 +3,15 @@
  *   load retr ADDRESS PORT LOGIN PASSWORD WINDOW      reads a whole maildrop with pipelined RETRs
  *   load idle ADDRESS PORT COUNT pop3|smtp [tls]      opens COUNT sessions, says "open" and holds them until its
  * standard input ends
+ *   load refuse ADDRESS PORT RATE RECIPIENT           has so many RCPTs for it refused in a second, each ten from
+ * another address, until its standard input ends
  *
  * Sources are spread over 127.0.0.x, 10,000 connections each, so that ports suffice. A load tool for loopback, no part
  * of the product.
  */
 #include <arpa/inet.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <openssl/ssl.h>
 #include <poll.h>
 #include <stdbool.h>
@@ -173,13 +176,114 @@ static int idle(int argc, char **argv)
     return 0;
 }
 
+/* ---- refuse ---- */
+
+#define REFUSE_SESSIONS 200
+#define REFUSE_EACH 10 /* RCPTs of a session */
+
+struct stranger {
+    int fd; /* -1: none */
+    bool was_greeted;
+    unsigned column; /* of the line that comes in, up to 3 */
+    char code[3];
+};
+
+/* A source of its own: 127.1.0.1 and up, so that no limit for one address is met. */
+static int connect_stranger(unsigned number, const char *address, unsigned port)
+{
+    int fd = connect_from(0x10000 + number % 0x700000, address, port);
+    if (fcntl(fd, F_SETFL, O_NONBLOCK) < 0)
+        die("fcntl");
+    return fd;
+}
+
+/* How many lines of what came refuse. */
+static unsigned count_refusals(struct stranger *s, const char *data, size_t size)
+{
+    unsigned count = 0;
+    for (size_t i = 0; i < size; i++) {
+        if (data[i] == '\n') {
+            s->column = 0;
+            continue;
+        }
+        if (s->column < 3)
+            s->code[s->column] = data[i];
+        if (++s->column == 3)
+            count += memcmp(s->code, "550", 3) == 0;
+    }
+    return count;
+}
+
+static unsigned serve_stranger(struct stranger *s, const char *commands)
+{
+    static char buffer[65536];
+    ssize_t n = read(s->fd, buffer, sizeof buffer);
+    if (n < 0 && errno == EAGAIN)
+        return 0;
+    if (n <= 0) {
+        close(s->fd);
+        s->fd = -1;
+        return 0;
+    }
+    if (!s->was_greeted) {
+        s->was_greeted = true;
+        say(s->fd, commands);
+    }
+    return count_refusals(s, buffer, (size_t)n);
+}
+
+static void write_commands(const char *recipient, char *out, size_t room)
+{
+    size_t size = (size_t)snprintf(out, room, "EHLO [192.0.2.1]\r\nMAIL FROM:<a@b.test>\r\n");
+    for (int i = 0; i < REFUSE_EACH; i++)
+        size += (size_t)snprintf(out + size, room - size, "RCPT TO:<%s>\r\n", recipient);
+    snprintf(out + size, room - size, "QUIT\r\n");
+}
+
+static int refuse(char **argv)
+{
+    static struct stranger strangers[REFUSE_SESSIONS];
+    struct pollfd fds[REFUSE_SESSIONS + 1];
+    char commands[8192];
+    double rate = atof(argv[4]), began = now();
+    unsigned long long refused = 0, asked = 0, connections = 0;
+    write_commands(argv[5], commands, sizeof commands);
+    for (unsigned i = 0; i < REFUSE_SESSIONS; i++)
+        strangers[i].fd = -1;
+    for (;;) {
+        for (unsigned i = 0; i < REFUSE_SESSIONS; i++) {
+            if (strangers[i].fd < 0 && (double)asked < (now() - began) * rate) {
+                strangers[i] =
+                    (struct stranger){connect_stranger((unsigned)connections++, argv[2], (unsigned)atoi(argv[3]))};
+                asked += REFUSE_EACH;
+            }
+            fds[i] = (struct pollfd){strangers[i].fd, POLLIN, 0};
+        }
+        fds[REFUSE_SESSIONS] = (struct pollfd){STDIN_FILENO, POLLIN, 0};
+        if (poll(fds, REFUSE_SESSIONS + 1, 1) < 0)
+            die("poll");
+        if (fds[REFUSE_SESSIONS].revents)
+            break;
+        for (unsigned i = 0; i < REFUSE_SESSIONS; i++)
+            if (fds[i].revents)
+                refused += serve_stranger(&strangers[i], commands);
+    }
+    double seconds = now() - began;
+    printf("{\"refused\": %llu, \"connections\": %llu, \"seconds\": %.3f, \"rate\": %.1f}\n", refused, connections,
+           seconds, (double)refused / seconds);
+    return 0;
+}
+
 int main(int argc, char **argv)
 {
+    if (argc == 6 && strcmp(argv[1], "refuse") == 0)
+        return refuse(argv);
     if (argc == 7 && strcmp(argv[1], "retr") == 0)
         return retr(argv);
     if (argc >= 6 && strcmp(argv[1], "idle") == 0)
         return idle(argc, argv);
-    fputs("usage: load retr ADDRESS PORT LOGIN PASSWORD WINDOW | load idle ADDRESS PORT COUNT pop3|smtp [tls]\n",
+    fputs("usage: load retr ADDRESS PORT LOGIN PASSWORD WINDOW | load idle ADDRESS PORT COUNT pop3|smtp [tls] |"
+          " load refuse ADDRESS PORT RATE RECIPIENT\n",
           stderr);
     return 64;
 }

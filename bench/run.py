@@ -5,7 +5,7 @@ Load: Postfix's smtp-source (as a load tool only) and bench/load.c. CPU is the s
 (/proc/PID/schedstat) over all processes of the server. Everything runs on loopback.
 
   ./dev bench                 all of it
-  ./dev bench smtp            only the parts named: smtp, counts, retr, idle, relay, queue, blacklist
+  ./dev bench smtp            only the parts named: smtp, counts, retr, idle, relay, queue, blacklist, flood
   ./dev bench --quick         a tenth of the messages
 """
 import argparse
@@ -257,6 +257,51 @@ def bench_blacklist(quick):
     return rows
 
 
+def store_bytes(server):
+    data = pathlib.Path(server.directory) / "data"
+    return sum(f.stat().st_size for f in data.iterdir() if f.name.startswith(("store.db", "reject.log")))
+
+
+def flood_once(server, count, rate):
+    """Honest mail beside a flood of refusals; rate 0: without."""
+    flood = None
+    before, cpu = store_bytes(server), server.cpu()
+    if rate:
+        flood = subprocess.Popen([LOAD, "refuse", "127.0.0.1", str(BASE + 25), str(rate), "carol@example.test"], stdin=subprocess.PIPE,
+                                 stdout=subprocess.PIPE, text=True)
+        time.sleep(1)  # it is in full flow
+    result = smtp_once(server, 4096, 20, True, count)
+    if flood:
+        flood.stdin.close()
+        result["flood"] = json.loads(flood.stdout.readline())
+        flood.wait()
+    names, after = server.pids(), server.cpu()
+    result["writer_seconds"] = sum(after[p] - cpu.get(p, 0) for p in after if " writer " in names[p]) / 1e9
+    result["bytes"] = store_bytes(server) - before
+    return result
+
+
+def bench_flood(quick):
+    """Honest mail beside refusals by somebody's rule, from thousands of addresses."""
+    server = Server()
+    server.command("rules", "set", "carol@example.test", "helo-not-ip=on")
+    smtp_once(server, 4096, 20, True, 500)
+    count, rows = 2000 if quick else 20000, []
+    for rate in (0, 1000, 10000):
+        began = time.time()
+        rounds = [flood_once(server, count, rate) for _ in range(3)]
+        time.sleep(12 if rate else 0)  # the gate adds a flood's attempts up for ten seconds before it tells
+        ledger = json.loads(server.command("ledger", "--verdict", "refuse", "--since", f"{int(time.time() - began) + 1}s", "--limit", "1000000", "--json"))
+        row = {"rate": rate, "count": count, "rounds": rounds, "rows": len(ledger), "attempts": sum(r["attempts"] for r in ledger)}
+        row["refused"] = sum(r["flood"]["refused"] for r in rounds) if rate else 0
+        row["reached"] = statistics.median(r["flood"]["rate"] for r in rounds) if rate else 0
+        rows.append(row)
+        print(f"flood of {rate:,}/s (reached {row['reached']:,.0f}/s): {middle(rounds, 'rate'):.0f} honest messages/s, {middle(rounds, 'writer_seconds'):.2f} s of the "
+              f"writer, {row['refused']:,} refused, {row['rows']:,} rows for {row['attempts']:,} of them, {middle(rounds, 'bytes') / 1024:.0f} KiB a round", flush=True)
+    server.close()
+    return rows
+
+
 def table(head, rows):
     lines = ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
     return "\n".join(lines + ["| " + " | ".join(str(c) for c in row) + " |" for row in rows])
@@ -300,6 +345,13 @@ def report(results):
                  spread(r["rounds"], "build_seconds", 2), f"{r['rounds'][0]['bytes'] / 1048576:.1f}") for r in results["blacklist"]]
         out += ["## Looking into the own black list; half of it addresses, half host names; half of what is looked for is listed", "",
                 table(["entries", "CPU us an address", "CPU us a name", "CPU s to read and compile it", "MiB"], rows), ""]
+    if "flood" in results:
+        rows = [(f"{r['rate']:,}", f"{r['reached']:,.0f}", spread(r["rounds"], "rate"), spread(r["rounds"], "writer_seconds", 2), f"{r['refused']:,}",
+                 f"{r['rows']:,}", f"{r['attempts']:,}", f"{middle(r['rounds'], 'bytes') / 1024:.0f}") for r in results["flood"]]
+        out += ["## Honest mail beside a flood of refusals; 4 KiB, 20 sessions, connections reused", "",
+                table(["refusals/s wanted", "reached", "honest messages/s", "CPU s of the writer a round", "refused", "rows of the ledger", "attempts in them",
+                       "KiB of database and reject.log a round"], rows), "",
+                "The flood's own client takes its share of the two cores. Each message has a row of the ledger, too.", ""]
     if "counts" in results:
         rows = [(connections, role, f"{sum(table.values()):.2f}",
                  ", ".join(f"{name} {n:.2f}" for name, n in sorted(table.items(), key=lambda kv: -kv[1]) if n >= 0.01))
@@ -316,7 +368,7 @@ def report(results):
 
 
 PARTS = {"smtp": bench_smtp, "counts": bench_counts, "retr": bench_retr, "idle": bench_idle, "relay": bench_relay, "queue": bench_queue,
-         "blacklist": bench_blacklist}
+         "blacklist": bench_blacklist, "flood": bench_flood}
 
 
 def main():
@@ -325,7 +377,7 @@ def main():
     arguments.add_argument("--quick", action="store_true", help="a tenth of the messages; RESULTS.md is left alone")
     given = arguments.parse_args()
     parts = set(given.parts or PARTS)
-    programs = [name for name, needed in (("bench/load", {"retr", "idle"}), ("bench/blacklist", {"blacklist"})) if parts & needed]
+    programs = [name for name, needed in (("bench/load", {"retr", "idle", "flood"}), ("bench/blacklist", {"blacklist"})) if parts & needed]
     if programs:
         subprocess.run(["ninja", "-C", ROOT / "build/release", *programs], check=True, stdout=subprocess.DEVNULL)
     results = {"command": "./dev bench" + (" " + " ".join(given.parts) if given.parts else "")}
