@@ -318,7 +318,7 @@ const struct setting schema[] = {
 
     {"script.file", SETTING_PATH, FIELD(script.file), 0, 1024, NULL, "",
      "The Lua file whose function check(mail) the rule site-script asks. It is read at the start and on \"ostiary "
-     "reload\"."},
+     "reload\"; see ostiary-script(5)."},
     {"script.seconds", SETTING_DURATION, FIELD(script.seconds), 1, MINUTE, NULL, "2",
      "How long one call of the script may take. Past it its process is killed, and it has no opinion."},
     {"script.memory", SETTING_SIZE, FIELD(script.memory), 1 * M, 1 * G, NULL, "32M", "Memory that the script may use."},

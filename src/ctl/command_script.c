@@ -114,7 +114,7 @@ static void write_json(struct test *t, const struct script_trial *trial)
     if (t->ctl->problem.size)
         json_text(&json, "problem", buf_span(&t->ctl->problem));
     json_list(&json, "stages");
-    for (size_t i = 0; i < trial->count; i++) {
+    for (size_t i = 0; i < trial->count && i < SCRIPT_TRIAL_STAGES; i++) {
         const struct script_outcome *outcome = &trial->outcomes[i];
         json_object(&json, NULL);
         json_text(&json, "stage", span_text(stages[i]));
@@ -149,7 +149,7 @@ static void write_text(struct test *t, const struct script_trial *trial)
 {
     for (size_t i = 0; i < trial->line_count; i++)
         buf_printf(&t->ctl->out, "printed: %s\n", log_quote(span_from(trial->lines[i].text, trial->lines[i].size)));
-    for (size_t i = 0; i < trial->count; i++)
+    for (size_t i = 0; i < trial->count && i < SCRIPT_TRIAL_STAGES; i++)
         write_outcome(t, stages[i], &trial->outcomes[i]);
 }
 

@@ -64,6 +64,27 @@ static _Noreturn void run_child(struct script_trial *trial, const struct setting
 
 /* ---- The parent ---- */
 
+/* Brings into bounds what the child wrote: it ran somebody's script. It is gone, so nothing changes any more. */
+static void check_bounds(struct script_trial *trial)
+{
+    trial->problem[sizeof trial->problem - 1] = 0;
+    if (trial->count > SCRIPT_TRIAL_STAGES)
+        trial->count = SCRIPT_TRIAL_STAGES;
+    if (trial->line_count > SCRIPT_TRIAL_LINES)
+        trial->line_count = SCRIPT_TRIAL_LINES;
+    for (size_t i = 0; i < trial->line_count; i++)
+        if (trial->lines[i].size > SCRIPT_LINE_MAX)
+            trial->lines[i].size = SCRIPT_LINE_MAX;
+    for (size_t i = 0; i < trial->count; i++) {
+        struct script_outcome *outcome = &trial->outcomes[i];
+        outcome->problem[sizeof outcome->problem - 1] = 0;
+        outcome->answer.text[sizeof outcome->answer.text - 1] = 0;
+        outcome->answer.text_size = strlen(outcome->answer.text);
+        if ((unsigned)outcome->answer.result > SCRIPT_FILE)
+            outcome->answer.result = SCRIPT_NOTHING;
+    }
+}
+
 static void read_end(struct script_trial *trial, const struct settings *settings, const char *path, int status)
 {
     if (WIFEXITED(status) && WEXITSTATUS(status) == EX_OK)
@@ -98,6 +119,7 @@ struct script_trial *script_trial_run(const struct settings *settings, const cha
     int status = 0;
     while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
         continue;
+    check_bounds(trial);
     read_end(trial, settings, path, status);
     return trial;
 }

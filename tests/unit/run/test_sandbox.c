@@ -15,6 +15,7 @@
 #include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/time.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -199,6 +200,12 @@ static int set_option(const char *inside)
     return setsockopt(unconnected, SOL_SOCKET, SO_REUSEPORT, &on, sizeof on) < 0 ? errno : 0;
 }
 
+static int set_timer(const char *inside)
+{
+    struct itimerval timer = {.it_value.tv_sec = 600};
+    return setitimer(ITIMER_REAL, &timer, NULL) < 0 ? errno : 0;
+}
+
 static int signal_by_queue(const char *inside)
 {
     return sigqueue(getppid(), 0, (union sigval){0}) < 0 ? errno : 0;
@@ -266,6 +273,7 @@ static const struct {
     {"exec", run_program, EPERM, EPERM, EPERM, EPERM},
     {"fork", make_process, EPERM, EPERM, EPERM, EPERM},
     {"signal", signal_parent, EPERM, EPERM, EPERM, EPERM},
+    {"a timer", set_timer, EPERM, EPERM, EPERM, EPERM}, /* a role of its own may */
     {"map code", map_code, EPERM, EPERM, EPERM, EPERM},
     {"queue a signal", signal_by_queue, EPERM, EPERM, EPERM, EPERM},
     {"owner of a descriptor", own_by_another, EPERM, EPERM, EPERM, EPERM},
