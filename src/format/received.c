@@ -1,0 +1,325 @@
+#include "format/received.h"
+
+#include "format/header.h"
+
+/* ---- Words ----
+ * A value is words and comments: "from helo (ptr [192.0.2.1]) by host with ESMTP id x for <a@b>; date". */
+
+#define COMMENTS_MAX 4 /* of one clause; more are not looked at */
+#define LINE_MAX_BYTES 8192
+
+struct token {
+    bool is_comment;
+    struct span text; /* of a comment without its brackets */
+};
+
+static bool is_blank(char c)
+{
+    return c == ' ' || c == '\t' || c == '\r' || c == '\n';
+}
+
+/* The size of the comment at the start of s, its brackets included; comments nest (RFC 5322 section 3.2.2). */
+static size_t comment_size(struct span s)
+{
+    unsigned depth = 0;
+    for (size_t i = 0; i < s.size; i++) {
+        if (s.data[i] == '\\')
+            i++;
+        else if (s.data[i] == '(')
+            depth++;
+        else if (s.data[i] == ')' && --depth == 0)
+            return i + 1;
+    }
+    return s.size;
+}
+
+/* A word ends at a blank, a bracket or the semicolon; inside quotes and <> none of these do. */
+static size_t word_size(struct span s)
+{
+    char until = 0;
+    for (size_t i = 0; i < s.size; i++) {
+        char c = s.data[i];
+        if (until && c == until)
+            until = 0;
+        else if (!until && c == '"')
+            until = '"';
+        else if (!until && c == '<')
+            until = '>';
+        else if (!until && (is_blank(c) || c == '(' || c == ';'))
+            return i;
+    }
+    return s.size;
+}
+
+static bool next_token(struct span *rest, struct token *token)
+{
+    while (rest->size && is_blank(rest->data[0]))
+        *rest = span_skip(*rest, 1);
+    if (!rest->size || rest->data[0] == ';')
+        return false;
+    token->is_comment = rest->data[0] == '(';
+    size_t size = token->is_comment ? comment_size(*rest) : word_size(*rest);
+    token->text = span_head(*rest, size);
+    if (token->is_comment) {
+        token->text = span_skip(token->text, 1);
+        if (token->text.size && token->text.data[token->text.size - 1] == ')')
+            token->text.size--;
+    }
+    *rest = span_skip(*rest, size);
+    return true;
+}
+
+/* ---- The client ---- */
+
+static bool is_name_byte(char c)
+{
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' || c == '.' ||
+           c == '_';
+}
+
+/* A host name with a dot in it; a last dot (as the DNS writes it) is taken off. */
+static bool take_host_name(struct span word, struct span *name)
+{
+    if (word.size && word.data[word.size - 1] == '.')
+        word.size--;
+    struct ip_address ip;
+    if (word.size < 3 || word.size > 255 || span_find(word, '.') == word.size || ip_address_parse(word, &ip))
+        return false;
+    for (size_t i = 0; i < word.size; i++)
+        if (!is_name_byte(word.data[i]))
+            return false;
+    *name = word;
+    return true;
+}
+
+/* "[192.0.2.1]", "[IPv6:2001:db8::1]", "[192.0.2.1]:4711", or without brackets. */
+static bool take_ip(struct span word, struct ip_address *ip)
+{
+    if (word.size && word.data[0] == '[') {
+        size_t end = span_find(word, ']');
+        struct span inside = span_head(span_skip(word, 1), end < word.size ? end - 1 : word.size);
+        if (end == word.size)
+            return false;
+        return ip_address_parse(inside, ip) || ip_address_parse_literal(span_head(word, end + 1), ip);
+    }
+    return ip_address_parse(word, ip) || (span_starts_nocase(word, (struct span)SPAN("IPv6:")) &&
+                                          ip_address_parse(span_skip(word, 5), ip));
+}
+
+static bool has_words(struct span comment, const char *words)
+{
+    struct span wanted = span_text(words);
+    for (size_t i = 0; i + wanted.size <= comment.size; i++)
+        if (span_equal_nocase(span_head(span_skip(comment, i), wanted.size), wanted))
+            return true;
+    return false;
+}
+
+/* "helo=name", "HELO name", "EHLO name". True: the word was one of these, or the name behind it. */
+static bool take_helo(struct received *r, struct span word, bool *expects_helo)
+{
+    static const struct span keys[] = {SPAN("helo="), SPAN("ehlo=")};
+    for (size_t i = 0; i < 2; i++)
+        if (span_starts_nocase(word, keys[i])) {
+            r->helo = span_skip(word, keys[i].size);
+            return true;
+        }
+    if (*expects_helo) {
+        r->helo = word;
+        *expects_helo = false;
+        return true;
+    }
+    *expects_helo = span_is_nocase(word, "HELO") || span_is_nocase(word, "EHLO");
+    return *expects_helo;
+}
+
+/* A comment behind "from": "ptr [ip]", "[ip]", "ident@ptr [ip] (may be forged)", "HELO name", "[ip] helo=name", "ip".
+ */
+static void read_comment(struct received *r, struct span comment, bool *told_helo)
+{
+    bool forged = has_words(comment, "may be forged"), expects_helo = false;
+    struct span rest = comment, name = {0};
+    while (rest.size) {
+        struct span word = span_cut(&rest, ' ');
+        struct ip_address ip;
+        struct span host;
+        while (word.size && (word.data[word.size - 1] == ',' || word.data[word.size - 1] == ')'))
+            word.size--;
+        if (!word.size)
+            continue;
+        if (take_helo(r, word, &expects_helo)) {
+            *told_helo = true;
+            continue;
+        }
+        size_t at = span_find_last(word, '@');
+        word = at < word.size ? span_skip(word, at + 1) : word;
+        if (!r->has_ip && take_ip(word, &ip)) {
+            r->has_ip = true;
+            r->ip = ip;
+        } else if (!name.size && take_host_name(word, &host)) {
+            name = host;
+        }
+    }
+    if (name.size && !forged && !r->ptr.size)
+        r->ptr = name;
+}
+
+/* Servers that tell the HELO in the comment put the name by DNS before it (Exim, qmail); the others the HELO. */
+static void settle_names(struct received *r, bool told_helo, bool has_comment)
+{
+    struct span name;
+    struct ip_address ip;
+    if (!r->has_ip && take_ip(r->from, &ip)) {
+        r->has_ip = true;
+        r->ip = ip;
+    }
+    if (!told_helo) {
+        r->helo = r->from;
+        return;
+    }
+    if (!r->ptr.size && has_comment && take_host_name(r->from, &name))
+        r->ptr = name;
+}
+
+/* ---- The line ---- */
+
+enum clause { CLAUSE_NONE, CLAUSE_FROM, CLAUSE_BY, CLAUSE_VIA, CLAUSE_WITH, CLAUSE_ID, CLAUSE_FOR, CLAUSE_COUNT };
+
+static enum clause clause_of(struct span word)
+{
+    static const char *const names[CLAUSE_COUNT] = {"", "from", "by", "via", "with", "id", "for"};
+    for (size_t i = 1; i < CLAUSE_COUNT; i++)
+        if (span_is_nocase(word, names[i]))
+            return (enum clause)i;
+    return CLAUSE_NONE;
+}
+
+static struct span without_brackets(struct span s)
+{
+    if (s.size > 1 && s.data[0] == '<' && s.data[s.size - 1] == '>')
+        return span_head(span_skip(s, 1), s.size - 2);
+    return s;
+}
+
+static void take_word(struct received *r, enum clause clause, struct span word)
+{
+    struct span *const places[CLAUSE_COUNT] = {
+        [CLAUSE_FROM] = &r->from, [CLAUSE_BY] = &r->by,         [CLAUSE_WITH] = &r->with,
+        [CLAUSE_ID] = &r->id,     [CLAUSE_FOR] = &r->recipient,
+    };
+    if (places[clause] && !places[clause]->size)
+        *places[clause] = clause == CLAUSE_FOR ? without_brackets(word) : word;
+}
+
+bool received_parse(struct span value, struct arena *arena, struct received *r)
+{
+    *r = (struct received){0};
+    struct span rest = header_text(span_head(value, LINE_MAX_BYTES), arena);
+    struct token token;
+    enum clause clause = CLAUSE_NONE;
+    bool has_value = true, told_helo = false;
+    size_t comments = 0;
+    while (rest.data && next_token(&rest, &token)) {
+        enum clause next = token.is_comment || !has_value ? CLAUSE_NONE : clause_of(token.text);
+        if (next) {
+            clause = next;
+            has_value = false;
+        } else if (!token.is_comment) {
+            take_word(r, clause, token.text);
+            has_value = true;
+        } else if (clause == CLAUSE_FROM && comments < COMMENTS_MAX) {
+            read_comment(r, token.text, &told_helo);
+            comments++;
+        }
+    }
+    settle_names(r, told_helo, comments > 0);
+    return r->from.size || r->by.size;
+}
+
+/* ---- The origin ---- */
+
+bool received_is_below(struct span name, struct span domain)
+{
+    if (!domain.size || name.size < domain.size || !span_ends_nocase(name, domain))
+        return false;
+    return name.size == domain.size || name.data[name.size - domain.size - 1] == '.';
+}
+
+static bool has_prefix(const struct ip_address *ip, const unsigned char *prefix, unsigned bits)
+{
+    for (unsigned i = 0; i < bits; i++)
+        if (((ip->bytes[i / 8] ^ prefix[i / 8]) >> (7 - i % 8)) & 1)
+            return false;
+    return true;
+}
+
+#define MAPPED 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 255, 255
+
+bool origin_is_private(const struct ip_address *ip)
+{
+    static const struct {
+        unsigned char bytes[16];
+        unsigned bits;
+    } ranges[] = {
+        {{MAPPED, 10}, 104},       {{MAPPED, 172, 16}, 108}, {{MAPPED, 192, 168}, 112}, {{MAPPED, 127}, 104},
+        {{MAPPED, 169, 254}, 112}, {{MAPPED, 0}, 104},       {{MAPPED, 100, 64}, 106},  {{0xfc}, 7},
+        {{0xfe, 0x80}, 10},        {{[15] = 1}, 128},        {{0}, 128},
+    };
+    for (size_t i = 0; i < sizeof ranges / sizeof *ranges; i++)
+        if (has_prefix(ip, ranges[i].bytes, ranges[i].bits))
+            return true;
+    return false;
+}
+
+struct span origin_domain(struct span host)
+{
+    struct ip_address ip;
+    size_t dot = span_find(host, '.');
+    struct span above = span_skip(host, dot + 1);
+    if (ip_address_parse(host, &ip) || dot >= host.size || span_find(above, '.') == above.size)
+        return host;
+    return above;
+}
+
+static bool is_ours(struct span name, const struct span *domains, size_t count, struct span top)
+{
+    for (size_t i = 0; i < count; i++)
+        if (received_is_below(name, domains[i]))
+            return true;
+    return received_is_below(name, top);
+}
+
+static void add_hop(struct origin *o, const struct ip_address *ip)
+{
+    if (!origin_is_private(ip) && o->hop_count < sizeof o->hops / sizeof *o->hops)
+        o->hops[o->hop_count++] = *ip;
+}
+
+void origin_find(struct span header, const struct span *domains, size_t domain_count, struct arena *arena,
+                 struct origin *o)
+{
+    struct header_field field;
+    struct span top = {0};
+    *o = (struct origin){0};
+    while (header_next(&header, &field)) {
+        struct received r;
+        if (!span_is_nocase(field.name, "Received"))
+            continue;
+        if (!received_parse(field.value, arena, &r))
+            return;
+        if (!o->lines)
+            top = take_host_name(r.by, &r.by) ? origin_domain(r.by) : (struct span){0};
+        else if (!is_ours(r.by, domains, domain_count, top))
+            return; /* whoever wrote this, it was not the provider */
+        o->lines++;
+        /* Handed on inside: a script, a pipe, a socket, or another of its servers. */
+        bool is_inner = !r.has_ip || origin_is_private(&r.ip) || is_ours(r.ptr, domains, domain_count, top);
+        if (!is_inner) {
+            o->is_known = true;
+            o->line = r;
+            return;
+        }
+        if (r.has_ip)
+            add_hop(o, &r.ip);
+    }
+}
