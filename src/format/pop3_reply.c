@@ -20,8 +20,9 @@ static const struct {
     const char *name;
     enum pop3_code code;
 } codes[] = {
-    {"AUTH", POP3_CODE_AUTH},           {"SYS/TEMP", POP3_CODE_TEMPORARY}, {"IN-USE", POP3_CODE_TEMPORARY},
-    {"LOGIN-DELAY", POP3_CODE_TEMPORARY}, {"SYS/PERM", POP3_CODE_PERMANENT},
+    {"AUTH", POP3_CODE_AUTH},          {"SYS/TEMP", POP3_CODE_TEMPORARY},
+    {"IN-USE", POP3_CODE_TEMPORARY},   {"LOGIN-DELAY", POP3_CODE_TEMPORARY},
+    {"SYS/PERM", POP3_CODE_PERMANENT},
 };
 
 /* "[AUTH] text": RFC 2449 section 8. */

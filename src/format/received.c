@@ -102,8 +102,8 @@ static bool take_ip(struct span word, struct ip_address *ip)
             return false;
         return ip_address_parse(inside, ip) || ip_address_parse_literal(span_head(word, end + 1), ip);
     }
-    return ip_address_parse(word, ip) || (span_starts_nocase(word, (struct span)SPAN("IPv6:")) &&
-                                          ip_address_parse(span_skip(word, 5), ip));
+    return ip_address_parse(word, ip) ||
+           (span_starts_nocase(word, (struct span)SPAN("IPv6:")) && ip_address_parse(span_skip(word, 5), ip));
 }
 
 static bool has_words(struct span comment, const char *words)
@@ -245,32 +245,6 @@ bool received_is_below(struct span name, struct span domain)
     return name.size == domain.size || name.data[name.size - domain.size - 1] == '.';
 }
 
-static bool has_prefix(const struct ip_address *ip, const unsigned char *prefix, unsigned bits)
-{
-    for (unsigned i = 0; i < bits; i++)
-        if (((ip->bytes[i / 8] ^ prefix[i / 8]) >> (7 - i % 8)) & 1)
-            return false;
-    return true;
-}
-
-#define MAPPED 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 255, 255
-
-bool origin_is_private(const struct ip_address *ip)
-{
-    static const struct {
-        unsigned char bytes[16];
-        unsigned bits;
-    } ranges[] = {
-        {{MAPPED, 10}, 104},       {{MAPPED, 172, 16}, 108}, {{MAPPED, 192, 168}, 112}, {{MAPPED, 127}, 104},
-        {{MAPPED, 169, 254}, 112}, {{MAPPED, 0}, 104},       {{MAPPED, 100, 64}, 106},  {{0xfc}, 7},
-        {{0xfe, 0x80}, 10},        {{[15] = 1}, 128},        {{0}, 128},
-    };
-    for (size_t i = 0; i < sizeof ranges / sizeof *ranges; i++)
-        if (has_prefix(ip, ranges[i].bytes, ranges[i].bits))
-            return true;
-    return false;
-}
-
 struct span origin_domain(struct span host)
 {
     struct ip_address ip;
@@ -291,7 +265,7 @@ static bool is_ours(struct span name, const struct span *domains, size_t count, 
 
 static void add_hop(struct origin *o, const struct ip_address *ip)
 {
-    if (!origin_is_private(ip) && o->hop_count < sizeof o->hops / sizeof *o->hops)
+    if (!!ip_address_is_public(ip) && o->hop_count < sizeof o->hops / sizeof *o->hops)
         o->hops[o->hop_count++] = *ip;
 }
 
@@ -306,14 +280,14 @@ void origin_find(struct span header, const struct span *domains, size_t domain_c
         if (!span_is_nocase(field.name, "Received"))
             continue;
         if (!received_parse(field.value, arena, &r))
-            return;
+            continue; /* "(qmail 7 invoked by uid 0)" */
         if (!o->lines)
             top = take_host_name(r.by, &r.by) ? origin_domain(r.by) : (struct span){0};
         else if (!is_ours(r.by, domains, domain_count, top))
             return; /* whoever wrote this, it was not the provider */
         o->lines++;
         /* Handed on inside: a script, a pipe, a socket, or another of its servers. */
-        bool is_inner = !r.has_ip || origin_is_private(&r.ip) || is_ours(r.ptr, domains, domain_count, top);
+        bool is_inner = !r.has_ip || !ip_address_is_public(&r.ip) || is_ours(r.ptr, domains, domain_count, top);
         if (!is_inner) {
             o->is_known = true;
             o->line = r;

@@ -12,7 +12,7 @@ struct received {
     struct span helo; /* what the client called itself; empty: not told */
     struct span ptr;  /* its name by DNS as the server looked it up; empty: unknown, or "may be forged" */
     bool has_ip;
-    struct ip_address ip; /* of the client */
+    struct ip_address ip;                /* of the client */
     struct span by, with, id, recipient; /* recipient: behind "for", without brackets */
 };
 
@@ -41,10 +41,8 @@ void origin_find(struct span header, const struct span *domains, size_t domain_c
                  struct origin *origin);
 
 /* The part of a host name under which its owner's other hosts are looked for: without its first label where three are
- * left with it ("pop.mail.example.net": "mail.example.net"; "pop.example.net": "example.net"; "example.net": itself). */
+ * left with it ("pop.mail.example.net": "mail.example.net"; "pop.example.net": "example.net"; "example.net": itself).
+ */
 struct span origin_domain(struct span host);
-
-/* Private, loopback, link-local, unspecified: nobody on the Internet. */
-bool origin_is_private(const struct ip_address *ip);
 
 #endif

@@ -1,10 +1,9 @@
 #include "policy/remote_account.h"
 
 #include "format/address.h"
+#include "format/quantity.h"
 #include "format/sealed.h"
 #include "format/xtext.h"
-
-#include <stdio.h>
 
 #define LOGIN_MAX 255
 #define FOLDER_NAME_MAX 200
@@ -15,9 +14,9 @@ enum field_type { FIELD_HOST, FIELD_PORT, FIELD_CHOICE, FIELD_YES, FIELD_DURATIO
 
 static const char *const tls_words[] = {
     [REMOTE_TLS_POP3S] = "pop3s", [REMOTE_TLS_STLS] = "stls", [REMOTE_TLS_NONE] = "none", NULL};
-static const char *const method_words[] = {[REMOTE_METHOD_AUTO] = "auto",   [REMOTE_METHOD_SCRAM] = "scram",
-                                           [REMOTE_METHOD_APOP] = "apop",   [REMOTE_METHOD_PLAIN] = "plain",
-                                           [REMOTE_METHOD_LOGIN] = "login", NULL};
+static const char *const method_words[] = {
+    [REMOTE_METHOD_AUTO] = "auto",   [REMOTE_METHOD_SCRAM] = "scram", [REMOTE_METHOD_APOP] = "apop",
+    [REMOTE_METHOD_PLAIN] = "plain", [REMOTE_METHOD_LOGIN] = "login", NULL};
 
 struct field {
     const char *name;
@@ -91,23 +90,12 @@ static bool parse_choice(const struct field *f, struct span text, unsigned *valu
 
 static bool parse_duration(const struct field *f, struct span text, uint32_t *value)
 {
-    static const struct {
-        char letter;
-        uint32_t seconds;
-    } units[] = {{'s', 1}, {'m', 60}, {'h', 3600}, {'d', 86400}};
-    uint64_t number = 0, unit = 1;
-    char last = text.size ? text.data[text.size - 1] : 0;
-    for (size_t i = 0; i < sizeof units / sizeof *units; i++)
-        if (last == units[i].letter) {
-            unit = units[i].seconds;
-            text.size--;
-            break;
-        }
-    if (!span_parse_u64(text, UINT32_MAX, &number))
+    uint64_t seconds = 0;
+    if (!quantity_parse(QUANTITY_DURATION, text, f->may_be_none ? 0 : f->least, f->most, &seconds) ||
+        (seconds && seconds < f->least))
         return false;
-    number *= unit;
-    *value = (uint32_t)number;
-    return (number == 0 && f->may_be_none) || (number >= f->least && number <= f->most);
+    *value = (uint32_t)seconds;
+    return true;
 }
 
 static bool is_clean(struct span text)
@@ -261,13 +249,6 @@ bool remote_account_parse(struct span text, struct arena *arena, struct remote_a
     return remote_account_check(account, problem);
 }
 
-static void write_duration(uint32_t seconds, struct buf *out)
-{
-    const char *unit = seconds % 86400 == 0 ? "d" : seconds % 3600 == 0 ? "h" : seconds % 60 == 0 ? "m" : "s";
-    unsigned divisor = *unit == 'd' ? 86400 : *unit == 'h' ? 3600 : *unit == 'm' ? 60 : 1;
-    buf_printf(out, "%u%s", seconds / divisor, unit);
-}
-
 bool remote_account_field_write(const struct remote_account *account, size_t i, struct buf *out)
 {
     const struct field *f = &fields[i];
@@ -296,7 +277,7 @@ bool remote_account_field_write(const struct remote_account *account, size_t i, 
         return true;
     case FIELD_DURATION:
         if (*(const uint32_t *)place)
-            write_duration(*(const uint32_t *)place, out);
+            quantity_write(QUANTITY_DURATION, *(const uint32_t *)place, out);
         return *(const uint32_t *)place != 0;
     }
     return false;

@@ -33,14 +33,14 @@ struct remote_account {
     struct span login;
     struct span secret; /* format/sealed.h, with remote_account_context() */
     enum remote_method method;
-    bool clear_password;        /* the password may be shown without TLS: said by the person, never a default */
-    uint32_t interval;          /* seconds; 0: remote.interval */
-    bool leave;                 /* on the server */
-    uint32_t delete_after;      /* seconds after it was fetched; 0: never; with leave */
-    struct span folder;         /* mailbox for what is fetched; empty: INBOX */
-    struct span split; /* the mailbox is this whole domain's: each message goes to whom its header names; or empty */
-    struct span headers;        /* names of the fields that say for whom a message was, blanks between them */
-    struct span servers;        /* domains of the provider's own servers beside the host's, blanks between them */
+    bool clear_password;   /* the password may be shown without TLS: said by the person, never a default */
+    uint32_t interval;     /* seconds; 0: remote.interval */
+    bool leave;            /* on the server */
+    uint32_t delete_after; /* seconds after it was fetched; 0: never; with leave */
+    struct span folder;    /* mailbox for what is fetched; empty: INBOX */
+    struct span split;   /* the mailbox is this whole domain's: each message goes to whom its header names; or empty */
+    struct span headers; /* names of the fields that say for whom a message was, blanks between them */
+    struct span servers; /* domains of the provider's own servers beside the host's, blanks between them */
     bool enabled;
     bool verify; /* the certificate has to be right */
 };
