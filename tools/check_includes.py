@@ -30,13 +30,16 @@ EDGES = {
     "pwd": ["base", "run", "ipc", "config", "policy"],
     "my": ["base", "run", "ipc", "config"],
     "deliver": ["base", "format", "run", "ipc", "config", "policy", "dns", "queue", "intake"],
+    "fetch": ["base", "format", "run", "ipc", "config", "policy", "dns", "intake", "facts"],
     "ctl": ["base", "format", "run", "ipc", "config", "policy"],
     "proc": ["base", "format", "run", "ipc", "config", "policy", "dns", "intake", "facts", "auth", "store", "smtp", "pop3", "pwd", "my",
-             "deliver", "script"],
+             "deliver", "fetch", "script"],
     ".": ["ctl", "proc", "base"],
 }
 # Single headers that open a door of their own, with the reason.
 DOORS = {
+    ("fetch", "auth/digest.h"): "the digests of SCRAM and APOP",
+    ("ctl", "proc/remote_key.h"): "passwords of remote accounts are sealed where they are typed",
     ("smtp", "auth/mechanisms.h"): "the pure list of mechanisms to offer",
     ("pop3", "auth/mechanisms.h"): "the pure list of mechanisms to offer",
     ("pwd", "auth/mechanisms.h"): "the pure list of mechanisms",

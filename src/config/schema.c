@@ -350,6 +350,10 @@ const struct setting schema[] = {
      "How long a provider may take for one answer."},
     {"remote.ca_file", SETTING_PATH, FIELD(remote.ca_file), 0, 1024, NULL, "/etc/ssl/certs/ca-certificates.crt",
      "The certificates of those who vouch for providers' servers."},
+    {"remote.networks", SETTING_NETWORKS, FIELD(remote.networks), 0, 256, NULL, "",
+     "Private networks, or this machine's own addresses, that people may have mail fetched from. All public addresses "
+     "are allowed by themselves; others only when they are named here, as people could otherwise have the server talk "
+     "to what only your own network is to reach."},
 
     {"my.socket", SETTING_TEXT, FIELD(my.socket), 0, 100, NULL, "my.sock",
      "Where people reach their own door with \"ostiary my\" and their password: a name in data_directory, which only "

@@ -205,10 +205,11 @@ struct settings {
     } call_back;
 
     struct {
-        unsigned interval;    /* seconds between two fetches of one account, where it says nothing */
-        unsigned connections; /* at a time */
-        unsigned timeout;     /* of one answer of a provider */
-        const char *ca_file;  /* whom to believe; "" = the system's */
+        unsigned interval;            /* seconds between two fetches of one account, where it says nothing */
+        unsigned connections;         /* at a time */
+        unsigned timeout;             /* of one answer of a provider */
+        const char *ca_file;          /* whom to believe; "" = nobody */
+        struct network_list networks; /* private addresses that may be fetched from */
     } remote;
 
     struct {

@@ -1,5 +1,7 @@
 #include "ctl/commands.h"
 
+#include "ctl/commands_remote.h"
+
 #include <stdio.h>
 #include <sysexits.h>
 #include <unistd.h>
@@ -333,6 +335,7 @@ const struct ctl_command ctl_commands[] = {
      "mailinglist show choir@example.org",
      {{0}},
      ctl_mailinglist_show},
+    REMOTE_COMMANDS,
     {"queue list",
      "[ID|MATCH]",
      0,

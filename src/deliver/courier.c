@@ -124,10 +124,20 @@ static void called(void *context, struct call *call)
         [COURIER_CALL_BACK] = call_back_start,
         [COURIER_WHOIS] = whois_start,
     };
+    struct courier *c = context;
+    bool is_about_fetching = call->method == COURIER_FETCH_NOW || call->method == COURIER_FETCH_STATE;
     if (call->method < sizeof does / sizeof *does)
-        does[call->method](context, call);
+        does[call->method](c, call);
+    else if (is_about_fetching && c->pass_on)
+        c->pass_on(c->pass_on_context, call);
     else
         call_fail(call, -EOPNOTSUPP);
+}
+
+void courier_pass_on(struct courier *c, void (*pass_on)(void *context, struct call *call), void *context)
+{
+    c->pass_on = pass_on;
+    c->pass_on_context = context;
 }
 
 int courier_attach(struct courier *c, int fd, enum role peer)

@@ -29,6 +29,8 @@ MUST_USE int courier_set_settings(struct courier *c, struct settings *settings, 
                                   struct span password, struct buf *problem);
 /* A channel of somebody who asks us (ipc/courier.proto). Takes fd, also on failure. */
 MUST_USE int courier_attach(struct courier *c, int fd, enum role peer);
+/* Calls of our service about remote accounts (FetchNow, FetchState) are for fetch/: they go there. */
+void courier_pass_on(struct courier *c, void (*called)(void *context, struct call *call), void *context);
 /* Takes nothing up any more, lets the transactions in hand end until the deadline, and tells the store what became of
  * them. What is left then stays due. Waits. */
 void courier_stop(struct fiber *self, struct courier *c, uint64_t deadline);

@@ -131,6 +131,8 @@ struct courier {
     struct probe_cache *probes;
     struct call_backs *call_backs;
     struct whois *whois;
+    void (*pass_on)(void *context, struct call *call); /* calls about remote accounts; NULL: nobody takes them */
+    void *pass_on_context;
 };
 
 struct schedule courier_schedule(const struct courier *c);

@@ -35,6 +35,8 @@ enum control_use {
                                before */
     CONTROL_FD_SCRIPT,      /* for the script process, beside settings: the site's script in a sealed memfd; without
                                it the file can't be read */
+    CONTROL_FD_REMOTE_KEY,  /* for the courier: the key of remote accounts' passwords, a file open for reading */
+    CONTROL_FD_REMOTE_AUTHORITIES, /* for the courier, beside settings: whom to believe as their providers (PEM) */
     CONTROL_USE_END
 };
 

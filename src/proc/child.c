@@ -3,6 +3,7 @@
 #include "base/log.h"
 #include "ipc/services.h"
 #include "proc/escape_test.h"
+#include "proc/remote_key.h"
 #include "script/engine.h"
 
 #include <errno.h>
@@ -86,10 +87,27 @@ static int read_whole(int fd, struct buf *out)
     }
 }
 
-/* What the courier needs towards a smart host. It comes with settings, and that there is none is a word, too. */
-static int take_password(struct child *child, struct control_frame *frame)
+static int take_courier_files(struct child *child, struct control_frame *frame)
 {
     int error = 0;
+    for (size_t i = 0; i < frame->descriptor_count && !error; i++) {
+        const struct control_descriptor *d = &frame->descriptors[i];
+        if (d->fd < 0)
+            continue;
+        if (d->use == CONTROL_FD_AUTHORITIES)
+            error = read_whole(d->fd, &child->authorities);
+        else if (d->use == CONTROL_FD_REMOTE_AUTHORITIES)
+            error = read_whole(d->fd, &child->remote_authorities);
+        else if (d->use == CONTROL_FD_REMOTE_KEY)
+            error = remote_key_read(d->fd, child->remote_key);
+    }
+    return error;
+}
+
+/* What the courier needs towards a smart host and the providers of remote accounts. It comes with settings, and that
+ * there is none is a word, too. */
+static int take_password(struct child *child, struct control_frame *frame)
+{
     if (!child->row->has_password || !frame->settings.size)
         return 0;
     if (child->password.data)
@@ -97,11 +115,12 @@ static int take_password(struct child *child, struct control_frame *frame)
     buf_release(&child->password);
     buf_release(&child->authorities);
     buf_init(&child->password, CONTROL_FRAME_MAX);
+    buf_release(&child->remote_authorities);
     buf_init(&child->authorities, AUTHORITIES_MAX);
+    buf_init(&child->remote_authorities, AUTHORITIES_MAX);
+    child->has_courier_files = true;
     buf_add_span(&child->password, frame->password);
-    for (size_t i = 0; i < frame->descriptor_count && !error; i++)
-        if (frame->descriptors[i].use == CONTROL_FD_AUTHORITIES && frame->descriptors[i].fd >= 0)
-            error = read_whole(frame->descriptors[i].fd, &child->authorities);
+    int error = take_courier_files(child, frame);
     return error ? error : buf_failed(&child->password) ? -ENOMEM : 0;
 }
 

@@ -5,6 +5,7 @@
 #define PROC_CHILD_H
 
 #include "config/settings.h"
+#include "format/sealed.h"
 #include "ipc/control.h"
 #include "ipc/grant.h"
 #include "ipc/peers.h"
@@ -49,7 +50,10 @@ struct child {
     struct buf password, authorities; /* the courier's: of the smart host; PEM */
     bool has_script;                  /* the file could be read */
     struct buf script;                /* its text: of the script process */
-    const char *inside;               /* the data directory as it is reached from the sandbox */
+    bool has_courier_files; /* those above and below are as a frame brought them; else the courier has taken them */
+    struct buf remote_authorities;             /* the courier's: PEM, of the providers of remote accounts */
+    unsigned char remote_key[SEALED_KEY_SIZE]; /* the courier's */
+    const char *inside;                        /* the data directory as it is reached from the sandbox */
     struct watch control;
     int log_fd; /* ours to close when another comes; 0 to 2 are not */
     struct buf packet;

@@ -72,7 +72,12 @@ static int add_password(const struct supervisor *s, const struct role_row *row, 
     if (!row->has_password)
         return 0;
     frame->password = buf_span(&s->password);
-    return s->authorities < 0 ? 0 : control_add(frame, CONTROL_FD_AUTHORITIES, 0, 0, s->authorities);
+    int error = control_add(frame, CONTROL_FD_REMOTE_KEY, 0, 0, s->remote_key);
+    if (!error && s->authorities >= 0)
+        error = control_add(frame, CONTROL_FD_AUTHORITIES, 0, 0, s->authorities);
+    if (!error && s->remote_authorities >= 0)
+        error = control_add(frame, CONTROL_FD_REMOTE_AUTHORITIES, 0, 0, s->remote_authorities);
+    return error;
 }
 
 static int add_script(const struct supervisor *s, const struct role_row *row, struct control_frame *frame)

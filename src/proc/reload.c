@@ -177,6 +177,18 @@ int courier_files_read(const struct settings *settings, struct buf *password, in
     return 0;
 }
 
+void remote_authorities_open(const struct settings *settings, int *fd)
+{
+    const char *path = settings->remote.ca_file;
+    if (*fd >= 0)
+        close(*fd);
+    *fd = path[0] ? open(path, O_RDONLY | O_CLOEXEC) : -1;
+    if (path[0] && *fd < 0)
+        log_write(LOG_LOW, "supervisor", NULL,
+                  "remote.ca_file can't be read: no certificate of a provider will be right file=%s error=%s",
+                  log_quote(span_text(path)), strerror(errno));
+}
+
 static void keep_number(unsigned *new_value, unsigned old_value, const char *name)
 {
     if (*new_value != old_value)
@@ -252,6 +264,7 @@ void supervisor_reload(struct supervisor *s)
         trust_anchors_read(settings, &s->trust_anchors);
         script_file_read(settings, &s->script);
         process_reconsider_all(s);
+        remote_authorities_open(settings, &s->remote_authorities);
         tell_new_settings(s);
         supervisor_want_blacklist(s);
         log_write(LOG_LOW, "supervisor", NULL, "configuration read again file=%s",

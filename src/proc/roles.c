@@ -80,7 +80,14 @@ const struct role_row role_rows[] = {
      .has_blacklist = true,
      .descriptors = 512},
     /* Its transactions in hand have the grace that sessions have. */
-    {.role = ROLE_COURIER, .count = count_one, .may_connect = true, .has_password = true, .descriptors = 4096},
+    {.role = ROLE_COURIER,
+     .count = count_one,
+     .may_accept = true, /* of its control socket only */
+     .may_connect = true,
+     .has_password = true,
+     .has_blacklist = true,
+     .admin_socket = "courier.sock",
+     .descriptors = 4096},
     {.role = ROLE_SCRIPT,
      .count = count_scripts,
      .places = 1,

@@ -3,6 +3,7 @@
 #include "base/log.h"
 #include "dns/service.h"
 #include "proc/data_directory.h"
+#include "proc/remote_key.h"
 #include "proc/supervisor_internal.h"
 
 #include <errno.h>
@@ -317,9 +318,12 @@ static int set_up(struct supervisor *s, struct buf *problem)
     script_file_read(settings, &s->script);
     if (courier_files_read(settings, &s->password, &s->authorities, problem))
         return EX_CONFIG;
+    remote_authorities_open(settings, &s->remote_authorities);
     if (data_directory_prepare(settings->data_directory, uid, gid, problem))
         return EX_CANTCREAT;
     s->owner = uid;
+    if (remote_key_prepare(settings->data_directory, uid, gid, &s->remote_key, problem))
+        return EX_CANTCREAT;
     error = open_control_sockets(s, gid, problem);
     if (error)
         return error == -EBUSY ? EX_UNAVAILABLE : EX_CANTCREAT;
@@ -361,6 +365,10 @@ static void close_all(struct supervisor *s)
         close(s->authorities);
     if (s->script >= 0)
         close(s->script);
+    if (s->remote_authorities >= 0)
+        close(s->remote_authorities);
+    if (s->remote_key >= 0)
+        close(s->remote_key);
     buf_release(&s->certificate);
     buf_release(&s->trust_anchors);
     settings_unref(s->settings);
@@ -378,7 +386,7 @@ static struct supervisor *supervisor_new(const char *config_path, struct setting
     s->first_settings = settings_ref(settings);
     if (options)
         s->options = *options;
-    s->signals = s->authorities = s->script = s->blacklist.fd = -1;
+    s->signals = s->authorities = s->remote_authorities = s->remote_key = s->script = s->blacklist.fd = -1;
     condition_init(&s->blacklist.changed);
     for (size_t i = 0; i < ROLE_COUNT; i++)
         s->admin[i] = s->counted[i].fd = s->counted[i].board_fd = -1;

@@ -63,6 +63,8 @@ struct supervisor {
     struct buf password;         /* of the smart host; empty: none */
     int authorities;             /* courier.ca_file; -1: none */
     int script;                  /* the text of script.file, in a sealed memfd; -1: none */
+    int remote_authorities;      /* remote.ca_file; -1: none */
+    int remote_key;              /* of the passwords of remote accounts; -1: not opened yet */
     struct buf trust_anchors;    /* empty: DNSSEC is not checked */
     struct {
         uid_t uid;
@@ -122,6 +124,8 @@ MUST_USE int courier_files_read(const struct settings *settings, struct buf *pas
 /* Reads script.file; where it can't, the log says so and there is none. A memfd, so that a process which is started
  * anew gets what the one before had, whatever somebody edits meanwhile. */
 void script_file_read(const struct settings *settings, int *script);
+/* Opens remote.ca_file; where it can't, the log says so and no provider's certificate is right. */
+void remote_authorities_open(const struct settings *settings, int *fd);
 /* SIGHUP. */
 void supervisor_reload(struct supervisor *s);
 

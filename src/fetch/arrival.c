@@ -1,0 +1,373 @@
+/* From a message that came in whole to the store's word: whose it is, what their rules say, and where it goes. */
+#include "base/clock.h"
+#include "base/log.h"
+#include "facts/content.h"
+#include "facts/judge.h"
+#include "facts/ledger.h"
+#include "facts/ledger_row.h"
+#include "facts/rules_memo.h"
+#include "fetch/split.h"
+#include "fetch/visit.h"
+#include "format/summary.h"
+#include "intake/deliver.h"
+#include "ipc/binary.h"
+#include "ipc/services.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#define ASK_SECONDS 60
+#define STORE_SECONDS 300
+#define FACTS_MAX (8u << 10)
+
+/* One message's deliberation. */
+struct deliberation {
+    struct arrival *arrival;
+    struct visit *visit;
+    struct intake intake;
+    struct attempt attempt;
+    struct envelope envelope;
+    struct buf summary;
+    size_t refused; /* copies that are dropped */
+};
+
+/* ---- What is known of it ---- */
+
+/* By itself an address of the provider's proves nothing; a line of its own server's that tells of a login does. */
+static bool is_customer(const struct origin *o)
+{
+    static const char *const words[] = {"ESMTPA", "ESMTPSA", "UTF8SMTPA", "UTF8SMTPSA", "LMTPA", "HTTP", "HTTPS"};
+    for (size_t i = 0; i < sizeof words / sizeof *words; i++)
+        if (span_is_nocase(o->line.with, words[i]))
+            return true;
+    return !o->is_known && o->lines > 0;
+}
+
+static void fill_facts(struct deliberation *d)
+{
+    struct arrival *a = d->arrival;
+    struct facts *facts = &d->attempt.facts;
+    const struct origin *o = &a->origin;
+    facts->is_fetched = true;
+    facts->own_name = span_text(d->visit->settings->hostname);
+    facts->reverse_path = a->reverse_path;
+    facts->helo = o->line.helo;
+    facts->ip = o->line.ip;
+    facts->hops = o->hops;
+    facts->hop_count = o->hop_count;
+    facts->is_local_to_provider = is_customer(o);
+    if (o->is_known)
+        return;
+    /* Nobody can be asked about an address that is not known. */
+    static const enum fact of_the_client[] = {FACT_PTR,   FACT_OWN_LIST, FACT_DNS_LISTS,
+                                              FACT_WHOIS, FACT_GREYLIST, FACT_REVERSE_CALL_BACK};
+    for (size_t i = 0; i < sizeof of_the_client / sizeof *of_the_client; i++)
+        facts->state[of_the_client[i]] = FACT_UNKNOWN;
+}
+
+/* Parsed once: for the store, and for the rules about the message itself. */
+static int read_message(struct deliberation *d)
+{
+    struct span whole;
+    struct arena scratch;
+    int error = intake_body_map(&d->arrival->body, &whole);
+    if (error)
+        return error;
+    arena_init(&scratch, SUMMARY_ARENA_MAX);
+    error = summary_make(whole, &scratch, &d->summary);
+    arena_release(&scratch);
+    if (!error)
+        error = facts_fill_content(&d->attempt.facts.content, whole, d->arrival->trace_size, buf_span(&d->summary),
+                                   &d->arrival->memory);
+    if (!error)
+        d->attempt.facts.state[FACT_CONTENT] = FACT_KNOWN;
+    intake_body_unmap(&d->arrival->body, whole);
+    return error;
+}
+
+/* ---- Whose it is ---- */
+
+static int find_route(struct fiber *self, struct deliberation *d, struct span address, struct mail_path *path,
+                      struct intake_route *route)
+{
+    struct arrival *a = d->arrival;
+    *route = (struct intake_route){.kind = INTAKE_ROUTE_NO_USER};
+    if (mail_address_parse(address, true, &a->memory, path) != NULL)
+        return 0;
+    struct intake_question question = {.path = path,
+                                       .reverse_path = a->reverse_path,
+                                       .judged = true,
+                                       .ip = &d->attempt.facts.ip,
+                                       .helo = d->attempt.facts.helo};
+    return intake_route_find(self, &d->intake, &a->memory, &question, clock_in_seconds(ASK_SECONDS), route);
+}
+
+/* ---- What their rules say ---- */
+
+/* -EAGAIN: a rule puts it off. */
+static int judge(struct fiber *self, struct deliberation *d, const struct mail_path *path,
+                 const struct intake_route *route)
+{
+    struct intake_naming naming = {.path = path};
+    struct judged_address *judged = NULL;
+    d->attempt.blacklist = d->visit->fetcher->blacklist;
+    int error = judge_address(self, &d->attempt, path, (struct span){0}, route, &judged);
+    if (!error)
+        error = judge_content(self, &d->attempt, judged);
+    if (error)
+        return error;
+    naming.by_door = judged->by_door;
+    return envelope_has_room(&d->envelope, &naming, route)
+               ? envelope_add(&d->envelope, &d->arrival->memory, &naming, route)
+               : -E2BIG;
+}
+
+/* -ENOENT: nobody here is called so; -EDQUOT; -EACCES: the account is closed; -EAGAIN: not now. */
+static int take_address(struct fiber *self, struct deliberation *d, struct span address)
+{
+    struct mail_path *path = arena_alloc(&d->arrival->memory, sizeof *path);
+    struct intake_route route;
+    int error = path ? find_route(self, d, address, path, &route) : -ENOMEM;
+    if (error)
+        return error;
+    switch (route.kind) {
+    case INTAKE_ROUTE_LOCAL:
+        return judge(self, d, path, &route);
+    case INTAKE_ROUTE_OVER_QUOTA:
+        return -EDQUOT;
+    case INTAKE_ROUTE_DISABLED:
+        return -EACCES;
+    case INTAKE_ROUTE_PAUSED:
+        return -EAGAIN;
+    default:
+        return -ENOENT;
+    }
+}
+
+/* The routes of all that it is for. Nobody's name in the header of a domain's mailbox is ours: then the account whose
+ * mailbox it is gets it, so that nothing is lost. */
+static int for_each_address(struct fiber *self, struct deliberation *d)
+{
+    struct span addresses[SPLIT_MAX];
+    const struct remote_account *account = &d->visit->account;
+    struct arrival *a = d->arrival;
+    size_t count =
+        account->split.size ? split_find(a->header, account->headers, account->split, &a->memory, addresses) : 0;
+    bool wants_owner = count == 0;
+    for (size_t i = 0; i < count; i++) {
+        int error = take_address(self, d, addresses[i]);
+        if (error == -ENOENT)
+            wants_owner = true;
+        else if (error)
+            return error;
+    }
+    return wants_owner ? take_address(self, d, d->visit->account_address) : 0;
+}
+
+/* ---- What is done with it ---- */
+
+static bool keeps_out(const struct kept_verdict *verdict)
+{
+    return verdict->kind == VERDICT_REFUSE || verdict->kind == VERDICT_DEFER;
+}
+
+static const struct ruleset *rules_of(const struct deliberation *d, const struct judged *judged)
+{
+    return rules_memo_get(d->attempt.sources->rules, judged->door->rules, d->visit->settings->smtp.check_sender);
+}
+
+/* Where a refused message goes at this door: empty: nowhere. In the arena. */
+static struct span blocked_folder(const struct deliberation *d, const struct intake_recipient *r)
+{
+    const struct ruleset *set = rules_of(d, r->judged);
+    if (!set || r->target->kind != INTAKE_TARGET_MAILBOX)
+        return set ? (struct span){0} : span_text(JUDGED_BLOCKED_FOLDER);
+    if (!ruleset_get(set, "fetched-block-folder")->number)
+        return (struct span){0};
+    return arena_copy(&d->arrival->memory, ruleset_get(set, "fetched-block-folder.folder")->text);
+}
+
+/* The ledger's row. One that is not to be had is no reason to keep the message waiting. */
+static StoreWrite__LedgerRow *make_row(struct deliberation *d, const struct judged *judged, bool is_delivered,
+                                       struct span reply, struct ledger_place *place)
+{
+    const struct kept_verdict *verdict = judged_verdict(judged);
+    StoreWrite__LedgerRow *row = arena_alloc(&d->arrival->memory, sizeof *row);
+    *place = (struct ledger_place){.wants_row = true};
+    if (keeps_out(verdict))
+        *place = ledger_find_place(d->visit->fetcher->ledger, span_text(rules[verdict->rule].name),
+                                   &d->attempt.facts.ip, judged->recipient);
+    if (!row || !place->wants_row ||
+        ledger_row_judged(&d->attempt, &d->arrival->memory, judged, is_delivered, reply, FACTS_MAX, row))
+        return NULL;
+    row->reference = place->reference;
+    return row;
+}
+
+static void log_refusal(const struct deliberation *d, const struct judged *judged, const char *what)
+{
+    const struct kept_verdict *verdict = judged_verdict(judged);
+    log_write(LOG_FAILURE, "fetch", d->visit->session, "message refused rule=%s from=%s rcpt=%s evidence=%s what=%s",
+              rules[verdict->rule].name, log_quote(d->arrival->reverse_path), log_quote(judged->recipient),
+              log_quote(verdict->evidence), what);
+}
+
+/* Is there another copy for the same door before this one? Its row is enough. */
+static bool has_row(const struct deliberation *d, const struct intake_recipient *until)
+{
+    for (const struct intake_recipient *r = d->envelope.recipients; r && r != until; r = r->next)
+        if (r->judged == until->judged)
+            return true;
+    return false;
+}
+
+/* True: this copy stays in the envelope. */
+static bool settle_recipient(struct deliberation *d, struct intake_recipient *r)
+{
+    const struct visit *v = d->visit;
+    struct ledger_place place;
+    if (!r->judged)
+        return true;
+    const struct kept_verdict *verdict = judged_verdict(r->judged);
+    bool is_refused = keeps_out(verdict);
+    if (is_refused)
+        r->folder = blocked_folder(d, r);
+    else if (verdict->kind == VERDICT_FILE)
+        r->folder = verdict->folder;
+    else if (r->target->kind == INTAKE_TARGET_MAILBOX && r->target->account_id == v->remote->account_id)
+        r->folder = v->account.folder;
+    bool stays = !is_refused || r->folder.size;
+    if (has_row(d, r))
+        return stays;
+    struct span reply = span_text(!is_refused ? "" : stays ? "put into the folder for blocked mail" : "deleted");
+    StoreWrite__LedgerRow *row = make_row(d, r->judged, stays, reply, &place);
+    if (is_refused)
+        log_refusal(d, r->judged, stays ? "filed" : "deleted");
+    if (stays)
+        r->ledger = row;
+    else if (row)
+        ledger_note(v->fetcher->ledger, &place, row);
+    return stays;
+}
+
+/* Somebody's rules put it off, and that has not gone on for too long yet. */
+static bool is_put_off(const struct deliberation *d)
+{
+    for (const struct intake_recipient *r = d->envelope.recipients; r; r = r->next)
+        if (r->judged && judged_verdict(r->judged)->kind == VERDICT_DEFER)
+            return true;
+    return false;
+}
+
+static void settle_recipients(struct deliberation *d)
+{
+    struct intake_recipient **place = &d->envelope.recipients;
+    while (*place) {
+        struct intake_recipient *r = *place;
+        if (settle_recipient(d, r)) {
+            place = &r->next;
+            continue;
+        }
+        *place = r->next;
+        d->envelope.target_count--;
+        d->refused++;
+    }
+    d->envelope.last = place;
+}
+
+static int store(struct fiber *self, struct deliberation *d, enum arrival_end *end)
+{
+    StoreWrite__DeliverRequest request = STORE_WRITE__DELIVER_REQUEST__INIT;
+    struct arrival *a = d->arrival;
+    struct answer answer = {.fd = -1};
+    struct intake_outcome outcome;
+    struct buf ip;
+    uint64_t deadline = clock_in_seconds(STORE_SECONDS);
+    buf_init(&ip, IP_ADDRESS_TEXT_MAX);
+    ip_address_write(a->origin.is_known ? &a->origin.line.ip : &d->visit->server, &ip);
+    int error = intake_fill_request(&d->envelope, &a->memory, &request);
+    request.received_at = clock_wall();
+    request.peer_address = binary_from_span(buf_span(&ip));
+    request.helo = binary_from_span(a->origin.line.helo);
+    request.protocol = (char *)(uintptr_t)(stream_is_tls(d->visit->client.stream) ? "POP3S" : "POP3");
+    request.session = binary_from_span(span_text(d->visit->session));
+    request.eight_bit = a->data.has_8bit;
+    request.summary = binary_from_span(buf_span(&d->summary));
+    request.remote_id = d->visit->remote->id;
+    request.uidl = binary_from_span(a->uidl);
+    struct span attachment = a->body.spool < 0 ? buf_span(&a->body.memory) : (struct span){0};
+    if (!error)
+        error = channel_call(self, peers_wait(self, d->visit->fetcher->peers, ROLE_WRITER, deadline),
+                             STORE_WRITE_DELIVER, &request.base, attachment, a->body.spool, deadline, &answer);
+    buf_release(&ip);
+    if (error)
+        return error;
+    const StoreWrite__DeliverReply *reply = (const StoreWrite__DeliverReply *)answer.message;
+    error = intake_read_outcomes(reply, d->envelope.target_count, &outcome, NULL);
+    /* Noted before: it is here. */
+    if (!error && outcome.verdict == INTAKE_OVER_QUOTA)
+        error = -EDQUOT;
+    else if (!error && outcome.verdict != INTAKE_STORED)
+        error = -EAGAIN;
+    if (!error)
+        log_write(LOG_LOW, "fetch", d->visit->session, "message fetched message=%llx from=%s rcpt=%s",
+                  (unsigned long long)reply->message_id, log_quote(a->reverse_path),
+                  log_quote(d->envelope.recipients->address));
+    answer_release(&answer);
+    *end = ARRIVAL_STORED;
+    return error;
+}
+
+/* ---- The whole way ---- */
+
+static int deliberate(struct fiber *self, struct deliberation *d, enum arrival_end *end)
+{
+    int error = read_message(d);
+    if (error)
+        return error;
+    fill_facts(d);
+    error = for_each_address(self, d);
+    if (error)
+        return error;
+    if (is_put_off(d))
+        return -EAGAIN;
+    settle_recipients(d);
+    if (d->envelope.target_count)
+        return store(self, d, end);
+    *end = ARRIVAL_REFUSED;
+    return 0;
+}
+
+int arrival_deliver(struct fiber *self, struct arrival *a, enum arrival_end *end)
+{
+    struct visit *v = a->visit;
+    struct deliberation *d = calloc(1, sizeof *d);
+    if (!d)
+        return -ENOMEM;
+    d->arrival = a;
+    d->visit = v;
+    d->intake = (struct intake){
+        .peers = v->fetcher->peers, .settings = v->settings, .patient_until = clock_in_seconds(ASK_SECONDS)};
+    d->attempt = (struct attempt){.sources = fetcher_sources(v->fetcher),
+                                  .settings = v->settings,
+                                  .session = v->session,
+                                  .connection = &a->memory,
+                                  .transaction = &a->memory,
+                                  .sender = &a->sender};
+    envelope_init(&d->envelope);
+    d->envelope.reverse_path = a->reverse_path;
+    buf_init(&d->summary, SUMMARY_SIZE_MAX);
+    int error = d->attempt.sources ? deliberate(self, d, end) : -ENOMEM;
+    if (error == -EAGAIN || error == -EDQUOT || error == -EACCES) {
+        *end = ARRIVAL_LATER;
+        snprintf(a->problem, sizeof a->problem, "%s",
+                 error == -EDQUOT   ? "the mailbox is full"
+                 : error == -EACCES ? "the account is closed"
+                                    : "it is put off");
+        error = 0;
+    }
+    buf_release(&d->summary);
+    free(d);
+    return error;
+}
