@@ -162,24 +162,26 @@ bool ledger_time_parse(struct span text, uint64_t now, uint64_t *at)
 
 /* ---- An explanation ---- */
 
-/* Refusals that are no rule's. */
-static const struct {
+/* Refusals that are no rule's (smtp/command_rcpt.c names them), and what an administrator may do. */
+static const struct other {
     const char *name, *explanation;
+    const char *command; /* the recipient's address stands behind it; NULL: nothing is to be done */
+    const char *rest;
 } others[] = {
-    {"no-such-user", "there is no such address here"},
-    {"relay", "the address is at another site, and the sender has not logged in"},
-    {"quota", "the mailbox is full"},
-    {"disabled", "the account is closed"},
-    {"list", "the sender may not write to this mailing list"},
+    {"no-such-user", "there is no such address here", "account add", ""},
+    {"relay", "the address is at another site, and the sender has not logged in", NULL, NULL},
+    {"quota", "the mailbox is full", "account set", " --quota SIZE"},
+    {"closed", "the account is closed", "account set", " --enable"},
+    {"list-post", "the sender may not write to this mailing list", "mailinglist show", ""},
+    {"syntax", "the address was not written as addresses are", NULL, NULL},
 };
 
-static const char *describe(struct span rule)
+static const struct other *find_other(struct span rule)
 {
     for (size_t i = 0; i < sizeof others / sizeof *others; i++)
         if (span_is(rule, others[i].name))
-            return others[i].explanation;
-    unsigned number = rule_find(rule);
-    return number == RULE_NONE ? "" : rules[number].summary;
+            return &others[i];
+    return NULL;
 }
 
 static void write_who(const StoreWrite__LedgerEntry *entry, struct buf *out)
@@ -259,22 +261,31 @@ static void write_setting(const struct ledger_setting *s, struct buf *out)
     buf_add_char(out, '\n');
 }
 
+static void write_rule(const StoreWrite__LedgerRow *row, struct buf *out)
+{
+    unsigned rule = rule_find(binary_span(row->rule));
+    const struct other *other = find_other(binary_span(row->rule));
+    if (rule != RULE_NONE) {
+        buf_printf(out, "Rule %s: %s\nIt was in force by the %s%s.\n", rules[rule].name, rules[rule].summary,
+                   row->level == LEVEL_DEFAULT ? "value that is " : "setting of the ",
+                   rule_level_name((enum rule_level)row->level));
+    } else if (other) {
+        buf_printf(out, "That is no rule of anybody's (%s): %s.\n", other->name, other->explanation);
+    } else {
+        buf_add_text(out, "That is no rule of this version: ");
+        foreign_write(binary_span(row->rule), false, out);
+        buf_add_char(out, '\n');
+    }
+}
+
 static void write_why(const StoreWrite__LedgerRow *row, const struct ledger_setting *settings, size_t count,
                       struct buf *out)
 {
     write_line("\nWhy: ", row->sentence, out);
-    if (!row->rule.len) {
+    if (!row->rule.len)
         buf_add_text(out, "\nNo rule had anything to say against it.\n");
-    } else {
-        buf_add_text(out, "Rule ");
-        foreign_write(binary_span(row->rule), false, out);
-        const char *description = describe(binary_span(row->rule));
-        buf_printf(out, "%s%s\n", *description ? ": " : "", description);
-        if (rule_find(binary_span(row->rule)) != RULE_NONE)
-            buf_printf(out, "It was in force by the %s%s.\n",
-                       row->level == LEVEL_DEFAULT ? "value that is " : "setting of the ",
-                       rule_level_name((enum rule_level)row->level));
-    }
+    else
+        write_rule(row, out);
     write_line("Evidence: ", row->evidence, out);
     write_line("The sender was told: ", row->reply, out);
     if (count)
@@ -296,6 +307,20 @@ static void write_asked(const StoreWrite__LedgerRow *row, struct buf *out)
         any = true;
     }
     buf_add_text(out, any ? ".\n" : "");
+}
+
+/* In a command that people copy to a shell: what a stranger made up must not be one of its own. */
+static void write_argument(struct span address, struct buf *out)
+{
+    for (size_t i = 0; i < address.size; i++) {
+        char c = ascii_lower(address.data[i]);
+        bool is_plain = (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || strchr("@._+=-", c);
+        if (!is_plain || c == '\0' || address.data[0] == '-') {
+            buf_add_text(out, "ADDRESS");
+            return;
+        }
+    }
+    buf_add_span(out, address);
 }
 
 static struct span domain_of(struct span address)
@@ -323,13 +348,13 @@ static void write_switch(const StoreWrite__LedgerEntry *entry, const struct ledg
         return;
     }
     buf_printf(out, "  ostiary %srules %s ", is_my ? "my " : "", is_own && setting ? "unset" : "set");
-    foreign_write(owner, false, out);
+    write_argument(owner, out);
     buf_printf(out, " %s%s\n      lets in whatever only this rule keeps out\n", name, is_own && setting ? "" : "=off");
     if (!is_my && row->level == LEVEL_SITE)
         buf_printf(out, "  ostiary rules unset --site %s\n      for everybody\n", name);
     if (!is_my && row->level == LEVEL_DOMAIN) {
         buf_add_text(out, "  ostiary rules unset ");
-        foreign_write(domain_of(owner), false, out);
+        write_argument(domain_of(owner), out);
         buf_printf(out, " %s\n      for everybody in that domain\n", name);
     }
 }
@@ -339,6 +364,13 @@ static void write_undo(const StoreWrite__LedgerEntry *entry, const struct ledger
 {
     const StoreWrite__LedgerRow *row = entry->row;
     char reference[10];
+    const struct other *other = find_other(binary_span(row->rule));
+    if (other && other->command && !is_my) {
+        buf_printf(out, "\nWhat you can do:\n  ostiary %s ", other->command);
+        write_argument(entry->account.len ? binary_span(entry->account) : binary_span(row->recipient), out);
+        buf_printf(out, "%s\n", other->rest);
+        return;
+    }
     bool keeps_out = row->verdict == VERDICT_REFUSE || row->verdict == VERDICT_DEFER || row->verdict == VERDICT_FILE;
     if (!keeps_out || rule_find(binary_span(row->rule)) == RULE_NONE)
         return;

@@ -267,6 +267,14 @@ static void test_an_explanation(void **state)
     buf_add_char(&out, '\0');
     assert_non_null(strstr(out.data, "there is no such address here"));
     assert_null(strstr(out.data, "To let such mail in"));
+    assert_non_null(strstr(out.data, "ostiary account add bob@example.test"));
+    /* What a stranger asked for is not a command of theirs. */
+    a.entry.account.len = 0;
+    a.row.recipient = binary_from_span(span_text("x;reboot@example.test"));
+    buf_reset(&out);
+    ledger_write_explanation(&a.entry, NULL, 0, false, &out);
+    buf_add_char(&out, '\0');
+    assert_non_null(strstr(out.data, "ostiary account add ADDRESS\n"));
     buf_release(&out);
     attempt_stop(&a);
 }
