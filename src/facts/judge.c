@@ -32,8 +32,11 @@ void judged_facts(const struct judged *judged, struct recipient_facts *r)
     r->hit_count = door->hit_count;
     for (size_t i = 0; i < door->hit_count; i++)
         r->hits[i] = door->hits[i];
+    r->has_approved_names = judged->has_approved_names;
+    r->has_denied_names = judged->has_denied_names;
     r->sender_is_protected = judged->sender_is_protected;
     r->protected_level = judged->protected_level;
+    r->protected_account = judged->protected_account;
     r->limited.exists = door->limited;
     r->limited.expired = door->limited_expired;
     r->limited.sender_fits = door->limited_sender_fits;
@@ -308,8 +311,11 @@ static int make_doors(struct attempt *a, const struct mail_path *path, const str
         *judged = (struct judged){.door = place ? &route->doors[place - 1] : &no_door,
                                   .recipient = address->recipient,
                                   .hears_everybody = is_everybodys(path),
+                                  .has_approved_names = route->has_approved_names,
+                                  .has_denied_names = route->has_denied_names,
                                   .sender_is_protected = route->sender.is_protected,
                                   .protected_level = route->sender.level,
+                                  .protected_account = route->sender.account,
                                   .greylist_state = has_own_facts ? FACT_NOT_ASKED : FACT_UNKNOWN,
                                   .script_state = has_own_facts ? FACT_NOT_ASKED : FACT_UNKNOWN,
                                   .script_content_state = has_own_facts ? FACT_NOT_ASKED : FACT_UNKNOWN};

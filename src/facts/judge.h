@@ -31,8 +31,9 @@ struct kept_verdict {
 struct judged {
     const struct intake_door *door;
     struct span recipient; /* local@domain as given */
-    bool hears_everybody, passcode_not_looked_at, sender_is_protected;
+    bool hears_everybody, passcode_not_looked_at, has_approved_names, has_denied_names, sender_is_protected;
     unsigned protected_level;
+    struct span protected_account;
     bool address_is_refused;     /* a copy of its address's !is_taken, for who has the door only */
     struct kept_verdict rcpt;    /* at RCPT */
     struct kept_verdict watched; /* the first that only watched; kind NO_OPINION: none */

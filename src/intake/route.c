@@ -163,6 +163,11 @@ static int read_reply(struct arena *arena, const StoreRead__ResolveReply *reply,
     *route = (struct intake_route){.kind = kinds[kind], .targets = targets, .count = reply->n_targets};
     route->sender.is_protected = reply->sender_protected;
     route->sender.level = reply->sender_protected_level;
+    if (reply->sender_protected && reply->sender_account.len) {
+        route->sender.account = arena_copy(arena, span_head(binary_span(reply->sender_account), ENTRY_MAX));
+        if (!route->sender.account.data)
+            return -ENOMEM;
+    }
     route->has_approved_names = reply->has_approved_names;
     route->has_denied_names = reply->has_denied_names;
     if (route->sender.level >= LEVEL_COUNT || (route->kind == INTAKE_ROUTE_LOCAL && route->count == 0))

@@ -65,8 +65,9 @@ struct intake_route {
     const struct intake_door *doors; /* in the arena, too */
     size_t door_count;
     struct {
-        bool is_protected; /* the reverse path is an address of ours whose owner protects it */
-        unsigned level;    /* policy/rule.h enum rule_level */
+        bool is_protected;   /* the reverse path is an address of ours whose owner protects it */
+        unsigned level;      /* policy/rule.h enum rule_level */
+        struct span account; /* whose main address that is; empty: nobody's own */
     } sender;
     bool has_approved_names, has_denied_names; /* the site's lists have host names */
     bool is_relayed;                           /* intake_route_relay made it: nobody of ours */

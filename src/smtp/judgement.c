@@ -7,6 +7,7 @@
 
 #include <errno.h>
 #include <stdio.h>
+#include <sys/socket.h>
 
 #define ADDRESS_TEXT_MAX 1024
 #define FACTS_MAX (8u << 10) /* of a refused attempt, in the ledger */
@@ -53,12 +54,27 @@ static int write_reverse_path(struct smtp_session *s, struct span *written)
     return failed ? -ENOMEM : 0;
 }
 
+/* Our end of the connection; zeros where the kernel does not say. */
+static struct ip_address own_address(const struct smtp_session *s)
+{
+    struct sockaddr_storage here;
+    socklen_t size = sizeof here;
+    struct ip_address ip = {.bytes = {0}};
+    if (getsockname(stream_fd(s->stream), (struct sockaddr *)&here, &size) < 0 ||
+        !ip_address_from_sockaddr((const struct sockaddr *)&here, &ip))
+        memset(&ip, 0, sizeof ip);
+    return ip;
+}
+
 int smtp_judge_sender(struct smtp_session *s)
 {
     const struct smtp_transaction *t = &s->transaction;
     struct facts *facts = &s->attempt.facts;
     facts->standing = standing_of(s);
     facts->helo = s->helo;
+    facts->own_name = span_text(s->settings->hostname);
+    if (s->helo.size && strchr("[0123456789", s->helo.data[0])) /* only an address is compared with it */
+        facts->own_ip = own_address(s);
     facts->is_tls = stream_is_tls(s->stream);
     facts->declared_size = t->mail.has_size ? t->mail.size : 0;
     facts->sender_account = smtp_account_address(s);

@@ -6,6 +6,7 @@
 #include "intake/route.h"
 #include "ipc/services.h"
 #include "policy/decide.h"
+#include "policy/door_item.h"
 #include "resolver.pb-c.h"
 #include "store_read.pb-c.h"
 #include "store_write.pb-c.h"
@@ -95,6 +96,17 @@ static void answer_resolve(struct fixture *f, struct call *call)
     reply.intake_paused = f->lie == READ_PAUSED;
     reply.targets = pointers;
     reply.n_targets = reply.route != STORE_READ__ROUTE__ROUTE_LOCAL || f->lie == READ_NO_TARGETS ? 0 : count;
+    StoreRead__Door door = STORE_READ__DOOR__INIT, *doors[] = {&door};
+    if (f->rules && request->judged) {
+        door.account_id = targets[0].account_id;
+        door.address = text("alice@example.test");
+        door.rules = text(f->rules);
+        reply.doors = doors;
+        reply.n_doors = targets[0].door = 1;
+    }
+    reply.sender_protected = f->protects && request->judged;
+    reply.sender_account = text(f->protects ? f->protects : "");
+    reply.has_denied_names = f->lie == READ_DENIED_NAMES;
     /* And one that it can't look up. */
     if (f->lie == READ_FAILS ||
         span_ends_nocase(span_from(request->domain.data, request->domain.len), span_text("broken.test")))
@@ -103,6 +115,18 @@ static void answer_resolve(struct fixture *f, struct call *call)
         call_reply(call, &reply.base, nothing, -1);
     free(targets);
     free(pointers);
+}
+
+static void answer_name_hits(struct call *call)
+{
+    const StoreRead__NameHitsRequest *request = (const StoreRead__NameHitsRequest *)call->request;
+    StoreRead__NameHitsReply reply = STORE_READ__NAME_HITS_REPLY__INIT;
+    StoreRead__ListHit hit = STORE_READ__LIST_HIT__INIT, *hits[] = {&hit};
+    hit.kind = LIST_KIND_DENIED_NAME;
+    hit.entry = text("dial");
+    reply.hits = hits;
+    reply.n_hits = door_name_matches(span_text("dial"), span_from(request->name.data, request->name.len));
+    call_reply(call, &reply.base, nothing, -1);
 }
 
 static void answer_may_send(struct fixture *f, struct call *call)
@@ -126,6 +150,8 @@ static void read_called(void *context, struct call *call)
         peers_set(&f->peers, ROLE_READER, 0, NULL);
     } else if (call->method == STORE_READ_RESOLVE)
         answer_resolve(f, call);
+    else if (call->method == STORE_READ_NAME_HITS)
+        answer_name_hits(call);
     else
         answer_may_send(f, call);
 }

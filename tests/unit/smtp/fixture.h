@@ -21,6 +21,7 @@ enum lie {
     READ_UNSET,
     READ_UNKNOWN,
     READ_PAUSED,
+    READ_DENIED_NAMES, /* the site's list of denied host names has "dial" */
     READ_REMOTE, /* its one target is the address itself at next.test */
     READ_VERIFY, /* the same, and the next hop is to be asked */
     READ_LIST,
@@ -62,6 +63,8 @@ enum lie {
 struct fixture {
     struct loop *loop;
     enum lie lie;
+    const char *rules;         /* in force for everybody here (policy/ruleset.h); NULL: there are no doors */
+    const char *protects;      /* all reverse paths of ours are this account's, and protected; NULL: none is */
     uint64_t quota_left;
     struct settings *settings;
     struct peers peers;

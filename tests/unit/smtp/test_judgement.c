@@ -168,8 +168,58 @@ static void test_return_paths(void **state)
     }
 }
 
+/* What the session and the store know beside that reaches the rules. */
+static void test_facts_of_rules(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *name;
+        enum lie lie;
+        const char *rules, *protects;
+        enum service_kind service;
+        const char *input, *output; /* the latter from the first MAIL's reply on */
+    } rows[] = {
+        {"a denied name", READ_DENIED_NAMES, "", NULL, SERVICE_SMTP, HELLO MAIL("s@b.test") ALICE,
+         OPENED REFUSED("550 5.7.1", "alice",
+                        "hosts called like dial are not let in here (yours is client.dial.test)")},
+        {"no denied names", HONEST, "", NULL, SERVICE_SMTP, HELLO MAIL("s@b.test") ALICE, OPENED FINE},
+        {"our name", HONEST, "2 helo-sane=on\n", NULL, SERVICE_SMTP, "EHLO MX.example.test\r\n" MAIL("s@b.test") ALICE,
+         OPENED REFUSED("550 5.7.1", "alice", "your server calls itself MX.example.test, which is us")},
+        {"another's name", HONEST, "2 helo-sane=on\n", NULL, SERVICE_SMTP, HELLO MAIL("s@b.test") ALICE, OPENED FINE},
+        {"no full name", HONEST, "2 helo-sane=on\n", NULL, SERVICE_SMTP, "EHLO client\r\n" MAIL("s@b.test") ALICE,
+         OPENED REFUSED("550 5.7.1", "alice", "your server calls itself client, which is no full name")},
+        {"an address", HONEST, "2 helo-not-ip=on\n2 helo-sane=on\n", NULL, SERVICE_SMTP,
+         "EHLO [192.0.2.7]\r\n" MAIL("s@b.test") ALICE,
+         OPENED REFUSED("550 5.7.1", "alice", "your server calls itself [192.0.2.7], which is no name")},
+        {"a protected sender", HONEST, "", "alice@example.test", SERVICE_SMTP, HELLO MAIL("alice@example.test") ALICE,
+         OPENED REFUSED("530 5.7.0", "alice",
+                        "mail from <alice@example.test> is taken only from its owner: please log in first")},
+        {"its owner", HONEST, "", "alice@example.test", SERVICE_SUBMISSION,
+         HELLO LOGIN MAIL("alice@example.test") ALICE, OPENED FINE},
+        {"another member", HONEST, "", "carol@example.test", SERVICE_SUBMISSION,
+         HELLO LOGIN MAIL("carol@example.test") ALICE,
+         OPENED REFUSED("553 5.7.1", "alice", "the address <carol@example.test> belongs to somebody else here")},
+    };
+    for (size_t i = 0; i < ROWS(rows); i++) {
+        struct fixture f;
+        char input[1000], expected[1000];
+        /* With it the fixture is a gate, as who takes mail from strangers is. */
+        fixture_init(&f, rows[i].service == SERVICE_SMTP ? "submission.pop_before_smtp=true\n" : "");
+        f.lie = rows[i].lie;
+        f.rules = rows[i].rules;
+        f.protects = rows[i].protects;
+        snprintf(input, sizeof input, "%s" QUIT, rows[i].input);
+        snprintf(expected, sizeof expected, "%s221 2.0.0 mx.example.test says goodbye\r\n", rows[i].output);
+        const char *output = strstr(fixture_talk(&f, rows[i].service, span_text(input)), OPENED);
+        if (!output || strcmp(output, expected) != 0)
+            fail_msg("%s: got\n%s", rows[i].name, output);
+        fixture_release(&f);
+    }
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_verdicts), cmocka_unit_test(test_return_paths)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_verdicts), cmocka_unit_test(test_return_paths),
+                                       cmocka_unit_test(test_facts_of_rules)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
