@@ -71,6 +71,7 @@ int ctl_remote_remove(struct ctl *ctl);
 int ctl_remote_list(struct ctl *ctl);
 int ctl_remote_fetch(struct ctl *ctl);
 int ctl_address_remove(struct ctl *ctl);
+int ctl_allow(struct ctl *ctl);
 int ctl_history(struct ctl *ctl);
 int ctl_undo(struct ctl *ctl);
 int ctl_ledger(struct ctl *ctl);

@@ -16,7 +16,7 @@
 #define MY_SESSIONS_MAX 64
 #define MY_SESSIONS_OF_A_USER 16
 #define MY_SESSION_SECONDS 900
-#define MY_IDLE_SECONDS 120
+#define MY_IDLE_SECONDS 300
 
 struct my_service;
 

@@ -1,0 +1,90 @@
+#include "ctl/allow_plan.h"
+
+#include "policy/door_item.h"
+
+#include <stdio.h>
+
+static void never(struct allow_plan *plan)
+{
+    plan->outcome = ALLOW_NOT_HERE;
+}
+
+/* Reports about undelivered mail have no sender that a list could name. */
+static void plan_bounces(const struct allow_attempt *a, unsigned rule, struct allow_plan *plan, struct buf *problem)
+{
+    for (size_t k = 0; k < rules[rule].parameter_count; k++)
+        if (strcmp(rules[rule].parameters[k].name, "bounces") == 0 && !a->set->rules[rule].value[k].number) {
+            plan->outcome = ALLOW_BOUNCES;
+            snprintf(plan->setting, sizeof plan->setting, "%s.bounces", rules[rule].name);
+            return;
+        }
+    never(plan);
+    buf_printf(
+        problem,
+        "the sender is <>, which no list can name; what kept it out is the rule %s: 'ostiary rules set' can make "
+        "it %s=watch or %s=off",
+        rules[rule].name, rules[rule].name, rules[rule].name);
+}
+
+/* The rules are asked again with the sender on the list. Facts that nobody fetched then are not needed by those that
+ * speak before the list does. */
+static void try_it(const struct allow_attempt *a, struct allow_plan *plan, struct buf *problem)
+{
+    struct recipient_facts r = *a->r;
+    struct decision decision;
+    struct verdict let_in;
+    size_t place = r.hit_count < LIST_HITS_MAX ? r.hit_count++ : LIST_HITS_MAX - 1;
+    r.hits[place] = (struct list_hit){LIST_KIND_WHITE, a->owner_level, plan->sender};
+    enum decide_result result = decide_recipient(a->facts, &r, a->set, DECIDE_RCPT, NULL, &decision);
+    let_in = decision.verdict;
+    if (result == DECIDE_DONE && let_in.let_in && fact_state_get(a->facts, &r, FACT_CONTENT) == FACT_KNOWN)
+        result = decide_recipient(a->facts, &r, a->set, DECIDE_CONTENT, &let_in, &decision);
+    if (result == DECIDE_NEEDS)
+        return;
+    plan->is_tried = decision.verdict.kind == VERDICT_ACCEPT;
+    if (plan->is_tried)
+        return;
+    never(plan);
+    buf_printf(problem, "with the sender on the white list the rule %s would still keep it out: %s",
+               decision.verdict.rule < rule_count ? rules[decision.verdict.rule].name : "?", decision.verdict.sentence);
+}
+
+static void say_locked(unsigned rule, struct buf *problem)
+{
+    buf_printf(problem,
+               "the site has locked the rule %s, so only its administrator can let this in: ", rules[rule].name);
+    if (strcmp(rules[rule].name, "ip-black-list") == 0)
+        buf_add_text(problem, "'ostiary blacklist add !ADDRESS' makes an exception");
+    else
+        buf_printf(problem, "'ostiary rules unlock %s' gives it back to everybody", rules[rule].name);
+}
+
+void allow_plan_make(const struct allow_attempt *a, struct arena *arena, struct allow_plan *plan, struct buf *problem)
+{
+    struct span value;
+    unsigned rule = rule_find(a->rule);
+    *plan = (struct allow_plan){.outcome = ALLOW_SENDER};
+    if (a->verdict != VERDICT_REFUSE && a->verdict != VERDICT_DEFER && a->verdict != VERDICT_FILE) {
+        plan->outcome = ALLOW_NOTHING;
+        buf_add_text(problem, "it was let in: there is nothing to allow");
+    } else if (rule == RULE_NONE) {
+        never(plan);
+        buf_printf(problem, "it was kept out by no rule of this door (%.*s), so no rule can let it in",
+                   SPAN_ARG(span_head(a->rule, 60)));
+    } else if (rules[rule].flags & RULE_OF_SENDER) {
+        never(plan);
+        buf_printf(problem,
+                   "the rule %s protects the sender's own address: only its owner can send as it, by logging in",
+                   rules[rule].name);
+    } else if (a->set->rules[rule].is_locked) {
+        never(plan);
+        say_locked(rule, problem);
+    } else if (!a->reverse_path.size) {
+        plan_bounces(a, rule, plan, problem);
+    } else if (!door_item_check(DOOR_WHITE, a->owner_level, a->reverse_path, (struct span){"", 0}, arena, &plan->sender,
+                                &value, problem)) {
+        never(plan);
+    } else if (a->facts) {
+        try_it(a, plan, problem);
+    }
+}
