@@ -62,6 +62,9 @@ DOORS = {
     ("ctl", "deliver/hosts.h"): "doctor reads the smart host's name as the courier does",
     ("ctl", "deliver/smtp_client.h"): "doctor talks to the smart host",
     ("ctl", "policy/dns_list.h"): "doctor makes the self-tests of DNS lists",
+    ("ctl", "facts/content.h"): "a message in a file is looked at as one that came in",
+    ("ctl", "facts/gather.h"): "rules test asks the DNS as a gate does",
+    ("ctl", "facts/dns_lists.h"): "rules test asks the DNS lists",
     ("ctl", "proc/supervisor.h"): "serve and sandbox start the server",
     ("ctl", "proc/data_directory.h"): "without a server the command line makes the data directory as the server would",
 }

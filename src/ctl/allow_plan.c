@@ -76,7 +76,8 @@ void allow_plan_make(const struct allow_attempt *a, struct arena *arena, struct 
         buf_printf(problem,
                    "the rule %s protects the sender's own address: only its owner can send as it, by logging in",
                    rules[rule].name);
-    } else if (a->set->rules[rule].is_locked) {
+    } else if (a->set->rules[rule].is_locked && rules[rule].group >= GROUP_LOCAL) {
+        /* Those that let in are not asked before it; a locked white-list still has everybody's own entries. */
         never(plan);
         say_locked(rule, problem);
     } else if (!a->reverse_path.size) {

@@ -54,6 +54,7 @@ int ctl_rules_set(struct ctl *ctl);
 int ctl_rules_unset(struct ctl *ctl);
 int ctl_rules_lock(struct ctl *ctl);
 int ctl_rules_unlock(struct ctl *ctl);
+int ctl_rules_test(struct ctl *ctl);
 int ctl_list_add(struct ctl *ctl);
 int ctl_list_remove(struct ctl *ctl);
 int ctl_list_show(struct ctl *ctl);

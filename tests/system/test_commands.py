@@ -109,6 +109,7 @@ CALLS = {
     "rules lock": ["max-size=on"],
     "rules set": ["alice@example.test", "white-list=on"],
     "rules show": ["alice@example.test"],
+    "rules test": ["--from", "friend@example.net", "--to", "alice@example.test"],
     "rules unlock": ["max-size"],
     "rules unset": ["alice@example.test", "white-list"],
     "undo": ["alice@example.test"],
@@ -148,7 +149,7 @@ CALLS = {
     "version": [],
     "watch": ["--once"],
 }
-ELSEWHERE = {"explain"}  # test_ledger.py: it wants a refusal
+ELSEWHERE = {"explain", "allow"}  # test_ledger.py, test_rules_ctl.py: they want a refusal
 WITHOUT_A_SERVER = {"restore": ["{directory}/backup"], "store rebuild": []}
 STATUS = {"doctor": (0, 1, 2)}
 
