@@ -5,6 +5,9 @@
 
 #include "ctl/ctl.h"
 
+/* Rows that are in a file of their own (ctl/commands_doors.c); one without a name ends them. */
+extern const struct ctl_command door_commands[];
+
 int ctl_serve(struct ctl *ctl);
 int ctl_sandbox(struct ctl *ctl);
 int ctl_reload(struct ctl *ctl);

@@ -39,8 +39,9 @@ struct ctl_command {
  * has that, and may be left out behind "my". */
 #define CTL_OWNER 2u
 
-extern const struct ctl_command ctl_commands[];
-extern const size_t ctl_command_count;
+/* The table: i from 0 to ctl_command_count() - 1. The rows of a group ("account ...") stand together. */
+size_t ctl_command_count(void);
+const struct ctl_command *ctl_command_get(size_t i);
 
 struct ctl {
     const struct ctl_command *command; /* NULL when `help` is about several */

@@ -3,8 +3,8 @@
 static void write_list(struct ctl *ctl, const char *group)
 {
     size_t size = strlen(group);
-    for (size_t i = 0; i < ctl_command_count; i++) {
-        const struct ctl_command *c = &ctl_commands[i];
+    for (size_t i = 0; i < ctl_command_count(); i++) {
+        const struct ctl_command *c = ctl_command_get(i);
         if (size && (strncmp(c->name, group, size) != 0 || c->name[size] != ' '))
             continue;
         if (ctl->is_my && !(c->flags & CTL_MINE))

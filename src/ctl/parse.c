@@ -22,9 +22,9 @@ int ctl_fail(struct ctl *ctl, int status, const char *format, ...)
 
 const struct ctl_command *ctl_find(const char *name)
 {
-    for (size_t i = 0; i < ctl_command_count; i++)
-        if (strcmp(ctl_commands[i].name, name) == 0)
-            return &ctl_commands[i];
+    for (size_t i = 0; i < ctl_command_count(); i++)
+        if (strcmp(ctl_command_get(i)->name, name) == 0)
+            return ctl_command_get(i);
     return NULL;
 }
 
@@ -37,9 +37,9 @@ static size_t first_word(const struct ctl_command *command)
 bool ctl_is_group(const char *name)
 {
     size_t size = strlen(name);
-    for (size_t i = 0; i < ctl_command_count; i++)
-        if (ctl_commands[i].name[first_word(&ctl_commands[i])] == ' ' && first_word(&ctl_commands[i]) == size &&
-            strncmp(ctl_commands[i].name, name, size) == 0)
+    for (size_t i = 0; i < ctl_command_count(); i++)
+        if (ctl_command_get(i)->name[first_word(ctl_command_get(i))] == ' ' && first_word(ctl_command_get(i)) == size &&
+            strncmp(ctl_command_get(i)->name, name, size) == 0)
             return true;
     return false;
 }
@@ -47,13 +47,13 @@ bool ctl_is_group(const char *name)
 /* The name as two words with one space between, where there is a second. */
 static const struct ctl_command *find_two_words(const char *first, const char *second)
 {
-    for (size_t i = 0; i < ctl_command_count; i++) {
-        const char *name = ctl_commands[i].name;
-        size_t size = first_word(&ctl_commands[i]);
+    for (size_t i = 0; i < ctl_command_count(); i++) {
+        const char *name = ctl_command_get(i)->name;
+        size_t size = first_word(ctl_command_get(i));
         bool same = name[size] == ' ' && size == strlen(first) && strncmp(name, first, size) == 0 &&
                     strcmp(name + size + 1, second) == 0;
         if (same)
-            return &ctl_commands[i];
+            return ctl_command_get(i);
     }
     return NULL;
 }
@@ -64,11 +64,12 @@ static int unknown_command(struct ctl *ctl, const char *first)
     nearest_init(&nearest, span_text(first));
     char groups[GROUPS_MAX][WORD_MAX];
     size_t count = 0;
-    for (size_t i = 0; i < ctl_command_count && count < GROUPS_MAX; i++) {
-        size_t size = first_word(&ctl_commands[i]);
-        if (count && strlen(groups[count - 1]) == size && memcmp(groups[count - 1], ctl_commands[i].name, size) == 0)
+    for (size_t i = 0; i < ctl_command_count() && count < GROUPS_MAX; i++) {
+        size_t size = first_word(ctl_command_get(i));
+        if (count && strlen(groups[count - 1]) == size &&
+            memcmp(groups[count - 1], ctl_command_get(i)->name, size) == 0)
             continue; /* the rows of a group stand together */
-        memcpy(groups[count], ctl_commands[i].name, size);
+        memcpy(groups[count], ctl_command_get(i)->name, size);
         groups[count][size] = 0;
         nearest_offer(&nearest, groups[count]);
         count++;
@@ -86,10 +87,10 @@ static int unknown_second(struct ctl *ctl, const char *first, const char *second
 {
     struct nearest nearest;
     nearest_init(&nearest, span_text(second));
-    for (size_t i = 0; i < ctl_command_count; i++) {
-        size_t size = first_word(&ctl_commands[i]);
-        if (size == strlen(first) && strncmp(ctl_commands[i].name, first, size) == 0)
-            nearest_offer_as(&nearest, ctl_commands[i].name + size + 1, ctl_commands[i].name);
+    for (size_t i = 0; i < ctl_command_count(); i++) {
+        size_t size = first_word(ctl_command_get(i));
+        if (size == strlen(first) && strncmp(ctl_command_get(i)->name, first, size) == 0)
+            nearest_offer_as(&nearest, ctl_command_get(i)->name + size + 1, ctl_command_get(i)->name);
     }
     ctl_fail(ctl, EX_USAGE, "unknown command '%s %.64s'", first, second);
     if (nearest_get(&nearest))

@@ -120,8 +120,8 @@ static void test_environment(void **state)
 /* Every command explains itself, and its example is one that the parser takes. */
 static void test_table(void **state)
 {
-    for (size_t i = 0; i < ctl_command_count; i++) {
-        const struct ctl_command *command = &ctl_commands[i];
+    for (size_t i = 0; i < ctl_command_count(); i++) {
+        const struct ctl_command *command = ctl_command_get(i);
         char text[256], *words[WORDS_MAX + 1], *arguments[WORDS_MAX + 1];
         struct ctl ctl;
         assert_ptr_equal(ctl_find(command->name), command);
