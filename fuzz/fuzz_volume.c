@@ -73,6 +73,9 @@ static void parse_facts(unsigned type, struct span s, struct arena *arena)
     case RECORD_DOOR_ITEM:
         parsed = door_facts_parse(s, &door);
         require(!parsed || is_written_the_same(s, &door));
+        /* The history has many of them, one behind the other. */
+        for (struct span rest = s; rest.size && door_facts_parse_next(&rest, &door);)
+            require(rest.size < s.size);
         break;
     case RECORD_REMOTE_SEEN:
         parsed = remote_seen_facts_parse(s, arena, &seen);

@@ -19,7 +19,6 @@ struct forward {
     bool is_plain; /* that leads to one place, maybe with a copy */
     bool keep;
     struct span to;
-    uint64_t alias_id;
 };
 
 static int read_alias(const struct directory *d, const struct door_owner *owner, struct span address,
@@ -29,14 +28,12 @@ static int read_alias(const struct directory *d, const struct door_owner *owner,
     *f = (struct forward){.to = {"", 0}};
     struct statement *st =
         database_query(d->db,
-                       "SELECT t.address, t.alias_id FROM account a JOIN alias l ON l.domain_id = a.domain_id AND"
+                       "SELECT t.address FROM account a JOIN alias l ON l.domain_id = a.domain_id AND"
                        " l.local_part = a.local_part JOIN alias_target t ON t.alias_id = l.id WHERE a.id = $1"
                        " ORDER BY t.place LIMIT 3",
                        "u", owner->id);
     int rc;
     while ((rc = database_step(st)) > 0) {
-        f->exists = true;
-        f->alias_id = database_u64(st, 1);
         if (span_equal_nocase(database_bytes(st, 0), address)) {
             f->keep = true;
             continue;
@@ -49,7 +46,9 @@ static int read_alias(const struct directory *d, const struct door_owner *owner,
             break;
     }
     database_end(st);
-    f->is_plain = f->exists && others == 1;
+    /* One that leads to the mailbox only forwards nothing. */
+    f->exists = others > 0;
+    f->is_plain = others == 1;
     return rc < 0 ? rc : 0;
 }
 

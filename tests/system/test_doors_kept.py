@@ -3,7 +3,7 @@ import os
 import shutil
 import signal
 
-from conftest import wait_until
+from conftest import unverified, wait_until
 
 ALICE = "alice@example.test"
 
@@ -68,3 +68,24 @@ def test_what_is_an_accounts_goes_with_it(fresh):
     assert "helo-not-ip" in server.run("rules", "show", ALICE).stdout  # the domain's
     server.stop()
     server.run("store", "check")
+
+
+def submit(server, recipients, text):
+    with server.smtp(587) as smtp:
+        smtp.starttls(context=unverified())
+        smtp.login(ALICE, "sandbox")
+        smtp.sendmail(ALICE, recipients, text)
+
+
+def test_people_that_one_writes_to_are_learned(fresh):
+    server = fresh()
+    server.run("queue", "pause", "out")
+    submit(server, ["before@may.test"], "Subject: not yet\r\n\r\nHello\r\n")
+    server.run("rules", "set", ALICE, "white-list.learn=on")
+    submit(server, ["Aunt@May.test", "bob@example.test"], "Subject: hello\r\n\r\nHello\r\n")
+    submit(server, ["machine@may.test"], "Subject: away\r\nAuto-Submitted: auto-replied\r\n\r\nI am away.\r\n")
+    submit(server, [f"m{i}@may.test" for i in range(51)], "Subject: all\r\n\r\nHello\r\n")
+    known = server.run("list", "show", ALICE, "known").stdout
+    assert "aunt@may.test" in known and "bob@example.test" in known
+    assert "before@may.test" not in known and "machine@may.test" not in known and "m1@may.test" not in known
+    assert "aunt@may.test" not in server.run("list", "show", "bob@example.test", "known").stdout

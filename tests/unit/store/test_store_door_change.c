@@ -173,6 +173,14 @@ static void forwarding(void **state)
     assert_int_equal(door_undo(&f, ALICE, 0, NULL), 5);
     assert_int_equal(door_undo(&f, ALICE, 0, NULL), 6);
     expect_targets(&f, "");
+    /* An alias that leads to its own mailbox only forwards nothing. */
+    struct span self = span_text(ALICE);
+    fixture_change(&f, &(struct change){.kind = CHANGE_ALIAS_PUT, .subject = self, .targets = &self, .target_count = 1},
+                   NULL);
+    expect_list(&f, ALICE, 0, "");
+    assert_int_equal(door_set(&f, WORDS({ALICE, "rule", "forward.to", "x@away.test"}), NULL), 7);
+    assert_int_equal(door_set(&f, WORDS({ALICE, "-rule", "forward", ""}), NULL), 8);
+    expect_targets(&f, "");
     /* No loops, nor what an administrator made for several. */
     struct span alice = span_text(ALICE), both[] = {span_text(BOB), span_text("x@away.test")};
     fixture_change(
