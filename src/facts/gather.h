@@ -13,6 +13,7 @@
 struct blacklist;
 struct dns_lists;
 struct intake_route_cache;
+struct pregreet;
 struct rules_memo;
 
 /* Whom to ask: of a process. Any of the pointers but peers may be NULL: then nothing is known there. */
@@ -22,6 +23,7 @@ struct facts_sources {
     struct return_path_cache *return_paths; /* facts/return_path.h */
     struct intake_route_cache *routes;      /* intake/route.h */
     struct rules_memo *rules;               /* facts/rules_memo.h; never NULL where recipients are judged */
+    struct pregreet *pregreet;              /* facts/pregreet.h */
 };
 
 /* One who brings mail: facts of the connection, and of its present transaction. All pointers are borrowed. */

@@ -1,6 +1,7 @@
 #include "facts/judge.h"
 
 #include "auth.pb-c.h"
+#include "facts/pregreet.h"
 #include "facts/rules_memo.h"
 #include "ipc/binary.h"
 #include "ipc/services.h"
@@ -204,9 +205,11 @@ static void find_class(struct attempt *a, struct judged_address *address)
     bool is_first = true;
     for (size_t i = 0; i < address->count; i++) {
         const struct judged *judged = address->by_door[i];
+        const struct ruleset *set = judged ? rules_of(a, judged->door) : NULL;
+        if (set && ruleset_get(set, "pregreet")->number != MODE_OFF)
+            pregreet_ask(a->sources->pregreet);
         if (!judged || keeps_out(&judged->rcpt))
             continue;
-        const struct ruleset *set = rules_of(a, judged->door);
         address->needs_content |= !set || ruleset_has_content_rules(set);
         bool active = has_active_content_rules(a, judged);
         if (is_first) {

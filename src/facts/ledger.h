@@ -18,8 +18,9 @@
 #define LEDGER_GATHER_MS 100
 #define LEDGER_BATCH_MAX 200    /* rows of a call */
 #define LEDGER_WAITING_MAX 2000 /* rows that wait to be sent */
-#define LEDGER_COUNT_SECONDS 10 /* so long attempts are added up before the store is told; their row is there at once \
-                                 */
+#define LEDGER_COUNT_SECONDS                                                                 \
+    10 /* so long attempts are added up before the store is told; their row is there at once \
+        */
 
 struct ledger;
 

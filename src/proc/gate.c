@@ -4,6 +4,7 @@
 #include "facts/dns_lists.h"
 #include "facts/gather.h"
 #include "facts/ledger.h"
+#include "facts/pregreet.h"
 #include "facts/rules_memo.h"
 #include "intake/route.h"
 #include "proc/acceptor.h"
@@ -43,12 +44,13 @@ static int start(struct child *child, struct buf *problem)
                                      .dns_lists = dns_lists_new(child->loop, &child->peers),
                                      .return_paths = return_path_cache_new(),
                                      .routes = intake_route_cache_new(),
-                                     .rules = rules_memo_new()};
+                                     .rules = rules_memo_new(),
+                                     .pregreet = pregreet_new()};
     context.facts = &sources;
     context.routes = sources.routes;
     context.ledger = ledger_new(child->loop, &child->peers);
     if (!acceptor || !sources.dns_lists || !sources.return_paths || !sources.routes || !sources.rules ||
-        !context.ledger)
+        !sources.pregreet || !context.ledger)
         return -ENOMEM;
     child->part = acceptor;
     context.peers = &child->peers;

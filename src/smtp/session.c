@@ -1,6 +1,7 @@
 #include "smtp/session.h"
 
 #include "base/log.h"
+#include "facts/pregreet.h"
 #include "run/tls.h"
 #include "smtp/judgement.h"
 #include "smtp/session_internal.h"
@@ -183,6 +184,20 @@ static int run_commands(struct fiber *self, struct smtp_session *s)
     return error;
 }
 
+/* A stranger who speaks before the greeting: held back for a moment where somebody's rule wants to know. */
+static int look_for_haste(struct fiber *self, struct smtp_session *s)
+{
+    struct pregreet *pregreet = s->context->facts->pregreet;
+    if (s->peer->service != SERVICE_SMTP || s->is_client_network || !pregreet_is_wanted(pregreet, &s->peer->ip))
+        return 0;
+    int error = stream_fill(self, s->stream, smtp_deadline(s, PREGREET_WAIT_SECONDS));
+    if (error == 0)
+        s->attempt.facts.spoke_early = true;
+    else if (error == -ETIMEDOUT)
+        pregreet_note_polite(pregreet, &s->peer->ip);
+    return error == -ETIMEDOUT ? 0 : error;
+}
+
 static int begin(struct fiber *self, struct smtp_session *s)
 {
     if (s->peer->service == SERVICE_SUBMISSIONS) {
@@ -192,6 +207,9 @@ static int begin(struct fiber *self, struct smtp_session *s)
         if (error)
             return error;
     }
+    int error = look_for_haste(self, s);
+    if (error)
+        return error;
     /* No enhanced code in a greeting: RFC 2034 section 3. */
     return smtp_reply(s, 220, "", "%s ESMTP Ostiary", s->settings->hostname);
 }

@@ -199,3 +199,28 @@ def test_a_resolver_that_is_silent_refuses_nobody(fresh):
         begin(smtp, "x@silent.example")
         alice, bob = rcpt(smtp, "alice@example.test", "bob@example.test")
     assert alice[0] == 451 and bob[0] == 250
+
+
+def greeting(server, early):
+    """What bob's door says to a client that does or does not wait for the greeting."""
+    client = server.raw()
+    if early:
+        client.send(b"EHLO [127.0.0.1]\r\n")
+    client.reply()
+    if not early:
+        client.send(b"EHLO [127.0.0.1]\r\n")
+    client.reply()
+    client.ask("MAIL FROM:<x@else.test>")
+    answer = client.ask("RCPT TO:<bob@example.test>")
+    client.close()
+    return str(answer)
+
+
+def test_who_speaks_too_early(fresh):
+    """The first mail for somebody who has the rule makes the gate look out for it."""
+    server = fresh("smtp.check_sender = false")
+    server.run("rules", "set", "bob@example.test", "pregreet=on")
+    assert "250" in greeting(server, early=False)
+    assert "550" in greeting(server, early=True)
+    assert "250" in greeting(server, early=False)
+    wait_until(lambda: ledger(server, rule="pregreet"), "the row")
