@@ -214,6 +214,10 @@ static void removal(void **state)
     fixture_account(&f, ALICE, 0);
     door_expect(&f, BOB " white a@b.test=\nexample.test rule no-ptr=on\n");
     door_undo(&f, "", 1, "is gone");
+    /* A number that somebody may have noted is not given again. */
+    assert_int_equal(door_set(&f, WORDS({BOB, "white", "c@d.test", ""}), NULL), 2);
+    fixture_change(&f, &(struct change){.kind = CHANGE_ACCOUNT_REMOVE, .subject = span_text(BOB)}, NULL);
+    assert_int_equal(door_set(&f, WORDS({ALICE, "white", "c@d.test", ""}), NULL), 3);
     fixture_stop(&f);
 }
 
