@@ -175,6 +175,29 @@ def test_mail_flows_while_it_is_killed(fresh, tmp_path):
     other.close()
 
 
+def test_all_are_answered_while_it_is_killed(fresh, tmp_path):
+    """Those that wait behind a call that never ends have an answer, too: no opinion, or come again where a person wants that."""
+    server, _ = with_script(fresh, tmp_path, RULES, "script.seconds = '1s'")
+    server.run("rules", "set", "alice@example.test", "site-script=on")
+    server.run("rules", "set", "bob@example.test", "site-script=on", "site-script.on-unknown=defer")
+    assert rcpt(server, "alice@example.test", sender="bad@elsewhere.test")[0] == 550
+    sessions = []
+    for recipient, sender in [("alice", "hang"), ("bob", "hang")] + 3 * [("alice", "bad"), ("bob", "bad")]:
+        session = server.raw(25)
+        session.reply()
+        assert session.ask("EHLO client.elsewhere.test")[0] == 250
+        assert session.ask(f"MAIL FROM:<{sender}@elsewhere.test>")[0] == 250
+        sessions.append((recipient, sender, session))
+    for recipient, _, session in sessions:
+        session.send(f"RCPT TO:<{recipient}@example.test>\r\n")
+    for recipient, sender, session in sessions:
+        code = session.reply()[0]
+        unknown = 451 if recipient == "bob" else 250
+        assert code == unknown or (sender == "bad" and code == 550), (recipient, sender, code)
+        session.close()
+    wait_until(lambda: rcpt(server, "bob@example.test", sender="bad@elsewhere.test")[0] == 550, "its opinion")
+
+
 # ---- The command line ----
 
 EXAMPLES = pathlib.Path(__file__).parents[2] / "doc" / "examples"

@@ -133,9 +133,40 @@ static void test_disarmed(void **state)
     sigprocmask(SIG_UNBLOCK, &set, NULL);
 }
 
+/* Memory that ends at any place, in the libraries, the mail's table, or the script itself, is a problem and no more. */
+static void test_memory_ends_anywhere(void **state)
+{
+    static const char text[] = CHECK("local t = {} for k, v in pairs(mail.headers) do t[#t + 1] = k .. v[1] end\n"
+                                     "return 'reject', (table.concat(t, ','):upper():gsub('X', 'y'))");
+    struct buf problem;
+    struct facts facts = {.helo = SPAN("client.example"), .reverse_path = SPAN("a@example.net")};
+    struct recipient_facts r = {.recipient = SPAN("bob@example.org")};
+    unsigned good = 0, bad = 0;
+    buf_init(&problem, 1000);
+    facts.state[FACT_CONTENT] = FACT_KNOWN;
+    facts.content.header = (struct span)SPAN("Subject: =?utf-8?q?hello?=\r\nX-A: 1\r\nX-B: 2\r\nX-A: 3\r\n\r\n");
+    struct script *script = script_new("rules.lua", (struct span)SPAN(text), &limits, NULL, &problem);
+    assert_non_null(script);
+    for (uint64_t memory = 0; memory < 40000; memory += 37) {
+        const struct script_limits small = {.memory = memory, .steps = limits.steps};
+        struct script_outcome outcome;
+        script_set_limits(script, &small);
+        script_check(script, &facts, &r, 0, NULL, &outcome);
+        assert_true(outcome.memory <= memory);
+        assert_int_equal(outcome.answer.result == SCRIPT_REFUSE, outcome.problem[0] == 0);
+        if (outcome.problem[0])
+            assert_non_null(strstr(outcome.problem, "rules.lua: it takes more memory"));
+        good += !outcome.problem[0];
+        bad += outcome.problem[0] != 0;
+    }
+    assert_true(good > 100 && bad > 100);
+    script_free(script);
+    buf_release(&problem);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_caught), cmocka_unit_test(test_killed),
-                                       cmocka_unit_test(test_disarmed)};
+                                       cmocka_unit_test(test_memory_ends_anywhere), cmocka_unit_test(test_disarmed)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
