@@ -327,7 +327,7 @@ static bool check_nothing(struct check *c)
     return false;
 }
 
-/* policy/remote_account.h reads it. */
+/* Whoever fetches reads it (policy/remote_account.h), and says what is wrong with one that it does not understand. */
 static bool check_opaque(struct check *c)
 {
     if (is_text(c->value))
