@@ -200,3 +200,28 @@ def test_reject_log_cannot_hurt_mail(fresh):
     attempt(server, "x4@b.example", "bob@example.test")
     wait_until(lambda: "reject.log is written again" in server.log(), "it goes on")
     assert "x4@b.example" in (server.directory / "data/reject.log").read_text()
+
+
+def test_a_flood_is_counted_not_listed(fresh):
+    """One sender after another from one network, for one person, by one rule: some rows, and one that counts the rest. Its reference can be looked up at once."""
+    server = fresh()
+    server.run("rules", "set", "bob@example.test", "helo-not-ip=on")
+    replies, tries = [], 120
+    while len(replies) < tries:
+        with server.smtp() as smtp:
+            smtp.ehlo("[192.0.2.1]")
+            smtp.mail("x@b.org")
+            while len(replies) < tries:
+                code, reply = smtp.rcpt("bob@example.test")
+                if code == 421:
+                    break
+                assert code == 550
+                replies.append(reply.decode())
+    counted = reference_of(replies[-1])
+    wait_until(lambda: sum(row["attempts"] for row in rows(server, "--limit", "1000")) == tries, "all attempts are in the ledger")
+    found = rows(server, "--limit", "1000")
+    assert len(found) < tries / 2 and {reference_of(reply) for reply in replies} == {row["reference"] for row in found}
+    (row,) = [row for row in found if row["reference"] == counted]
+    assert row["attempts"] > tries / 2 and row["last_at"] >= row["at"]
+    assert f"{row['attempts'] - 1} more attempts" in server.run("explain", counted).stdout
+    assert server.run_json("rejects")[0]["direct"] == tries
