@@ -5,7 +5,7 @@ Load: Postfix's smtp-source (as a load tool only) and bench/load.c. CPU is the s
 (/proc/PID/schedstat) over all processes of the server. Everything runs on loopback.
 
   ./dev bench                 all of it
-  ./dev bench smtp            only the parts named: smtp, counts, retr, idle, relay, queue, blacklist, flood
+  ./dev bench smtp            only the parts named: smtp, counts, retr, idle, relay, queue, blacklist, ledger, flood
   ./dev bench --quick         a tenth of the messages
 """
 import argparse
@@ -29,6 +29,7 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent
 OSTIARY = ROOT / "build/ostiary"
 LOAD = ROOT / "build/release/bench/load"
 BLACKLIST = ROOT / "build/release/bench/blacklist"
+LEDGER = ROOT / "build/release/bench/ledger"
 SMTP_SOURCE = shutil.which("smtp-source", path=os.environ["PATH"] + ":/usr/sbin") or "smtp-source"
 BASE = 20000
 
@@ -257,6 +258,19 @@ def bench_blacklist(quick):
     return rows
 
 
+def bench_ledger(quick):
+    """The ledger by itself: what its rows cost the writer."""
+    rows = 30000 if quick else 300000
+    rounds = []
+    for _ in range(3):
+        with tempfile.TemporaryDirectory(prefix="ostiary-bench-", dir=os.environ.get("BENCH_DIR")) as directory:
+            command = [LEDGER, os.path.join(directory, "data"), str(rows)]
+            rounds.append(json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout))
+    print(f"ledger: {middle(rounds, 'message_us'):.1f} us a message without a row, {middle(rounds, 'message_with_row_us'):.1f} us with one, "
+          f"{middle(rounds, 'refusal_us'):.1f} us a refusal, {middle(rounds, 'prune_us'):.1f} us to prune a row", flush=True)
+    return rounds
+
+
 def store_bytes(server):
     data = pathlib.Path(server.directory) / "data"
     return sum(f.stat().st_size for f in data.iterdir() if f.name.startswith(("store.db", "reject.log")))
@@ -345,6 +359,11 @@ def report(results):
                  spread(r["rounds"], "build_seconds", 2), f"{r['rounds'][0]['bytes'] / 1048576:.1f}") for r in results["blacklist"]]
         out += ["## Looking into the own black list; half of it addresses, half host names; half of what is looked for is listed", "",
                 table(["entries", "CPU us an address", "CPU us a name", "CPU s to read and compile it", "MiB"], rows), ""]
+    if "ledger" in results:
+        rounds = results["ledger"]
+        out += ["## Rows of the ledger: CPU of the writer's code, no other process", "",
+                table(["us a message without a row", "with one", f"with one, beside {rounds[0]['rows']:,} rows", "a refusal", "pruning a row"],
+                      [[spread(rounds, key, 1) for key in ("message_us", "message_with_row_us", "message_beside_rows_us", "refusal_us", "prune_us")]]), ""]
     if "flood" in results:
         rows = [(f"{r['rate']:,}", f"{r['reached']:,.0f}", spread(r["rounds"], "rate"), spread(r["rounds"], "writer_seconds", 2), f"{r['refused']:,}",
                  f"{r['rows']:,}", f"{r['attempts']:,}", f"{middle(r['rounds'], 'bytes') / 1024:.0f}") for r in results["flood"]]
@@ -368,7 +387,7 @@ def report(results):
 
 
 PARTS = {"smtp": bench_smtp, "counts": bench_counts, "retr": bench_retr, "idle": bench_idle, "relay": bench_relay, "queue": bench_queue,
-         "blacklist": bench_blacklist, "flood": bench_flood}
+         "blacklist": bench_blacklist, "ledger": bench_ledger, "flood": bench_flood}
 
 
 def main():
@@ -377,7 +396,7 @@ def main():
     arguments.add_argument("--quick", action="store_true", help="a tenth of the messages; RESULTS.md is left alone")
     given = arguments.parse_args()
     parts = set(given.parts or PARTS)
-    programs = [name for name, needed in (("bench/load", {"retr", "idle", "flood"}), ("bench/blacklist", {"blacklist"})) if parts & needed]
+    programs = [name for name, needed in (("bench/load", {"retr", "idle", "flood"}), ("bench/blacklist", {"blacklist"}), ("bench/ledger", {"ledger"})) if parts & needed]
     if programs:
         subprocess.run(["ninja", "-C", ROOT / "build/release", *programs], check=True, stdout=subprocess.DEVNULL)
     results = {"command": "./dev bench" + (" " + " ".join(given.parts) if given.parts else "")}
