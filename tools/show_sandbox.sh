@@ -30,7 +30,7 @@ work=$(mktemp -d)
 # The server, which is another user when root starts it, has to come through to its data.
 chmod 711 "$work"
 [ -n "$directory" ] || directory=$work/server
-options+=(--dir "$directory")
+options+=(--dir "$directory" --rules)
 server=""
 
 end() {
@@ -63,8 +63,8 @@ done
 smtp=127.0.0.1:$((base + 25))
 subject="It works ($(date +%H:%M:%S))"
 
-heading "1. A stranger sends a letter to alice, over SMTP on port $((base + 25))"
-swaks --server "$smtp" --from stranger@elsewhere.test --to alice@example.test --tls --header "Subject: $subject" \
+heading "1. A friend sends a letter to alice, over SMTP on port $((base + 25))"
+swaks --server "$smtp" --from dora@friends.example --to alice@example.test --tls --header "Subject: $subject" \
     --body "Written by ./dev run, stored before the 250." --suppress-data >"$work/accepted" 2>&1 || {
     cat "$work/accepted"
     fail "the letter was not accepted"
@@ -106,6 +106,23 @@ exec 8<>"/dev/tcp/127.0.0.1/$((base + 110))"
 read -r -t 20 -u 8 _ || fail "no greeting over POP3"
 ostiary watch --once
 exec 8>&-
+
+heading "6. The same letter for three people, each with rules of their own (ostiary rules show)"
+ostiary rules show alice@example.test
+for who in alice bob carol; do
+    swaks --server "$smtp" --from stranger@elsewhere.test --to "$who@example.test" --header "Subject: buy this" --suppress-data >"$work/$who" 2>&1 || true
+    grep -E '^<(~|-|\*\*)* +(550 5.7.1|250 2.0.0) ' "$work/$who" || fail "no answer for $who: $(tail -n 3 "$work/$who")"
+done
+
+heading "7. Why alice did not get it, and how she would (ostiary explain, ostiary rules test, ostiary ledger)"
+reference=$(sed -nE 's/.*Reference ([0-9A-Z]{4}-[0-9A-Z]{4}).*/\1/p' "$work/alice" | head -n 1)
+for _ in {1..100}; do
+    ! ostiary explain "$reference" >"$work/why" 2>&1 || break
+    sleep 0.1
+done
+cat "$work/why"
+grep -q "ostiary allow $reference" "$work/why" || fail "the refusal $reference is not explained"
+ostiary rules test --from stranger@elsewhere.test --to bob@example.test
 
 if [ -n "$once" ]; then
     heading "All of it worked"

@@ -41,6 +41,7 @@ static const struct ctl_command server_commands[] = {
      "sandbox --dir /tmp/mail --port-base 10000",
      {{"dir", "DIR",
        "Where its configuration and mail are kept; without it a temporary directory, removed at the end."},
+      {"rules", NULL, "The three get different rules, so that the same message fares differently at each door."},
       {"port-base", "N", "Each service listens on N + its standard port; 10000 when not given."},
       {"ready-fd", "N", "Writes a line to this descriptor once all services answer."}},
      ctl_sandbox},

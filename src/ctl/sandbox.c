@@ -5,6 +5,7 @@
 #include "ctl/commands.h"
 #include "ctl/listing.h"
 #include "ctl/ready.h"
+#include "policy/door_item.h"
 #include "proc/supervisor.h"
 
 #include <signal.h>
@@ -14,12 +15,14 @@
 
 static const char *const people[] = {"alice", "bob", "carol"};
 #define PEOPLE (sizeof people / sizeof *people)
+#define ADDRESS_ROOM 64
 
 /* ---- Domain, accounts, alias ---- */
 
 struct fill_work {
     struct store_work work;
     struct credential_set credentials;
+    bool with_rules;
 };
 
 struct presence {
@@ -76,6 +79,49 @@ static int add_alias(struct fiber *self, struct store_client *client)
     return store_client_change(self, client, &request.base, NULL);
 }
 
+/* What each of the three has set: one wants to know who writes, one puts doubtful mail aside, one takes everything. */
+static const struct {
+    unsigned person;
+    enum door_kind kind;
+    const char *name, *value;
+} doors[] = {
+    {0, DOOR_RULE, "white-list", "on"},         {0, DOOR_RULE, "white-list.learn", "on"},
+    {0, DOOR_WHITE, "@friends.example", ""},    {1, DOOR_RULE, "sender-tld", "file"},
+    {1, DOOR_BLACK, "spammer@far.example", ""}, {2, DOOR_RULE, "accept-all", "on"},
+};
+#define DOORS (sizeof doors / sizeof *doors)
+
+static int add_doors(struct fiber *self, struct store_client *client, struct ctl *ctl)
+{
+    char owners[PEOPLE][ADDRESS_ROOM];
+    StoreWrite__DoorItem items[DOORS], *list[DOORS];
+    StoreWrite__DoorChangeRequest request = STORE_WRITE__DOOR_CHANGE_REQUEST__INIT;
+    struct answer answer;
+    for (size_t i = 0; i < PEOPLE; i++)
+        snprintf(owners[i], sizeof owners[i], "%s@%s", people[i], SANDBOX_DOMAIN);
+    for (size_t i = 0; i < DOORS; i++) {
+        store_write__door_item__init(&items[i]);
+        items[i].kind = doors[i].kind;
+        items[i].level = LEVEL_ACCOUNT;
+        items[i].owner = binary_from_span(span_text(owners[doors[i].person]));
+        items[i].name = binary_from_span(span_text(doors[i].name));
+        items[i].value = binary_from_span(span_text(doors[i].value));
+        list[i] = &items[i];
+    }
+    request.items = list;
+    request.n_items = DOORS;
+    request.by = binary_from_span((struct span)SPAN("sandbox"));
+    request.words = binary_from_span((struct span)SPAN("three people, three doors"));
+    int status = store_client_call(self, client, STORE_WRITE_DOOR_CHANGE, &request.base, &answer);
+    if (status)
+        return status;
+    const char *problem = ((const StoreWrite__DoorChangeReply *)answer.message)->problem;
+    if (*problem)
+        status = ctl_fail(ctl, EX_DATAERR, "%s", problem);
+    answer_release(&answer);
+    return status;
+}
+
 static int add_domain(struct fiber *self, struct store_client *client)
 {
     StoreWrite__Domain domain = STORE_WRITE__DOMAIN__INIT;
@@ -99,20 +145,22 @@ static int run_fill(struct fiber *self, struct store_client *client, struct stor
     if (status == EX_OK && !found)
         status = add_domain(self, client);
     for (size_t i = 0; i < PEOPLE && status == EX_OK; i++) {
-        char address[64];
+        char address[ADDRESS_ROOM];
         int size = snprintf(address, sizeof address, "%s@%s", people[i], SANDBOX_DOMAIN);
         struct span text = span_from(address, (size_t)size);
         status = look_for(self, client, STORE_WRITE__LIST_KIND__LIST_ACCOUNTS, text, &found);
         if (status == EX_OK && !found)
             status = add_account(self, client, fill, text);
     }
+    if (status == EX_OK && fill->with_rules)
+        status = add_doors(self, client, work->ctl);
     /* Last, as its presence says that all the others were made. */
     return status == EX_OK ? add_alias(self, client) : status;
 }
 
 int sandbox_fill(struct sandbox *s)
 {
-    struct fill_work fill = {.work = {run_fill, s->ctl, s->settings}};
+    struct fill_work fill = {.work = {run_fill, s->ctl, s->settings}, .with_rules = ctl_option(s->ctl, "rules")};
     if (store_client_has_server(s->settings))
         return ctl_fail(s->ctl, EX_TEMPFAIL, "a server runs in %s already", s->directory);
     int status = EX_DATAERR;
@@ -151,6 +199,12 @@ static void write_greeting(const struct sandbox *s, struct buf *out)
                port_of(s, SERVICE_SUBMISSION), SANDBOX_DOMAIN, SANDBOX_PASSWORD, SANDBOX_DOMAIN, SANDBOX_DOMAIN);
     buf_printf(out, "Read:     curl -k --ssl-reqd --user alice@%s:%s pop3://127.0.0.1:%u/1\n", SANDBOX_DOMAIN,
                SANDBOX_PASSWORD, port_of(s, SERVICE_POP3));
+    if (ctl_option(s->ctl, "rules"))
+        buf_printf(
+            out,
+            "Rules:    alice takes mail of people she knows (@friends.example), bob puts what does not end in .com "
+            "and the like\n          into Junk, carol takes everything: ostiary rules show alice@%s --config '%.*s'\n",
+            SANDBOX_DOMAIN, (int)s->config_path.size - 1, s->config_path.data);
     buf_printf(out, "Manage:   ostiary account list --config '%.*s'\n", (int)s->config_path.size - 1,
                s->config_path.data);
     buf_printf(out, "Files:    %s%s\n", s->directory, s->temporary ? " (removed at the end)" : "");

@@ -1,5 +1,6 @@
 """doc/ostiary.1.scd says what the program says: each command, each option, nothing more."""
 import functools
+import json
 import pathlib
 import re
 import shutil
@@ -62,7 +63,7 @@ def test_the_pages_can_be_made(page):
     assert result.returncode == 0 and result.stdout.startswith(".\\"), result.stderr
 
 
-GUIDES = [PAGES.parent / "README.md", PAGES / "moving-house.md"]
+GUIDES = [PAGES.parent / "README.md", *(PAGES / name for name in ("moving-house.md", "rules.md", "from-simbeymail.md", "from-sims.md"))]
 
 
 @pytest.mark.parametrize("guide", GUIDES, ids=lambda path: path.name)
@@ -73,6 +74,8 @@ def test_the_guides_name_commands_that_are_there(guide):
     assert len(lines) > 5
     for line in lines:
         words = line.split()
+        if words[0] == "my":
+            words, line = words[1:], re.sub(r"--login(-stdin| \S+)", "", line)
         name = " ".join(words[:2]) if " ".join(words[:2]) in program else words[0]
         assert name in program, f"{guide.name}: there is no 'ostiary {line}'"
         unknown = set(re.findall(r"--([a-z-]+)", line)) - program[name] - COMMON
@@ -87,3 +90,23 @@ def test_the_configuration_of_the_readme(tmp_path):
     config = tmp_path / "ostiary.conf"
     config.write_text(text)
     assert say("config", "check", "--config", str(config)) == f"{config} is good\n"
+
+
+def rules():
+    return json.loads(say("rules", "list", "--json"))
+
+
+def test_the_page_of_rules_has_each_rule_and_setting():
+    text = (PAGES / "rules.md").read_text()
+    for rule in rules():
+        assert f"**{rule['name']}**" in text and rule["summary"] in text, rule["name"]
+        for setting in rule["settings"]:
+            if not setting["name"].endswith(".folder"):
+                assert f"`{setting['name']}={setting['default']}`" in text, setting
+    gone = set(re.findall(r"(?m)^\*\*([a-z-]+)\*\*", text)) - {rule["name"] for rule in rules()}
+    assert len(rules()) > 30 and not [name for name in gone if "-" in name], gone
+
+
+def test_what_simbeymail_called_it():
+    rows = dict(re.findall(r"(?m)^\| (MUI_\w+) \| `([a-z-]+)`", (PAGES / "from-simbeymail.md").read_text()))
+    assert rows == {rule["simbeymail"]: rule["name"] for rule in rules() if rule["simbeymail"]} and len(rows) == 21
