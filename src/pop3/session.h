@@ -35,6 +35,8 @@ struct pop3_context {
     struct peers *peers;
     struct tls_context *tls;           /* NULL: no STLS; a handshake takes its own reference */
     struct intake_route_cache *routes; /* where recently asked addresses lead, for XTND XMIT; may be NULL */
+    const struct facts_sources *facts; /* for XTND XMIT: facts/gather.h */
+    struct ledger *ledger;             /* the same: facts/ledger.h; NULL: refusals are not noted */
     const bool *stopping;              /* true once the process is to end: no command is taken any more. May be NULL */
     struct pop3_counters counters;
 };

@@ -14,6 +14,9 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "facts/judged_envelope.h"
+#include "facts/ledger.h"
+#include "facts/ledger_row.h"
 #include "format/recipients.h"
 #include "intake/deliver.h"
 #include "intake/pace.h"
@@ -27,8 +30,9 @@
 #define SPOOL_SECONDS 60
 #define ROUTE_SECONDS 30
 #define PATIENCE_SECONDS 20 /* for the store: twice the longest wait before it is started anew */
-#define NOWHERE "invalid"   /* RFC 2606: a domain that is in no DNS */
-#define WRONG_PART_MAX 250  /* bytes of a wrong address's name, and of its domain: it is kept for the report only */
+#define REFUSED_FACTS_MAX (8u << 10)
+#define NOWHERE "invalid"  /* RFC 2606: a domain that is in no DNS */
+#define WRONG_PART_MAX 250 /* bytes of a wrong address's name, and of its domain: it is kept for the report only */
 
 struct xmit {
     struct pop3_session *session;
@@ -37,6 +41,8 @@ struct xmit {
     struct envelope envelope;
     struct arena arena;
     struct reception reception;
+    struct attempt attempt;
+    struct judged_address *judged, **last_judged; /* recipients of ours */
     bool header_seen;
     struct header_recipients found;
     unsigned reachable; /* recipients that are right, or may become so */
@@ -60,6 +66,17 @@ static void begin(struct pop3_session *s, struct xmit *x)
     };
     memcpy(x->source.ip.bytes, s->peer->address_bytes, sizeof x->source.ip.bytes);
     arena_init(&x->arena, ARENA_MAX);
+    x->last_judged = &x->judged;
+    x->attempt = (struct attempt){.sources = s->context->facts,
+                                  .settings = s->settings,
+                                  .session = s->peer->session_id,
+                                  .connection = &x->arena,
+                                  .transaction = &x->arena,
+                                  .facts = {.standing = STANDING_MEMBER,
+                                            .reverse_path = buf_span(&s->account),
+                                            .sender_account = buf_span(&s->account),
+                                            .is_tls = stream_is_tls(s->stream)}};
+    memcpy(x->attempt.facts.ip.bytes, s->peer->address_bytes, sizeof x->attempt.facts.ip.bytes);
     envelope_init(&x->envelope);
     x->envelope.reverse_path = buf_span(&s->account);
     reception_init(&x->reception);
@@ -179,12 +196,58 @@ static void note_refusal(struct xmit *x, struct span address, const char *proble
 
 static int find_route(struct fiber *self, struct xmit *x, const struct mail_path *path, struct intake_route *route)
 {
-    const struct intake_question question = {
-        .path = path, .reverse_path = x->envelope.reverse_path, .authenticated = true};
+    const struct intake_question question = {.path = path,
+                                             .reverse_path = x->envelope.reverse_path,
+                                             .authenticated = true,
+                                             .judged = true,
+                                             .ip = &x->attempt.facts.ip};
     int error = intake_route_find(self, &x->intake, &x->arena, &question, clock_in_seconds(ROUTE_SECONDS), route);
     if (!error && route->kind == INTAKE_ROUTE_NOT_OURS)
         error = intake_route_relay(x->session->settings, &x->arena, path, true, route);
     return error;
+}
+
+/* The words of the door that does not take it, noted in the ledger. */
+static void note_judged(struct xmit *x, const struct judged_address *address)
+{
+    const struct kept_verdict *verdict = judged_verdict(address->answer);
+    struct span rule = span_text(verdict->rule < rule_count ? rules[verdict->rule].name : "none");
+    const struct ledger_place place =
+        ledger_find_place(x->session->context->ledger, rule, &x->attempt.facts.ip, address->recipient);
+    StoreWrite__LedgerRow row;
+    struct buf text;
+    buf_init(&text, sizeof x->refusal - 1);
+    judged_write_reply(&x->attempt, address->answer, place.reference, &text);
+    if (ledger_row_judged(&x->attempt, &x->arena, address->answer, false, buf_span(&text), REFUSED_FACTS_MAX, &row) ==
+        0)
+        ledger_note(x->session->context->ledger, &place, &row);
+    log_write(LOG_FAILURE, "pop3", x->session->peer->session_id,
+              "recipient refused: rule %.*s ip=%s account=%s rcpt=%s", SPAN_ARG(rule), x->session->peer->address,
+              log_quote(buf_span(&x->session->account)), log_quote(address->recipient));
+    if (!x->refusal[0])
+        snprintf(x->refusal, sizeof x->refusal, "%.*s", SPAN_ARG(buf_span(&text)));
+    buf_release(&text);
+}
+
+/* At the doors of those of ours. A member's message is not split: where others take it, who refuses it finds it in the
+ * folder for that. */
+static int judge_recipient(struct fiber *self, struct xmit *x, const struct mail_path *path,
+                           const struct intake_route *route, struct intake_naming *naming)
+{
+    struct judged_address *address;
+    if (route->is_relayed) {
+        x->reachable++;
+        return 0;
+    }
+    int error = judge_address(self, &x->attempt, path, (struct span){0}, route, &address);
+    if (error)
+        return error;
+    naming->by_door = address->by_door;
+    *x->last_judged = address;
+    x->last_judged = &address->next;
+    if (address->is_taken)
+        x->reachable++;
+    return 0;
 }
 
 static int add_recipient(struct fiber *self, struct xmit *x, struct header_recipient *r)
@@ -203,13 +266,15 @@ static int add_recipient(struct fiber *self, struct xmit *x, struct header_recip
             return error;
         problem = lasting_problem(x->session->settings, route.kind);
     }
+    struct intake_naming naming = {.path = &r->path};
     if (problem)
         note_refusal(x, r->text, problem);
+    else if (route.kind == INTAKE_ROUTE_LOCAL)
+        error = judge_recipient(self, x, &r->path, &route, &naming);
     else
         x->reachable++;
-    if (route.kind != INTAKE_ROUTE_LOCAL)
+    if (!error && route.kind != INTAKE_ROUTE_LOCAL)
         error = route_to_itself(x, &r->path, &route);
-    const struct intake_naming naming = {.path = &r->path};
     if (!error && !envelope_has_room(&x->envelope, &naming, &route))
         error = -E2BIG;
     x->envelope.smtputf8 |= r->path.has_utf8;
@@ -227,6 +292,28 @@ static int add_recipients(struct fiber *self, struct xmit *x)
             return error;
     }
     return 0;
+}
+
+/* ---- The content ---- */
+
+/* What each recipient's rules say of the message itself. `reachable` counts those who take it then. */
+static int judge_message(struct fiber *self, struct xmit *x)
+{
+    struct intake_summary summary;
+    int error = intake_summarise(&x->reception.body, &summary);
+    if (!error)
+        error = facts_learn_content(&x->attempt, &x->reception, buf_span(&summary.bytes));
+    buf_release(&summary.bytes);
+    for (struct judged_address *a = x->judged; a && !error; a = a->next) {
+        bool was_taken = a->is_taken;
+        if (a->needs_content && was_taken)
+            error = judge_content(self, &x->attempt, a);
+        x->reachable -= was_taken && !a->is_taken;
+    }
+    for (struct judged_address *a = x->judged; a && !error; a = a->next)
+        if (!a->is_taken && !x->reachable)
+            note_judged(x, a);
+    return error || !x->reachable ? error : judged_envelope_complete(&x->attempt, &x->envelope);
 }
 
 /* ---- The answer ---- */
@@ -356,6 +443,9 @@ static int finish(struct fiber *self, struct xmit *x)
         return refuse(x, "the message names too many recipients, or one that is too long");
     if (error)
         return break_off(x, "its recipients could not be looked up", error);
+    error = judge_message(self, x);
+    if (error)
+        return break_off(x, "its recipients could not be asked", error);
     return x->reachable ? deliver(self, x) : refuse(x, x->refusal);
 }
 

@@ -114,8 +114,8 @@ static int start(struct child *child, struct buf *problem)
                                      .return_paths = return_path_cache_new(),
                                      .routes = smtp.routes,
                                      .rules = rules_memo_new()};
-    smtp.facts = &sources;
-    smtp.ledger = ledger_new(child->loop, &child->peers);
+    smtp.facts = pop3.facts = &sources;
+    smtp.ledger = pop3.ledger = ledger_new(child->loop, &child->peers);
     my = my_service_new(child->loop, child->settings, &child->peers);
     if (!acceptor || !smtp.routes || !sources.return_paths || !sources.rules || !smtp.ledger || !my)
         return -ENOMEM;

@@ -1,30 +1,12 @@
 #include "smtp/content.h"
 
 #include "base/log.h"
-#include "facts/content.h"
-#include "facts/ledger_row.h"
+#include "facts/judged_envelope.h"
 #include "smtp/judgement.h"
 
 #include <errno.h>
 
-#define FACTS_MAX (4u << 10) /* of one recipient, in the ledger */
-#define ROW_OVERHEAD 200     /* a row's numbers and tags */
-
 /* ---- Judging ---- */
-
-static int learn_content(struct smtp_session *s, struct span summary)
-{
-    struct smtp_transaction *t = &s->transaction;
-    struct facts *facts = &s->attempt.facts;
-    struct span whole;
-    int error = intake_body_map(&t->reception.body, &whole);
-    if (error)
-        return error;
-    error = facts_fill_content(&facts->content, whole, t->reception.trace_size, summary, &t->arena);
-    intake_body_unmap(&t->reception.body, whole);
-    facts->state[FACT_CONTENT] = error ? FACT_UNKNOWN : FACT_KNOWN;
-    return error;
-}
 
 static int judge_all(struct fiber *self, struct smtp_session *s)
 {
@@ -107,18 +89,9 @@ static int answer(struct fiber *self, struct smtp_session *s)
 
 /* ---- The envelope ---- */
 
-/* The door by which a target gets it: under several addresses, one that is open. */
-static struct judged *door_of(const struct intake_recipient *r)
-{
-    for (const struct intake_recipient *way = r; way; way = way->again)
-        if (!way->judged || !judged_keeps_out(way->judged))
-            return way->judged;
-    return r->judged;
-}
-
 static bool is_open(const struct intake_recipient *r)
 {
-    const struct judged *judged = door_of(r);
+    const struct judged *judged = judged_door_of(r);
     return !judged || !judged_keeps_out(judged) || !judged->address_is_refused;
 }
 
@@ -132,52 +105,10 @@ static void leave_out_refused(struct smtp_transaction *t)
     envelope_keep(&t->envelope, is_open);
 }
 
-/* Rows as long as the call has room for them. That one is missing hurts nobody; that the mail is would. */
-static int add_row(struct smtp_session *s, struct intake_recipient *r, const struct judged *judged, size_t *left)
-{
-    static const char reply[] = "250 2.0.0 Stored";
-    struct smtp_transaction *t = &s->transaction;
-    StoreWrite__LedgerRow *row = arena_alloc(&t->arena, sizeof *row);
-    size_t facts_max = *left / (t->envelope.target_count + 1);
-    if (!row || ledger_row_judged(&s->attempt, &t->arena, judged, true, span_text(reply),
-                                  facts_max < FACTS_MAX ? facts_max : FACTS_MAX, row))
-        return -ENOMEM;
-    size_t size = ROW_OVERHEAD + store_write__ledger_row__get_packed_size(row);
-    if (size > *left)
-        return 0;
-    *left -= size;
-    r->ledger = row;
-    return 0;
-}
-
-/* A name for which there is no room, among thousands of recipients: the INBOX has it then. */
-static void add_folder(struct intake_recipient *r, const struct judged *judged, size_t *left)
-{
-    struct span folder = judged_folder(judged);
-    if (r->target->kind != INTAKE_TARGET_MAILBOX || folder.size + 4 > *left)
-        return;
-    r->folder = folder;
-    *left -= folder.size ? folder.size + 4 : 0;
-}
-
-static int complete_envelope(struct smtp_session *s)
-{
-    struct smtp_transaction *t = &s->transaction;
-    size_t left = envelope_bytes_left(&t->envelope);
-    int error = 0;
-    for (struct intake_recipient *r = t->envelope.recipients; r; r = r->next)
-        if (door_of(r))
-            add_folder(r, door_of(r), &left);
-    for (struct intake_recipient *r = t->envelope.recipients; r && !error; r = r->next)
-        if (door_of(r))
-            error = add_row(s, r, door_of(r), &left);
-    return error;
-}
-
 int smtp_judge_content(struct fiber *self, struct smtp_session *s, struct span summary)
 {
     struct smtp_transaction *t = &s->transaction;
-    int error = learn_content(s, summary);
+    int error = facts_learn_content(&s->attempt, &t->reception, summary);
     if (!error)
         error = judge_all(self, s);
     if (error)
@@ -187,7 +118,7 @@ int smtp_judge_content(struct fiber *self, struct smtp_session *s, struct span s
         return result;
     if (wants_replies(t))
         leave_out_refused(t);
-    error = complete_envelope(s);
+    error = judged_envelope_complete(&s->attempt, &t->envelope);
     return error ? error : 1;
 }
 

@@ -162,6 +162,26 @@ def test_members_are_not_split(people):
     assert ledger(people, recipient="p14@example.test")[0]["verdict"] == "file"
 
 
+def test_xtnd_xmit_goes_by_the_same_doors(people):
+    def xmit(to):
+        pop = people.pop("alice@example.test")
+        pop._shortcmd("XTND XMIT")
+        pop.sock.sendall(f"From: alice@example.test\r\nTo: {to}\r\n{ZIP}.\r\n".encode())
+        line = pop._getline()[0].decode()
+        pop.close()
+        return line
+
+    people.run("rules", "set", "p15@example.test", "white-list=on")
+    refused = xmit("p15@example.test")
+    assert refused.startswith("-ERR p15@example.test does not take this: ") and re.search(REFERENCE, refused)
+    refused = xmit("p16@example.test")
+    assert refused.startswith("-ERR p16@example.test does not take this: ")
+    wait_until(lambda: ledger(people, recipient="p16@example.test", reference=re.search(REFERENCE, refused)[1]), "the row")
+    assert xmit("p4@example.test, p16@example.test, p35@example.test").startswith("+OK")
+    verdicts = [ledger(people, recipient=f"p{number}@example.test")[0]["verdict"] for number in (4, 16, 35)]
+    assert verdicts == ["accept", "file", "file"]
+
+
 # ---- Who is always reachable, what never refuses ----
 
 def test_postmaster_hears_everybody(fresh):

@@ -1,5 +1,7 @@
 /* The session against services that fail and lie. What goes well is in tests/dialogue/pop3, over the real ones. */
 #include "auth.pb-c.h"
+#include "facts/gather.h"
+#include "facts/rules_memo.h"
 #include "ipc/grant.h"
 #include "ipc/services.h"
 #include "pop3/session.h"
@@ -324,7 +326,12 @@ static void run_client(struct house *house, enum lie lie, uint32_t messages, uin
     serve(house, ROLE_AUTH, &auth_service);
     serve(house, ROLE_READER, &store_read_service);
     serve(house, ROLE_WRITER, &store_write_service);
-    house->context = (struct pop3_context){.settings = house->settings, .peers = &house->peers};
+    static struct facts_sources sources;
+    if (!sources.rules)
+        sources.rules = rules_memo_new();
+    assert_non_null(sources.rules);
+    sources.peers = &house->peers;
+    house->context = (struct pop3_context){.settings = house->settings, .peers = &house->peers, .facts = &sources};
     /* In this order: the socketpair is there when the client first runs. */
     assert_non_null(fiber_start(house->loop, "session", session_main, house));
     assert_non_null(fiber_start(house->loop, "client", client, house));

@@ -1,0 +1,71 @@
+#include "facts/judged_envelope.h"
+
+#include "facts/content.h"
+#include "facts/ledger_row.h"
+
+#include <errno.h>
+
+#define FACTS_MAX (4u << 10) /* of one recipient, in the ledger */
+#define ROW_OVERHEAD 200     /* a row's numbers and tags */
+
+int facts_learn_content(struct attempt *a, struct reception *reception, struct span summary)
+{
+    struct facts *facts = &a->facts;
+    struct span whole;
+    int error = intake_body_map(&reception->body, &whole);
+    if (error)
+        return error;
+    error = facts_fill_content(&facts->content, whole, reception->trace_size, summary, a->transaction);
+    intake_body_unmap(&reception->body, whole);
+    facts->state[FACT_CONTENT] = error ? FACT_UNKNOWN : FACT_KNOWN;
+    return error;
+}
+
+struct judged *judged_door_of(const struct intake_recipient *r)
+{
+    for (const struct intake_recipient *way = r; way; way = way->again)
+        if (!way->judged || !judged_keeps_out(way->judged))
+            return way->judged;
+    return r->judged;
+}
+
+/* Rows as long as the call has room for them. That one is missing hurts nobody; that the mail is would. */
+static int add_row(struct attempt *a, const struct envelope *envelope, struct intake_recipient *r,
+                   const struct judged *judged, size_t *left)
+{
+    static const char reply[] = "250 2.0.0 Stored";
+    StoreWrite__LedgerRow *row = arena_alloc(a->transaction, sizeof *row);
+    size_t facts_max = *left / (envelope->target_count + 1);
+    if (!row || ledger_row_judged(a, a->transaction, judged, true, span_text(reply),
+                                  facts_max < FACTS_MAX ? facts_max : FACTS_MAX, row))
+        return -ENOMEM;
+    size_t size = ROW_OVERHEAD + store_write__ledger_row__get_packed_size(row);
+    if (size > *left)
+        return 0;
+    *left -= size;
+    r->ledger = row;
+    return 0;
+}
+
+/* A name for which there is no room, among thousands of recipients: the INBOX has it then. */
+static void add_folder(struct intake_recipient *r, const struct judged *judged, size_t *left)
+{
+    struct span folder = judged_folder(judged);
+    if (r->target->kind != INTAKE_TARGET_MAILBOX || folder.size + 4 > *left)
+        return;
+    r->folder = folder;
+    *left -= folder.size ? folder.size + 4 : 0;
+}
+
+int judged_envelope_complete(struct attempt *a, struct envelope *envelope)
+{
+    size_t left = envelope_bytes_left(envelope);
+    int error = 0;
+    for (struct intake_recipient *r = envelope->recipients; r; r = r->next)
+        if (judged_door_of(r))
+            add_folder(r, judged_door_of(r), &left);
+    for (struct intake_recipient *r = envelope->recipients; r && !error; r = r->next)
+        if (judged_door_of(r))
+            error = add_row(a, envelope, r, judged_door_of(r), &left);
+    return error;
+}
