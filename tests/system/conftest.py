@@ -63,8 +63,9 @@ class Server:
 
     sandbox_config = None  # what a sandbox writes, with places for its base and its directory
 
-    def __init__(self, settings="", environment=None, binary=OSTIARY):
+    def __init__(self, settings="", environment=None, binary=OSTIARY, options=()):
         self.binary = binary
+        self.options = options
         self.directory = pathlib.Path(tempfile.mkdtemp(prefix="ostiary-test-"))
         self.base = free_port_base()
         self.config = self.directory / "ostiary.conf"
@@ -84,7 +85,7 @@ class Server:
         ready, tell = os.pipe()
         with self.log_path.open("ab") as log:
             self.process = subprocess.Popen(
-                [self.binary, "sandbox", "--dir", self.directory, "--port-base", str(self.base), "--ready-fd", str(tell)],
+                [self.binary, "sandbox", "--dir", self.directory, "--port-base", str(self.base), "--ready-fd", str(tell), *self.options],
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=self.environment, pass_fds=[tell])
         os.close(tell)
         with os.fdopen(ready, "rb") as pipe:

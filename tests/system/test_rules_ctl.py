@@ -1,12 +1,17 @@
 """Doors by hand: rules, lists, passcodes, limited addresses, history, undo and allow, as the administrator and as a person."""
 import json
+import os
+import pathlib
+import pwd
 import re
+import shutil
 import smtplib
 import subprocess
+import tempfile
 
 import pytest
 
-from conftest import OSTIARY, PATIENCE, wait_until
+from conftest import OSTIARY, PATIENCE, Server, wait_until
 
 USAGE, DATA, NOPERM = 64, 65, 77
 PASSWORD = "sandbox"
@@ -329,3 +334,39 @@ def test_it_says_what_the_server_says(door):
     said = door.run_json("rules", "test", "--from", "friend@far.example", "--to", "alice@example.test", "--ip", "127.0.0.1")["reply"]
     code, text = rcpt(door, "alice@example.test")
     assert f"{code} {text}".split(". Reference")[0] == said
+
+
+# ---- Where people reach it ----
+
+def test_a_socket_that_all_people_reach(fresh, tmp_path):
+    """Another user of the machine, who can't enter the data directory."""
+    if os.geteuid() != 0:
+        pytest.skip("it takes root to be two users")
+    place = pathlib.Path(tempfile.mkdtemp(prefix="ostiary-my-"))
+    try:
+        place.chmod(0o777)
+        server = fresh(f'my.socket = "{place}/my.sock"')
+        server.directory.chmod(0o711)
+        server.config.chmod(0o644)
+        somebody = pwd.getpwnam("games")
+        result = subprocess.run([OSTIARY, "my", "rules", "set", "white-list=on", "--login", "alice@example.test", "--login-stdin", "--config", server.config],
+                                input=PASSWORD + "\n", capture_output=True, text=True, timeout=PATIENCE, user=somebody.pw_uid, group=somebody.pw_gid, extra_groups=[])
+        assert result.returncode == 0, result
+        assert in_force(server, "alice@example.test")["white-list"] == ("on", "account")
+        assert f"uid={somebody.pw_uid}" in server.log()
+        server.stop()
+        assert not (place / "my.sock").exists()
+    finally:
+        shutil.rmtree(place)
+
+
+def test_three_people_three_doors(tmp_path):
+    """`ostiary sandbox --rules`: the same message fares differently at each."""
+    server = Server(options=["--rules"])
+    try:
+        assert rcpt(server, "alice@example.test", "stranger@elsewhere.test")[0] == 550
+        assert rcpt(server, "alice@example.test", "dora@friends.example")[0] == 250
+        assert verdict(server, "--from", "stranger@elsewhere.test", "--to", "bob@example.test") == ("file", "sender-tld", "account")
+        assert verdict(server, "--from", "stranger@elsewhere.test", "--to", "carol@example.test") == ("accept", "accept-all", "account")
+    finally:
+        server.close()

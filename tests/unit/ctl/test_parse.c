@@ -45,6 +45,17 @@ static const struct row rows[] = {
     {"account add x --password-stdin=y", "--password-stdin takes no value"},
     {"domain add", "usage: ostiary domain add DOMAIN; for example: ostiary domain add example.org"},
     {"domain add a b", "'b' is too much; usage: ostiary domain add DOMAIN"},
+    {"my", NULL, NULL, "", true},
+    {"my --help", NULL, NULL, "", true},
+    {"my rules", NULL, NULL, "rules", true},
+    {"my rules set white-list=on --login alice", NULL, "rules set", "rules set", false, false, NULL, 1},
+    {"my rules show --login-stdin --json", NULL, "rules show", "rules show", false, true},
+    {"my account list", "'ostiary account list' is not for people's own doors; 'ostiary my' lists what is"},
+    {"my rules lock x", "'ostiary rules lock' is not for people's own doors; 'ostiary my' lists what is"},
+    {"my rules show --logn alice", "'ostiary rules show' has no option '--logn'; did you mean '--login'?"},
+    {"rules show --login alice", "'ostiary rules show' has no option '--login'"},
+    {"rules set --site white-list=on", NULL, "rules set", "rules set", false, false, NULL, 1},
+    {"rules show --site", NULL, "rules show", "rules show"},
     {"serve now", "'now' is too much; usage: ostiary serve"},
 };
 
