@@ -6,6 +6,7 @@
 #include "facts/ledger.h"
 #include "facts/ledger_row.h"
 #include "facts/rules_memo.h"
+#include "fetch/notice.h"
 #include "fetch/split.h"
 #include "fetch/visit.h"
 #include "format/summary.h"
@@ -30,6 +31,9 @@ struct deliberation {
     struct envelope envelope;
     struct buf summary;
     size_t refused; /* copies that are dropped */
+    /* Of doors that a white list closed: */
+    struct span notice_for; /* whose sender is to be told; empty: nobody's */
+    struct span copy_to, copy_forwarder;
 };
 
 /* ---- What is known of it ---- */
@@ -213,6 +217,22 @@ static void log_refusal(const struct deliberation *d, const struct judged *judge
               log_quote(verdict->evidence), what);
 }
 
+/* What the rule fetched-white-list says beside its refusal. The first door that says so is enough. */
+static void note_white_list(struct deliberation *d, const struct judged *judged)
+{
+    const struct kept_verdict *verdict = judged_verdict(judged);
+    const struct ruleset *set = rules_of(d, judged);
+    if (!set || verdict->rule != rule_find((struct span)SPAN("fetched-white-list")))
+        return;
+    struct span copy_to = ruleset_get(set, "fetched-white-list.carbon-copy")->text;
+    if (ruleset_get(set, "fetched-white-list.notice")->number && !d->notice_for.size)
+        d->notice_for = judged->recipient;
+    if (copy_to.size && !d->copy_to.size) {
+        d->copy_to = arena_copy(&d->arrival->memory, copy_to);
+        d->copy_forwarder = span_skip(judged->recipient, span_find_last(judged->recipient, '@') + 1);
+    }
+}
+
 /* Is there another copy for the same door before this one? Its row is enough. */
 static bool has_row(const struct deliberation *d, const struct intake_recipient *until)
 {
@@ -244,6 +264,8 @@ static bool settle_recipient(struct deliberation *d, struct intake_recipient *r)
     StoreWrite__LedgerRow *row = make_row(d, r->judged, stays, reply, &place);
     if (is_refused)
         log_refusal(d, r->judged, stays ? "filed" : "deleted");
+    if (is_refused)
+        note_white_list(d, r->judged);
     if (stays)
         r->ledger = row;
     else if (row)
@@ -251,7 +273,7 @@ static bool settle_recipient(struct deliberation *d, struct intake_recipient *r)
     return stays;
 }
 
-/* Somebody's rules put it off, and that has not gone on for too long yet. */
+/* Somebody's rules put it off until more is known. */
 static bool is_put_off(const struct deliberation *d)
 {
     for (const struct intake_recipient *r = d->envelope.recipients; r; r = r->next)
@@ -333,6 +355,13 @@ static int deliberate(struct fiber *self, struct deliberation *d, enum arrival_e
     if (is_put_off(d))
         return -EAGAIN;
     settle_recipients(d);
+    if (d->copy_to.size)
+        error = notice_add_copy(self, d->arrival, d->copy_to, d->copy_forwarder, &d->envelope);
+    /* Before the message is done with: should we die in between, the next visit does not tell twice. */
+    if (!error && d->notice_for.size)
+        error = notice_send(self, d->arrival, &d->attempt, d->notice_for);
+    if (error)
+        return error;
     if (d->envelope.target_count)
         return store(self, d, end);
     *end = ARRIVAL_REFUSED;

@@ -1,6 +1,7 @@
 #include "store/door_change_internal.h"
 
 #include "base/clock.h"
+#include "policy/remote_account.h"
 
 #include <errno.h>
 
@@ -27,6 +28,20 @@ static int find_owner(struct door_edit *e, const struct door_wish *wish, struct 
     return 0;
 }
 
+/* What a person has fetched is theirs alone: with a mailbox that is split they would bring mail of any making past the
+ * doors of others. */
+static bool is_for_the_site_to_set(struct door_edit *e, const struct door_wish *wish)
+{
+    struct remote_account account;
+    if (!e->change->account_id || wish->kind != DOOR_REMOTE || wish->remove)
+        return false;
+    if (!remote_account_parse(wish->value, &e->s->arena, &account, e->problem))
+        return true;
+    if (account.split.size)
+        buf_add_text(e->problem, "Only the administrator can have the mail of a whole domain fetched (split).");
+    return account.split.size > 0;
+}
+
 static int check_kind(struct door_edit *e, const struct door_wish *wish)
 {
     if (wish->kind == 0 || wish->kind >= DOOR_KIND_COUNT)
@@ -42,7 +57,7 @@ static int check_kind(struct door_edit *e, const struct door_wish *wish)
     else if (wish->expires_at && (wish->kind == DOOR_RULE || wish->kind == DOOR_KNOWN || wish->kind == DOOR_CODE_FOR ||
                                   wish->kind == DOOR_REMOTE))
         buf_printf(e->problem, "A %s has no time of expiry.", door_kind_name((enum door_kind)wish->kind));
-    else
+    else if (!is_for_the_site_to_set(e, wish))
         return 0;
     return SAID;
 }

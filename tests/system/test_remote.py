@@ -1,6 +1,8 @@
 """Mail that is fetched from a real Dovecot: ways to log in, what is left and deleted, crashes, rules, a domain's mailbox."""
+import json
 import os
 import signal
+import subprocess
 import time
 
 import pytest
@@ -93,3 +95,210 @@ def test_every_way_to_log_in(provider, serve, mechanisms, words, used):
     assert subjects(server) == ["first", "second"]
     assert dovecot.messages("alice") == []
     assert used in dovecot.log()
+
+
+def test_what_is_wrong_is_said(provider, serve):
+    dovecot = provider()
+    server = serve(dovecot)
+    add(server, dovecot, password="wrong")
+    result = fetch(server, check=False)
+    assert result.returncode == 75 and "refuses" in result.stdout
+    state = server.run_json("remote", "list")[0]
+    assert state["next_at"] == 0 and state["failures"] == 1, state  # [AUTH] says that it is the password
+    dovecot.put("alice", message("late"))
+    server.run("remote", "set", "alice@example.test", "work", "--password-stdin", text_input="wonderland\n")
+    fetch(server)
+    assert subjects(server) == ["late"]
+    result = server.run("remote", "set", "alice@example.test", "work", "host=127.0.0.2", "--password-stdin", text_input="wonderland\n")
+    result = fetch(server, check=False)
+    assert "TLS failed" in result.stdout or "can't be reached" in result.stdout
+    assert "wonderland" not in server.log() + (server.directory / "ostiary.conf").read_text()
+
+
+def test_certificates_and_stls_are_not_negotiable(provider, serve):
+    plain, trusted = provider(ssl="no"), provider()
+    plain.put("alice", message("never"))
+    server = serve(plain, f'remote.ca_file = "{plain.certificate}"')  # another's
+    add(server, plain, "tls=stls", name="stripped")
+    add(server, trusted, name="forged")
+    add(server, trusted, "verify=no", name="trusting")
+    add(server, plain, "tls=none", name="shown", login="alice")
+    out = {row["name"]: row["problem"] for row in json.loads(fetch(server, "--json", check=False).stdout)}
+    assert "STLS" in out["stripped"] and "TLS failed" in out["forged"] and out["trusting"] == "" and "clear-password" in out["shown"], out
+    assert len(plain.messages("alice")) == 1 and subjects(server) == []
+    assert "wonderland" not in plain.log()
+
+
+def test_private_addresses_are_for_the_site_to_allow(provider, fresh):
+    dovecot = provider()
+    server = fresh()
+    add(server, dovecot)
+    assert "remote.networks" in fetch(server, check=False).stdout
+
+
+def test_mail_is_left_and_deleted_in_time(provider, serve):
+    dovecot = provider()
+    server = serve(dovecot)
+    add(server, dovecot, "leave=yes")
+    for name in ("one", "two", "three"):
+        dovecot.put("alice", message(name))
+    fetch(server)
+    fetch(server)
+    assert subjects(server) == ["one", "three", "two"] and len(dovecot.messages("alice")) == 3
+    dovecot.put("alice", message("four"))
+    fetch(server)
+    assert len(subjects(server)) == 4
+    server.run("remote", "set", "alice@example.test", "work", "delete-after=60s")
+    fetch(server)
+    assert len(dovecot.messages("alice")) == 4  # nothing is that old yet
+    server.run("remote", "set", "alice@example.test", "work", "leave=no", "delete-after=0")
+    fetch(server)
+    assert dovecot.messages("alice") == [] and len(subjects(server)) == 4
+
+
+def test_ids_that_are_no_good(provider, serve):
+    """Each message has the same id: they are told apart by their bytes."""
+    dovecot = provider(extra="pop3_uidl_format = %v\n")
+    server = serve(dovecot)
+    add(server, dovecot, "leave=yes")
+    for name in ("one", "two", "three"):
+        dovecot.put("alice", message(name))
+    fetch(server)
+    fetch(server)
+    assert subjects(server) == ["one", "three", "two"]
+    server.run("remote", "set", "alice@example.test", "work", "leave=no")
+    fetch(server)
+    assert subjects(server) == ["one", "three", "two"] and dovecot.messages("alice") == []
+
+
+def test_a_folder_and_odd_messages(provider, serve):
+    dovecot = provider()
+    server = serve(dovecot)
+    add(server, dovecot)
+    dovecot.put("alice", b"no header at all, one line")
+    dovecot.put("alice", b"Subject: nul\n\na\0b\n")
+    dovecot.put("alice", b"Subject: bare\n\na\rb\n.\n..\n")
+    dovecot.put("alice", ("Subject: large\n\n" + "0123456789abcdef\n" * 120000).encode())
+    dovecot.put("alice", b"Subject: long\n\n" + b"x" * 300000 + b"\n")
+    fetch(server)
+    texts = [t.replace(b"\r\n", b"\n") for t in export(server).values()]
+    assert len(texts) == 5 and subjects_of(texts) == ["bare", "large", "long", "nul"], [t[:300] for t in texts]
+    large = next(t for t in texts if b"Subject: large" in t)
+    assert large.count(b"0123456789abcdef") == 120000
+    assert any(b"\nab" in t for t in texts) and any(b"\n.\n..\n" in t + b"\n" for t in texts)
+
+
+def export(server, user="alice@example.test"):
+    target = server.directory / f"export-{time.monotonic_ns()}"
+    server.run("mail", "export", "--account", user, target)
+    return {str(p.relative_to(target)): p.read_bytes() for p in target.rglob("*") if p.is_file() and p.parent.name in ("cur", "new")}
+
+
+def test_what_is_refused_goes_to_blocked(provider, serve):
+    dovecot = provider()
+    server = serve(dovecot)
+    add(server, dovecot)
+    server.run("list", "add", "alice@example.test", "white", "friend@other.example")
+    server.run("rules", "set", "alice@example.test", "fetched-white-list=on")
+    dovecot.put("alice", message("welcome", sender="friend@other.example"))
+    dovecot.put("alice", message("unwelcome", sender="stranger@other.example"))
+    fetch(server)
+    assert subjects(server) == ["welcome"] and dovecot.messages("alice") == []
+    blocked = [text for name, text in export(server).items() if "Blocked" in name]
+    assert subjects_of([t.replace(b"\r\n", b"\n") for t in blocked]) == ["unwelcome"]
+    rows = server.run("ledger", "--for", "alice@example.test").stdout
+    assert "filed  stranger@other.example -> alice@example.test (fetched)  by fetched-white-list" in rows, rows
+    assert any("192.0.2.7" in str(row) for row in server.run_json("ledger", "--for", "alice@example.test"))
+    server.run("rules", "set", "alice@example.test", "fetched-block-folder=off")
+    dovecot.put("alice", message("deleted", sender="stranger@other.example"))
+    fetch(server)
+    assert dovecot.messages("alice") == [] and not any(b"Subject: deleted" in t for t in export(server).values())
+
+
+def test_a_domains_mailbox_is_split(provider, serve):
+    dovecot = provider()
+    server = serve(dovecot)
+    add(server, dovecot, "split=example.test", account="alice@example.test")
+    for name, header in (("to-bob", "Delivered-To: bob@example.test"), ("to-carol", "X-Original-To: <carol@example.test>"),
+                         ("to-nobody", "Delivered-To: nobody@example.test"), ("to-both", "To: bob@example.test, Carol <carol@example.test>")):
+        dovecot.put("alice", f"{header}\nSubject: {name}\nFrom: x@other.example\n\nHello\n")
+    fetch(server)
+    assert subjects(server) == ["to-nobody"]
+    assert subjects(server, "bob@example.test") == ["to-bob", "to-both"]
+    assert subjects(server, "carol@example.test") == ["to-both", "to-carol"]
+
+
+def test_no_loss_and_no_double_when_it_dies(provider, serve):
+    dovecot = provider()
+    server = serve(dovecot)
+    for n in range(300):
+        dovecot.put("alice", message(f"m{n}"))
+    add(server, dovecot)
+    server.run("remote", "fetch")
+    for _ in range(4):
+        before = server.log().count("message fetched")
+        wait_until(lambda: server.log().count("message fetched") >= min(before + 20, 300), "some were fetched")
+        for pid, words in server.children().items():
+            if "courier" in words or "writer" in words:
+                os.kill(pid, signal.SIGKILL)
+        wait_until(lambda: server.run("remote", "fetch", check=False).returncode == 0, "the courier is back")
+    wait_until(lambda: not dovecot.messages("alice") or fetch(server, check=False) is None, "all are fetched")
+    assert subjects(server) == sorted(f"m{n}" for n in range(300))
+
+
+def test_two_thousand_with_progress(provider, serve):
+    dovecot = provider()
+    server = serve(dovecot)
+    for n in range(2000):
+        dovecot.put("alice", message(f"m{n}"))
+    add(server, dovecot)
+    master, slave = os.openpty()
+    process = subprocess.Popen([server.binary, "remote", "fetch", "--now", "--config", server.config], stdout=subprocess.PIPE, stderr=slave)
+    os.close(slave)
+    seen = b""
+    while True:
+        try:
+            piece = os.read(master, 4096)
+        except OSError:
+            break
+        if not piece:
+            break
+        seen += piece
+    out = process.communicate()[0].decode()
+    assert process.returncode == 0 and "2000 new, 2000 stored" in out, out
+    assert b"of 2000 messages" in seen and seen.count(b"\r[") > 2
+    assert len(subjects(server)) == 2000 and dovecot.messages("alice") == []
+
+
+def test_a_refused_sender_is_told_once(provider, serve, zones):
+    dns = zones({"other.example": "@ IN A 192.0.2.7\n@ IN MX 10 mx\nmx IN A 192.0.2.7", "forged.example": "@ IN A 192.0.2.99"})
+    dovecot = provider()
+    server = serve(dovecot, dns.settings())
+    server.run("queue", "pause", "out")
+    add(server, dovecot)
+    server.run("rules", "set", "alice@example.test", "fetched-white-list=on", "fetched-white-list.notice=on", "fetched-white-list.carbon-copy=bob@example.test")
+    dovecot.put("alice", message("one"))
+    dovecot.put("alice", message("two"))
+    dovecot.put("alice", message("forged", sender="victim@forged.example"))
+    dovecot.put("alice", message("list", sender="news@other.example").replace("Subject:", "List-Id: <news>\nSubject:"))
+    dovecot.put("alice", message("bounce", sender=""))
+    fetch(server)
+    assert server.log().count("the refused sender is told") == 1
+    assert "carol@other.example" in server.run("queue", "list").stdout and "victim" not in server.run("queue", "list").stdout
+    assert {"one", "two", "forged", "list"} <= set(subjects(server, "bob@example.test"))
+
+
+def test_the_origin_is_what_the_provider_noted(provider, serve):
+    dovecot = provider()
+    server = serve(dovecot)
+    add(server, dovecot)
+    before = server.log().count("black list read")
+    server.run("blacklist", "add", "192.0.2.66")
+    wait_until(lambda: server.log().count("black list read") > before, "another reading of the black list")
+    server.run("rules", "set", "--site", "fetched-ip-black-list=on")
+    forged = "Received: from x (x.example [192.0.2.66]) by elsewhere.example with SMTP; Sat, 21 Nov 2026 10:00:00 +0000\n"
+    dovecot.put("alice", message("listed", ip="192.0.2.66"))
+    dovecot.put("alice", message("forged-below").replace("From: ", forged + "From: ", 1))
+    dovecot.put("alice", message("fine"))
+    fetch(server)
+    assert subjects(server) == ["fine", "forged-below"], server.run("ledger").stdout
