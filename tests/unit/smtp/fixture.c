@@ -101,6 +101,10 @@ static void answer_resolve(struct fixture *f, struct call *call)
         door.account_id = targets[0].account_id;
         door.address = text("alice@example.test");
         door.rules = text(f->rules);
+        if (request->passcode.len)
+            door.passcode = span_is(span_from(request->passcode.data, request->passcode.len), "4711")
+                                ? STORE_READ__PASSCODE__PASSCODE_RIGHT
+                                : STORE_READ__PASSCODE__PASSCODE_WRONG;
         reply.doors = doors;
         reply.n_doors = targets[0].door = 1;
     }
@@ -280,9 +284,23 @@ static void answer_step(struct fixture *f, struct call *call)
     call_reply(call, &reply.base, nothing, -1);
 }
 
+static void answer_door(struct fixture *f, struct call *call)
+{
+    Auth__GuessReply guess = AUTH__GUESS_REPLY__INIT;
+    Auth__GreylistReply greylist = AUTH__GREYLIST_REPLY__INIT;
+    bool is_guess = call->method == AUTH_GUESS;
+    f->guesses += is_guess;
+    f->greylists += !is_guess;
+    guess.allowed = f->may_guess;
+    greylist.wait_seconds = f->greylist_wait;
+    call_reply(call, is_guess ? &guess.base : &greylist.base, nothing, -1);
+}
+
 static void auth_called(void *context, struct call *call)
 {
-    if (call->method == AUTH_REPORT)
+    if (call->method == AUTH_GUESS || call->method == AUTH_GREYLIST)
+        answer_door(context, call);
+    else if (call->method == AUTH_REPORT)
         answer_report(context, call);
     else if (call->method == AUTH_WINDOW)
         answer_window(context, call);
@@ -328,10 +346,33 @@ static void resolver_called(void *context, struct call *call)
 
 /* ---- The courier ---- */
 
+static void answer_call_out(struct fixture *f, struct call *call)
+{
+    Courier__CallBackReply call_back = COURIER__CALL_BACK_REPLY__INIT;
+    Courier__WhoisReply whois = COURIER__WHOIS_REPLY__INIT;
+    bool is_whois = call->method == COURIER_WHOIS;
+    f->call_backs += !is_whois;
+    f->whoises += is_whois;
+    call_back.verdict = (Courier__Verdict)f->verdict;
+    call_back.reply = text("550 nobody");
+    whois.status = COURIER__WHOIS_STATUS__WHOIS_FOUND;
+    whois.country = text("ZZ");
+    if (f->courier_is_silent)
+        peers_set(&f->peers, ROLE_COURIER, 0, NULL);
+    if (f->courier_is_silent)
+        call_fail(call, -ETIMEDOUT);
+    else
+        call_reply(call, is_whois ? &whois.base : &call_back.base, nothing, -1);
+}
+
 static void courier_called(void *context, struct call *call)
 {
     struct fixture *f = context;
     Courier__ProbeReply reply = COURIER__PROBE_REPLY__INIT;
+    if (call->method != COURIER_PROBE) {
+        answer_call_out(f, call);
+        return;
+    }
     f->probes++;
     reply.verdict = (Courier__Verdict)f->verdict;
     reply.reply = text("550 5.1.1 never heard of\xc3\xa9 it");
@@ -364,7 +405,7 @@ void fixture_init(struct fixture *f, const char *settings)
     *f = (struct fixture){.loop = loop_new(),
                           .quota_left = UINT64_MAX,
                           .recipients_left = UINT32_MAX,
-                          .is_gate = strstr(settings, "pop_before_smtp") != NULL};
+                          .is_gate = strstr(settings, "pop_before_smtp") || strstr(settings, "call_back")};
     f->settings = settings_parse(buf_span(&text), &problem);
     if (!f->loop || !f->settings)
         fail_msg("%.*s", SPAN_ARG(buf_span(&problem)));

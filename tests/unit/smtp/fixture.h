@@ -22,8 +22,8 @@ enum lie {
     READ_UNKNOWN,
     READ_PAUSED,
     READ_DENIED_NAMES, /* the site's list of denied host names has "dial" */
-    READ_REMOTE, /* its one target is the address itself at next.test */
-    READ_VERIFY, /* the same, and the next hop is to be asked */
+    READ_REMOTE,       /* its one target is the address itself at next.test */
+    READ_VERIFY,       /* the same, and the next hop is to be asked */
     READ_LIST,
     READ_LIST_BOUNCE,
     READ_REMOTE_NOWHERE, /* without an address */
@@ -63,8 +63,8 @@ enum lie {
 struct fixture {
     struct loop *loop;
     enum lie lie;
-    const char *rules;         /* in force for everybody here (policy/ruleset.h); NULL: there are no doors */
-    const char *protects;      /* all reverse paths of ours are this account's, and protected; NULL: none is */
+    const char *rules;    /* in force for everybody here (policy/ruleset.h); NULL: there are no doors */
+    const char *protects; /* all reverse paths of ours are this account's, and protected; NULL: none is */
     uint64_t quota_left;
     struct settings *settings;
     struct peers peers;
@@ -90,8 +90,12 @@ struct fixture {
     unsigned reports, delay_ms;
     int refused;
     uint64_t reported_account;
-    int verdict;                       /* the courier's */
-    unsigned probes, questions;        /* to the courier, to the DNS */
+    int verdict;                /* the courier's */
+    unsigned probes, questions; /* to the courier, to the DNS */
+    unsigned call_backs, whoises, greylists, guesses;
+    unsigned greylist_wait; /* seconds: auth's answer */
+    bool may_guess;
+    bool courier_is_silent;            /* call-backs and WHOIS are never answered */
     const struct blacklist *blacklist; /* what sessions get */
     struct facts_sources sources;      /* the same, with the rules and nothing else at first */
 
@@ -103,7 +107,8 @@ struct fixture {
     struct buf output;
 };
 
-/* `settings`: lines "name=value", in addition to a hostname. */
+/* `settings`: lines "name=value", in addition to a hostname. Who asks is a gate where call_back or pop_before_smtp is
+ * among them. */
 void fixture_init(struct fixture *f, const char *settings);
 void fixture_release(struct fixture *f);
 /* Runs `main` on a fiber until it returns. */

@@ -217,9 +217,88 @@ static void test_facts_of_rules(void **state)
     }
 }
 
+#define GATE "call_back.timeout=20\n"
+#define CARL "RCPT TO:<carl@example.test>\r\n"
+
+/* What is asked of others: once, however many recipients want it, and only of what is still open. */
+static void test_call_outs(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *name, *rules, *input;
+        int verdict;
+        bool is_silent;
+        unsigned greylist_wait, call_backs, whoises, greylists;
+        const char *codes; /* of the recipients */
+    } rows[] = {
+        {"nothing is wanted", "", ALICE BOB, 2, false, 60, 0, 0, 0, "250 250 "},
+        {"refused there", "2 verify-sender=on\n", ALICE BOB, 2, false, 0, 1, 0, 0, "550 550 "},
+        {"taken there", "2 verify-sender=on\n", ALICE BOB, 1, false, 0, 1, 0, 0, "250 250 "},
+        {"it does not say", "2 verify-sender=on\n", ALICE BOB, 3, false, 0, 1, 0, 0, "451 451 "},
+        {"the courier dies", "2 verify-sender=on\n", ALICE BOB, 1, true, 0, 1, 0, 0, "451 451 "},
+        {"no opinion", "2 verify-sender=on\n2 verify-sender.on-unknown=pass\n", ALICE, 3, false, 0, 1, 0, 0, "250 "},
+        {"a country", "2 whois=on\n2 whois.countries=zz\n", ALICE BOB CARL, 0, false, 0, 0, 1, 0, "550 550 550 "},
+        {"both at once", "2 whois=on\n2 whois.countries=xx\n2 verify-sender=on\n", ALICE BOB, 1, false, 0, 1, 1, 0,
+         "250 250 "},
+        {"the whois dies", "2 whois=on\n2 whois.countries=zz\n", ALICE, 0, true, 0, 0, 1, 0, "250 "},
+        {"greylisted, each for itself", "2 greylist=on\n", ALICE BOB, 0, false, 60, 0, 0, 2, "451 451 "},
+        {"greylisted before", "2 greylist=on\n", ALICE BOB, 0, false, 0, 0, 0, 2, "250 250 "},
+    };
+    for (size_t i = 0; i < ROWS(rows); i++) {
+        struct fixture f;
+        char input[1000], codes[100] = "";
+        fixture_init(&f, GATE);
+        f.rules = rows[i].rules;
+        f.verdict = rows[i].verdict;
+        f.courier_is_silent = rows[i].is_silent;
+        f.greylist_wait = rows[i].greylist_wait;
+        snprintf(input, sizeof input, HELLO MAIL("s@b.test") "%s" QUIT, rows[i].input);
+        const char *output = strstr(fixture_talk(&f, SERVICE_SMTP, span_text(input)), OPENED) + strlen(OPENED);
+        for (const char *at = output; strncmp(at, "221", 3) != 0; at = strchr(at, '\n') + 1)
+            strncat(codes, at, 4);
+        if (strcmp(codes, rows[i].codes) != 0 || f.call_backs != rows[i].call_backs || f.whoises != rows[i].whoises ||
+            f.greylists != rows[i].greylists)
+            fail_msg("%s: %u call-backs, %u whois, %u greylist, got\n%s", rows[i].name, f.call_backs, f.whoises,
+                     f.greylists, output);
+        fixture_release(&f);
+    }
+}
+
+/* A passcode is looked at only as long as auth allows guessing; a wrong one is told to auth as such. */
+static void test_passcodes(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *digits;
+        bool may_guess;
+        unsigned guesses;
+        int refused;
+        const char *code;
+    } rows[] = {
+        {" 4711", true, 1, 0, "250"},
+        {" 4712", true, 1, AUTH__REFUSED__REFUSED_PASSCODE, "550"},
+        {" 4711", false, 1, AUTH__REFUSED__REFUSED_RECIPIENT, "4"},
+        {"", true, 0, AUTH__REFUSED__REFUSED_RECIPIENT, "550"},
+    };
+    for (size_t i = 0; i < ROWS(rows); i++) {
+        struct fixture f;
+        char input[500];
+        fixture_init(&f, GATE);
+        f.rules = "2 passcode=on\n";
+        f.may_guess = rows[i].may_guess;
+        snprintf(input, sizeof input, HELLO MAIL("s@b.test") "RCPT TO:<alice@example.test>%s\r\n" QUIT, rows[i].digits);
+        const char *output = strstr(fixture_talk(&f, SERVICE_SMTP, span_text(input)), OPENED) + strlen(OPENED);
+        if (strncmp(output, rows[i].code, strlen(rows[i].code)) != 0 || f.guesses != rows[i].guesses ||
+            f.refused != rows[i].refused)
+            fail_msg("%zu: %u guesses, refused %d, got\n%s", i, f.guesses, f.refused, output);
+        fixture_release(&f);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_verdicts), cmocka_unit_test(test_return_paths),
-                                       cmocka_unit_test(test_facts_of_rules)};
+                                       cmocka_unit_test(test_facts_of_rules), cmocka_unit_test(test_call_outs),
+                                       cmocka_unit_test(test_passcodes)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
