@@ -25,7 +25,7 @@ static void check_round_trip(const struct door_list_line *line)
     item.expires_at = line->expires_at;
     door_list_write_line(&item, &out);
     require(!buf_failed(&out));
-    require(door_list_parse_line(span_trim(buf_span(&out)), NOW, &again));
+    require(door_list_parse_line(span_head(buf_span(&out), out.size - 1), NOW, &again));
     require(span_equal(again.entry, line->entry));
     require(again.expires_at / 86400 == line->expires_at / 86400);
     buf_release(&out);
@@ -39,8 +39,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (door_expiry_parse(text, NOW, &at))
         require(at > NOW);
     /* As the command cuts them: a line end is in none. */
-    if (size > 2000 || span_find(text, '\n') < size || span_find(text, '\r') < size ||
-        !door_list_parse_line(span_trim(text), NOW, &line))
+    if (size > 2000 || span_find(text, '\n') < size || !door_list_parse_line(text, NOW, &line))
         return 0;
     require(line.expires_at == 0 || line.expires_at > NOW);
     if (line.entry.size)

@@ -62,7 +62,7 @@ static int take_file(struct import_work *w, enum door_kind kind)
     struct span rest = buf_span(&w->text);
     int status = EX_OK;
     for (size_t number = 1; rest.size && status == EX_OK; number++)
-        status = take_line(w, kind, span_trim(span_cut(&rest, '\n')), number);
+        status = take_line(w, kind, span_cut(&rest, '\n'), number);
     return status;
 }
 

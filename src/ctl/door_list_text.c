@@ -23,13 +23,18 @@ int door_list_take(struct ctl *ctl, size_t at, bool may_be_known, enum door_kind
     return EX_USAGE;
 }
 
+static bool is_blank(char c)
+{
+    return c == ' ' || c == '\t' || c == '\r';
+}
+
 static struct span next_word(struct span *rest)
 {
     size_t skip = 0, end;
-    while (skip < rest->size && (rest->data[skip] == ' ' || rest->data[skip] == '\t'))
+    while (skip < rest->size && is_blank(rest->data[skip]))
         skip++;
     *rest = span_skip(*rest, skip);
-    for (end = 0; end < rest->size && rest->data[end] != ' ' && rest->data[end] != '\t'; end++)
+    for (end = 0; end < rest->size && !is_blank(rest->data[end]); end++)
         ;
     struct span word = span_head(*rest, end);
     *rest = span_skip(*rest, end);
@@ -38,7 +43,8 @@ static struct span next_word(struct span *rest)
 
 bool door_list_parse_line(struct span line, uint64_t now, struct door_list_line *out)
 {
-    struct span rest = line;
+    /* Files of other systems have CR LF. */
+    struct span rest = line.size && line.data[line.size - 1] == '\r' ? span_head(line, line.size - 1) : line;
     struct span text = span_cut(&rest, '#');
     *out = (struct door_list_line){.remark = span_trim(rest)};
     out->entry = next_word(&text);
@@ -46,7 +52,7 @@ bool door_list_parse_line(struct span line, uint64_t now, struct door_list_line 
     if (word.size == 0)
         return true;
     return out->entry.size && span_is(word, "until") && door_expiry_parse(next_word(&text), now, &out->expires_at) &&
-           span_trim(text).size == 0;
+           next_word(&text).size == 0;
 }
 
 void door_list_write_line(const StoreWrite__DoorItem *item, struct buf *out)

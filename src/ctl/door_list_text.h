@@ -18,7 +18,7 @@ struct door_list_line {
     struct span remark;
     uint64_t expires_at; /* 0: never */
 };
-/* Pure. False: the time is none; or anything else stands behind the entry. */
+/* Pure; of a line without its LF. False: the time is none; or anything else stands behind the entry. */
 MUST_USE bool door_list_parse_line(struct span line, uint64_t now, struct door_list_line *out);
 /* Such a line with its end, which door_list_parse_line() reads again. */
 void door_list_write_line(const StoreWrite__DoorItem *item, struct buf *out);
