@@ -21,6 +21,7 @@
 #define ASK_SECONDS 60
 #define STORE_SECONDS 300
 #define FACTS_MAX (8u << 10)
+#define DEFER_SECONDS 86400
 
 /* One message's deliberation. */
 struct deliberation {
@@ -250,7 +251,7 @@ static bool settle_recipient(struct deliberation *d, struct intake_recipient *r)
     if (!r->judged)
         return true;
     const struct kept_verdict *verdict = judged_verdict(r->judged);
-    bool is_refused = keeps_out(verdict);
+    bool is_refused = verdict->kind == VERDICT_REFUSE;
     if (is_refused)
         r->folder = blocked_folder(d, r);
     else if (verdict->kind == VERDICT_FILE)
@@ -273,12 +274,29 @@ static bool settle_recipient(struct deliberation *d, struct intake_recipient *r)
     return stays;
 }
 
-/* Somebody's rules put it off until more is known. */
-static bool is_put_off(const struct deliberation *d)
+static bool is_deferred(const struct deliberation *d)
 {
     for (const struct intake_recipient *r = d->envelope.recipients; r; r = r->next)
         if (r->judged && judged_verdict(r->judged)->kind == VERDICT_DEFER)
             return true;
+    return false;
+}
+
+/* Somebody's rules want to know more first. There is no sender who would give up: after a day it comes in, as nobody is
+ * refused for what is not known. */
+static bool is_put_off(const struct deliberation *d)
+{
+    struct map *since = &d->visit->remote->put_off;
+    uint64_t now = clock_wall() / NANOSECONDS;
+    if (!is_deferred(d))
+        return false;
+    uint64_t first = (uint64_t)(uintptr_t)map_get(since, d->arrival->uidl);
+    /* One that can't be remembered is not waited for. */
+    if (!first)
+        return since->count < SKIPPED_MAX && map_put(since, d->arrival->uidl, (void *)(uintptr_t)now) == 0;
+    if (now < first + DEFER_SECONDS)
+        return true;
+    map_remove(since, d->arrival->uidl);
     return false;
 }
 

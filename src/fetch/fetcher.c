@@ -68,12 +68,15 @@ struct remote *fetcher_find(const struct fetcher *f, uint64_t id)
 static void forget_skipped(struct remote *r)
 {
     map_release(&r->skipped);
+    map_release(&r->put_off);
     map_init(&r->skipped);
+    map_init(&r->put_off);
 }
 
 static void remote_free(struct remote *r)
 {
     map_release(&r->skipped);
+    map_release(&r->put_off);
     free(r->account);
     free(r->name);
     free(r->value);
@@ -164,6 +167,7 @@ static int take_remote(struct fetcher *f, const StoreRead__Remote *from)
         r->fetcher = f;
         r->id = from->id;
         map_init(&r->skipped);
+        map_init(&r->put_off);
     }
     int error = fill(r, from);
     if (!error && is_new)

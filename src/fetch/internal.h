@@ -43,6 +43,7 @@ struct remote {
     struct fetch_progress progress;
     char problem[PROBLEM_MAX]; /* of the last visit; "" for none */
     struct map skipped;        /* unique ids to the remote itself */
+    struct map put_off;        /* unique ids to the second (wall clock, as a pointer) since which rules put them off */
 };
 
 /* A server that several accounts may lie at. */

@@ -107,9 +107,11 @@ static void changes(struct fiber *self, struct house *h)
     assert_int_equal(
         change(self, h, true, item(DOOR_CODE_FOR, LEVEL_ACCOUNT, "alice@example.test", "X@Away.test", "1111"), NULL),
         4);
-    assert_int_equal(change(self, h, true,
-                            item(DOOR_REMOTE, LEVEL_ACCOUNT, "alice@example.test", "provider", "host=pop.test"), NULL),
-                     5);
+    assert_int_equal(
+        change(self, h, true,
+               item(DOOR_REMOTE, LEVEL_ACCOUNT, "alice@example.test", "provider", "host=pop.test login=a secret=A"),
+               NULL),
+        5);
     assert_int_equal(change(self, h, false, item(DOOR_RULE, LEVEL_SITE, "", "no-ptr", "on"), NULL), 6);
     assert_int_equal(change(self, h, false, item(DOOR_DENIED_NAME, LEVEL_SITE, "", "dyn-*", ""), NULL), 7);
     /* Who has no grant is nobody. */
@@ -151,9 +153,11 @@ static void lists(struct fiber *self, struct house *h)
     StoreWrite__DoorListRequest q = STORE_WRITE__DOOR_LIST_REQUEST__INIT;
 #define A "alice@example.test "
     /* A person sees their own, and of the site what concerns everybody; codes only where they are asked for. */
-    expect_list(self, h, true, q, A "a@b.test=," A "May=," A "x@away.test=," A "provider=host=pop.test,");
+    expect_list(self, h, true, q,
+                A "a@b.test=," A "May=," A "x@away.test=," A "provider=host=pop.test login=a secret=A,");
     q.levels_above = true;
-    expect_list(self, h, true, q, A "a@b.test=," A "May=," A "x@away.test=," A "provider=host=pop.test, no-ptr=on,");
+    expect_list(self, h, true, q,
+                A "a@b.test=," A "May=," A "x@away.test=," A "provider=host=pop.test login=a secret=A, no-ptr=on,");
     q.secrets = true;
     q.kinds = 1u << DOOR_PASSCODE | 1u << DOOR_CODE_FOR;
     expect_list(self, h, true, q, A "May=123456," A "x@away.test=1111,");
@@ -235,7 +239,7 @@ static void courier(struct fiber *self, struct house *h)
     const StoreRead__RemotesReply *r = (const StoreRead__RemotesReply *)answer.message;
     assert_true(r->n_remotes == 1 && !r->more && r->remotes[0]->id == h->remote &&
                 is(r->remotes[0]->name, "provider") && is(r->remotes[0]->account, "alice@example.test") &&
-                is(r->remotes[0]->value, "host=pop.test"));
+                is(r->remotes[0]->value, "host=pop.test login=a secret=A"));
     answer_release(&answer);
     StoreWrite__RemoteSeenRequest note = STORE_WRITE__REMOTE_SEEN_REQUEST__INIT;
     ProtobufCBinaryData uidls[] = {binary("u1"), binary("u2"), binary("u3")};
