@@ -112,6 +112,11 @@ static void changes(struct fiber *self, struct house *h)
                item(DOOR_REMOTE, LEVEL_ACCOUNT, "alice@example.test", "provider", "host=pop.test login=a secret=A"),
                NULL),
         5);
+    assert_int_equal(change(self, h, true,
+                            item(DOOR_REMOTE, LEVEL_ACCOUNT, "alice@example.test", "all",
+                                 "host=pop.test login=a split=example.test secret=A"),
+                            "Only the administrator"),
+                     0);
     assert_int_equal(change(self, h, false, item(DOOR_RULE, LEVEL_SITE, "", "no-ptr", "on"), NULL), 6);
     assert_int_equal(change(self, h, false, item(DOOR_DENIED_NAME, LEVEL_SITE, "", "dyn-*", ""), NULL), 7);
     /* Who has no grant is nobody. */
