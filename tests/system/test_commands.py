@@ -149,7 +149,8 @@ CALLS = {
     "version": [],
     "watch": ["--once"],
 }
-ELSEWHERE = {"explain", "allow"}  # test_ledger.py, test_rules_ctl.py: they want a refusal
+# test_ledger.py and test_rules_ctl.py want a refusal, test_remote.py a provider.
+ELSEWHERE = {"explain", "allow", "remote add", "remote fetch", "remote list", "remote remove", "remote set"}
 WITHOUT_A_SERVER = {"restore": ["{directory}/backup"], "store rebuild": []}
 STATUS = {"doctor": (0, 1, 2)}
 
