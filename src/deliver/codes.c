@@ -28,14 +28,14 @@ static int fetch_one(struct fiber *self, struct courier *c, uint64_t sender_acco
     return error;
 }
 
-int codes_fetch(struct fiber *self, struct site *site, uint64_t sender_account_id,
+int codes_fetch(struct fiber *self, struct site *site, const struct message *message,
                 struct smtp_client_recipient *recipients, size_t count, struct arena *memory)
 {
     int error = 0;
-    if (site->route.kind == SITE_SMART_HOST)
+    if (site->route.kind == SITE_SMART_HOST || !message->facts->has_codes)
         return 0;
     for (size_t i = 0; i < count && !error; i++)
-        error = fetch_one(self, site->courier, sender_account_id, &recipients[i], memory);
+        error = fetch_one(self, site->courier, message->facts->sender_account_id, &recipients[i], memory);
     return error;
 }
 

@@ -201,7 +201,7 @@ static int transact(struct fiber *self, struct site *site, struct connection *co
     if (!error)
         error = message_open(self, &t.message, site->courier, message_of(job));
     if (!error)
-        error = codes_fetch(self, site, t.message.facts->sender_account_id, t.recipients, t.count, &t.memory);
+        error = codes_fetch(self, site, &t.message, t.recipients, t.count, &t.memory);
     if (error) {
         log_write(LOG_PROBLEM, "courier", NULL,
                   "a message, or a passcode for it, can't be read, tried again later message=%llx error=%s",

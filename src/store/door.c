@@ -137,6 +137,15 @@ int door_get(struct database *db, const struct door_owner *owner, enum door_kind
                     arena, item);
 }
 
+int door_has(struct database *db, const struct door_owner *owner, enum door_kind kind)
+{
+    uint64_t id;
+    return database_find(db, &id,
+                         "SELECT id FROM door_item WHERE owner_id = $1 AND level = $2 AND detail = $3 AND kind = $4"
+                         " LIMIT 1",
+                         "uutu", owner->id, (uint64_t)owner->level, owner->detail, (uint64_t)kind);
+}
+
 static int append(struct store *s, enum record_type type)
 {
     struct record_place place;

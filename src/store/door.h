@@ -36,6 +36,8 @@ MUST_USE bool door_read(struct statement *st, struct arena *arena, struct door_i
 /* 1, 0 where there is none, or a negative errno. */
 MUST_USE int door_get(struct database *db, const struct door_owner *owner, enum door_kind kind, struct span name,
                       struct arena *arena, struct door_item *item);
+/* Has the owner any item of that kind? 1, 0 or a negative errno. */
+MUST_USE int door_has(struct database *db, const struct door_owner *owner, enum door_kind kind);
 
 /* In a batch: the row, replacing that of its owner, kind and name, and its record. `id` is 0 for a new one, and is set
  * then. 0 or a negative errno: the batch is lost. */

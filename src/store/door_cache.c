@@ -60,12 +60,7 @@ static int write_rules(const struct ruleset *set, struct arena *arena, struct sp
 static int read_kinds(struct door_cache *c, const struct door_owner *owner, uint32_t *kinds)
 {
     for (unsigned kind = DOOR_WHITE; kind < DOOR_KIND_COUNT; kind++) {
-        uint64_t id;
-        int rc =
-            database_find(c->db, &id,
-                          "SELECT id FROM door_item WHERE owner_id = $1 AND level = $2 AND detail = '' AND kind = $3"
-                          " LIMIT 1",
-                          "uuu", owner->id, (uint64_t)owner->level, (uint64_t)kind);
+        int rc = door_has(c->db, owner, (enum door_kind)kind);
         if (rc < 0)
             return rc;
         if (rc > 0)

@@ -85,13 +85,25 @@ int reader_serve_queue_entries(struct store_reader *r, struct call *call)
     return 0;
 }
 
+/* 1, 0 or a negative errno. */
+static int has_codes(struct store_reader *r, uint64_t account_id)
+{
+    const struct door_owner site = {LEVEL_SITE, 0, {"", 0}}, sender = {LEVEL_ACCOUNT, account_id, {"", 0}};
+    int rc = door_has(r->view.db, &site, DOOR_CODE_FOR);
+    return rc == 0 && account_id ? door_has(r->view.db, &sender, DOOR_CODE_FOR) : rc;
+}
+
 int reader_serve_queue_fetch(struct store_reader *r, struct call *call)
 {
     const StoreRead__QueueFetchRequest *q = (const StoreRead__QueueFetchRequest *)call->request;
     StoreRead__QueueFetchReply reply = STORE_READ__QUEUE_FETCH_REPLY__INIT;
     struct message_facts f;
     int rc = view_queue_fetch(&r->view, q->message_id, q->offset, q->max_bytes, &r->arena, &f, &reply.total, &r->out);
-    if (rc != 0)
+    if (rc == 0 && q->offset == 0) {
+        rc = has_codes(r, f.sender_account_id);
+        reply.has_codes = rc > 0;
+    }
+    if (rc < 0)
         return rc;
     reply.envid = binary_from_span(f.envid);
     reply.ret = f.ret;

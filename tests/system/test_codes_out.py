@@ -25,11 +25,12 @@ def codes(fresh, peer, zones):
     far = peer()
     dns = zones({"far.test": "@ IN MX 10 mx\nmx IN A 127.0.0.1\n"})
 
-    def make(settings=""):
+    def make(settings="", site=True):
         settings = settings or f'hostname = "out.test"\ncourier.port = {far.port}'
         near = fresh(f"{settings.strip()}\n{dns.settings()}")
         keep_code(near, "471100", "alice@example.test", "carol@far.test")
-        keep_code(near, "081500", "dave@far.test", "--site")
+        if site:
+            keep_code(near, "081500", "dave@far.test", "--site")
         return near, far
 
     return make
@@ -47,6 +48,23 @@ def test_said_for_whom_they_are(codes):
     assert recipients(far) == ["<carol@far.test>", "<dave@far.test> 081500"]
     is_empty(near)
     assert "471100" not in near.log() and "081500" not in near.log()
+
+
+def test_a_members_own_where_the_site_has_none(codes):
+    near, far = codes(site=False)
+    submit(near, ["carol@far.test", "dave@far.test"])
+    wait_until(lambda: len(far.messages) == 1, "the message")
+    assert recipients(far) == ["<carol@far.test> 471100", "<dave@far.test>"]
+    # What was not there for one message is for the next.
+    far.lines.clear()
+    sent_from(near, "bob@example.test", ["carol@far.test"])
+    wait_until(lambda: len(far.messages) == 2, "bob's message")
+    assert recipients(far) == ["<carol@far.test>"]
+    far.lines.clear()
+    keep_code(near, "2222", "bob@example.test", "carol@far.test")
+    sent_from(near, "bob@example.test", ["carol@far.test"])
+    wait_until(lambda: len(far.messages) == 3, "bob's second message")
+    assert recipients(far) == ["<carol@far.test> 2222"]
 
 
 def test_not_told_to_a_smart_host(codes, peer):
