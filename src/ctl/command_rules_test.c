@@ -12,6 +12,7 @@
 #include "facts/content.h"
 #include "facts/dns_lists.h"
 #include "facts/gather.h"
+#include "format/automatic.h"
 #include "format/summary.h"
 #include "format/whois.h"
 #include "ipc/binary.h"
@@ -123,7 +124,8 @@ static int take_message(struct test_work *w)
     buf_init(&summary, SUMMARY_SIZE_MAX);
     int error = summary_make(buf_span(&w->message), &scratch, &summary);
     if (!error)
-        error = facts_fill_content(&w->trial.facts.content, buf_span(&w->message), 0, buf_span(&summary), &w->arena);
+        error = facts_fill_content(&w->trial.facts.content, buf_span(&w->message), 0, buf_span(&summary),
+                                   header_is_automatic(buf_span(&w->message)), &w->arena);
     buf_release(&summary);
     arena_release(&scratch);
     w->trial.facts.state[FACT_CONTENT] = FACT_KNOWN;

@@ -5,6 +5,7 @@
 #include "ctl/json.h"
 #include "ctl/script_trial.h"
 #include "facts/content.h"
+#include "format/automatic.h"
 #include "format/summary.h"
 #include "format/whois.h"
 #include "script/source.h"
@@ -82,7 +83,8 @@ static int fill_content(struct test *t)
     arena_release(&scratch);
     t->content = t->rcpt;
     if (!error)
-        error = facts_fill_content(&t->content.content, buf_span(&t->message), 0, buf_span(&t->summary), &t->arena);
+        error = facts_fill_content(&t->content.content, buf_span(&t->message), 0, buf_span(&t->summary),
+                                   header_is_automatic(buf_span(&t->message)), &t->arena);
     if (error)
         return ctl_fail(t->ctl, EX_OSERR, "%s can't be read as a message: %s", path, strerror(-error));
     t->content.state[FACT_CONTENT] = FACT_KNOWN;

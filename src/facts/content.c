@@ -1,6 +1,5 @@
 #include "facts/content.h"
 
-#include "format/automatic.h"
 #include "format/encoded_word.h"
 #include "format/header.h"
 #include "format/summary.h"
@@ -103,7 +102,6 @@ static int read_header(struct arena *arena, struct span header, struct content_f
 {
     struct header_field field;
     int error = 0;
-    content->is_automatic = header_is_automatic(header);
     content->header = arena_copy(arena, header);
     if (!content->header.data)
         return -ENOMEM;
@@ -116,11 +114,11 @@ static int read_header(struct arena *arena, struct span header, struct content_f
 }
 
 int facts_fill_content(struct content_fact *content, struct span message, size_t trace_size, struct span summary,
-                       struct arena *arena)
+                       bool is_automatic, struct arena *arena)
 {
     struct arena scratch;
     struct summary parsed;
-    *content = (struct content_fact){.size = message.size - trace_size};
+    *content = (struct content_fact){.size = message.size - trace_size, .is_automatic = is_automatic};
     arena_init(&scratch, SUMMARY_ARENA_MAX);
     int error = summary_parse(summary, &scratch, &parsed) ? 0 : -EPROTO;
     const struct message_envelope *envelope = error ? NULL : parsed.root->envelope;

@@ -8,14 +8,15 @@
 #define FACTS_MAX (4u << 10) /* of one recipient, in the ledger */
 #define ROW_OVERHEAD 200     /* a row's numbers and tags */
 
-int facts_learn_content(struct attempt *a, struct reception *reception, struct span summary)
+int facts_learn_content(struct attempt *a, struct reception *reception, const struct intake_summary *summary)
 {
     struct facts *facts = &a->facts;
     struct span whole;
     int error = intake_body_map(&reception->body, &whole);
     if (error)
         return error;
-    error = facts_fill_content(&facts->content, whole, reception->trace_size, summary, a->transaction);
+    error = facts_fill_content(&facts->content, whole, reception->trace_size, buf_span(&summary->bytes),
+                               summary->automatic, a->transaction);
     intake_body_unmap(&reception->body, whole);
     facts->state[FACT_CONTENT] = error ? FACT_UNKNOWN : FACT_KNOWN;
     return error;

@@ -9,6 +9,7 @@
 #include "fetch/notice.h"
 #include "fetch/split.h"
 #include "fetch/visit.h"
+#include "format/automatic.h"
 #include "format/summary.h"
 #include "intake/deliver.h"
 #include "ipc/binary.h"
@@ -84,7 +85,7 @@ static int read_message(struct deliberation *d)
     arena_release(&scratch);
     if (!error)
         error = facts_fill_content(&d->attempt.facts.content, whole, d->arrival->trace_size, buf_span(&d->summary),
-                                   &d->arrival->memory);
+                                   header_is_automatic(whole), &d->arrival->memory);
     if (!error)
         d->attempt.facts.state[FACT_CONTENT] = FACT_KNOWN;
     intake_body_unmap(&d->arrival->body, whole);

@@ -302,7 +302,7 @@ static int judge_message(struct fiber *self, struct xmit *x)
     struct intake_summary summary;
     int error = intake_summarise(&x->reception.body, &summary);
     if (!error)
-        error = facts_learn_content(&x->attempt, &x->reception, buf_span(&summary.bytes));
+        error = facts_learn_content(&x->attempt, &x->reception, &summary);
     buf_release(&summary.bytes);
     for (struct judged_address *a = x->judged; a && !error; a = a->next) {
         bool was_taken = a->is_taken;

@@ -105,7 +105,7 @@ static void leave_out_refused(struct smtp_transaction *t)
     envelope_keep(&t->envelope, is_open);
 }
 
-int smtp_judge_content(struct fiber *self, struct smtp_session *s, struct span summary)
+int smtp_judge_content(struct fiber *self, struct smtp_session *s, const struct intake_summary *summary)
 {
     struct smtp_transaction *t = &s->transaction;
     int error = facts_learn_content(&s->attempt, &t->reception, summary);

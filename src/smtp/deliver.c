@@ -87,7 +87,7 @@ static int store(struct fiber *self, struct smtp_session *s, const struct intake
 static int judge(struct fiber *self, struct smtp_session *s, struct intake_summary *summary)
 {
     int error = intake_summarise(&s->transaction.reception.body, summary);
-    return error ? error : smtp_judge_content(self, s, buf_span(&summary->bytes));
+    return error ? error : smtp_judge_content(self, s, summary);
 }
 
 int smtp_deliver(struct fiber *self, struct smtp_session *s)

@@ -263,12 +263,12 @@ static int note_delivered(struct store *s, const struct delivery *d)
         if (!r->ledger || r->outcome != DELIVERY_STORED)
             continue;
         struct ledger_row row = *r->ledger;
-        if (row.subject.size == 0 || row.header_message_id.size == 0)
+        /* Who judged the message has read it, and a message with neither is rare. */
+        if (row.subject.size == 0 && row.header_message_id.size == 0) {
             find_words(s, d->facts.summary, &words);
-        if (row.subject.size == 0)
             row.subject = buf_span(&words.subject);
-        if (row.header_message_id.size == 0)
             row.header_message_id = words.message_id;
+        }
         row.message_id = d->facts.message_id;
         if (r->entry) {
             row.mailbox_id = d->facts.entries[r->entry - 1].mailbox_id;

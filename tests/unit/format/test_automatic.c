@@ -25,6 +25,10 @@ static void headers(void **state)
         {"Precedence: bulk\r\n", true},
         {"Precedence: LIST\n\n", true},
         {"Precedence: first-class\r\n", false},
+        {"Precedence: first-class\r\nPrecedence: bulk\r\n", false},
+        {"Auto-Submitted: no\r\nAuto-Submitted: auto-replied\r\n", false},
+        {"Auto-Submitted: no\r\nPrecedence: junk\r\n", true},
+        {"Precedence: first-class\r\nAuto-Submitted: no\r\nList-Id: <a.b.test>\r\n", true},
     };
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
         if (header_is_automatic(span_text(cases[i].header)) != cases[i].automatic)
