@@ -127,7 +127,8 @@ static const struct {
     CALL(mkdir, WRITING),
     CALL(mkdirat, WRITING),
     CALL(fchmod, WRITING),
-    CALL(renameat, WRITING), /* of reject.log, when it is put aside; no more than unlink and open can do */
+    /* Puts reject.log aside; it can do no more than unlink and open. */
+    CALL(renameat, WRITING),
 };
 
 /* What somebody who took the process over would try, and what libraries try and can do without: these fail cleanly. */

@@ -32,8 +32,8 @@ struct database_driver {
     const char *clustered; /* behind a table that lives in its primary key */
     const char *begin_write, *begin_read;
     const char *unsynced, *synced; /* outside of transactions: commits are not synced; they are again */
-    const char *checkpoint; /* moves a log of the database into it; NULL where there is none to move */
-    const char *integrity;  /* a query whose rows are what is wrong inside the database itself, or "ok" */
+    const char *checkpoint;        /* moves a log of the database into it; NULL where there is none to move */
+    const char *integrity;         /* a query whose rows are what is wrong inside the database itself, or "ok" */
     struct database *(*open)(const char *path, enum database_mode mode, struct buf *problem);
     int (*close)(struct database *db);
     struct statement *(*prepare)(struct database *db, const char *sql);
@@ -70,7 +70,7 @@ MUST_USE int database_find(struct database *db, uint64_t *value, const char *sql
 /* Several statements without parameters. */
 MUST_USE int database_script(struct database *db, const char *sql);
 
-MUST_USE int database_begin(struct database *db);      /* to write */
+MUST_USE int database_begin(struct database *db); /* to write */
 /* To write what may be lost in a power cut: its commit is atomic and does not wait for the disk; the next ordinary one
  * makes it durable with its own. */
 MUST_USE int database_begin_unsynced(struct database *db);
