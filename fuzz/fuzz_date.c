@@ -20,7 +20,10 @@ static void check_date(struct span text)
 {
     int64_t seconds = 4711, again;
     struct buf out;
+    bool has_time;
 
+    if (date_parse_iso(text, &again, &has_time))
+        require(again >= -62167219200 && again < 253402300800 && again % 60 == 0 && text.size == (has_time ? 16 : 10));
     if (!date_parse(text, &seconds)) {
         require(seconds == 4711);
         return;

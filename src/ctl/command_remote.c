@@ -87,9 +87,10 @@ static int find(struct fiber *self, struct door_client *client, struct remote_wo
     request.secrets = true;
     *found = NULL;
     int status = door_client_gather(self, client, &request, &items);
+    const StoreWrite__DoorItem *list = items.items; /* in the work's arena */
     for (size_t i = 0; status == EX_OK && i < items.count; i++)
-        if (span_equal(binary_span(items.items[i].name), name))
-            *found = &items.items[i];
+        if (span_equal(binary_span(list[i].name), name))
+            *found = list + i;
     return status;
 }
 

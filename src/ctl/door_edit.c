@@ -2,6 +2,7 @@
 
 #include "base/clock.h"
 #include "ctl/json.h"
+#include "format/date.h"
 #include "format/quantity.h"
 #include "ipc/binary.h"
 
@@ -111,17 +112,12 @@ int door_edit_send(struct fiber *self, struct door_client *client, struct door_e
 
 /* ---- Times ---- */
 
-static bool parse_date(struct span text, uint64_t *at)
+/* A day lasts until its end. */
+static bool parse_day(struct span text, uint64_t *at)
 {
-    struct span rest = text;
-    struct span year = span_cut(&rest, '-'), month = span_cut(&rest, '-');
-    uint64_t y, m, d;
-    if (year.size != 4 || month.size != 2 || rest.size != 2 || !span_parse_u64(year, 9999, &y) ||
-        !span_parse_u64(month, 12, &m) || !span_parse_u64(rest, 31, &d) || y < 1970 || m < 1 || d < 1)
-        return false;
-    struct tm day = {.tm_year = (int)y - 1900, .tm_mon = (int)m - 1, .tm_mday = (int)d};
-    time_t begin = timegm(&day);
-    if (begin < 0 || day.tm_mday != (int)d) /* the 31st of June */
+    int64_t begin;
+    bool has_time;
+    if (!date_parse_iso(text, &begin, &has_time) || begin < 0 || has_time)
         return false;
     *at = (uint64_t)begin + DAY_SECONDS - 1;
     return true;
@@ -130,7 +126,7 @@ static bool parse_date(struct span text, uint64_t *at)
 bool door_expiry_parse(struct span text, uint64_t now, uint64_t *at)
 {
     uint64_t seconds;
-    if (parse_date(text, at))
+    if (parse_day(text, at))
         return *at > now;
     if (!quantity_parse(QUANTITY_DURATION, text, 1, YEARS_MAX * 366u * DAY_SECONDS, &seconds))
         return false;

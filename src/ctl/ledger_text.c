@@ -124,26 +124,9 @@ void ledger_write_entry_json(const StoreWrite__LedgerEntry *entry, struct json *
 
 static bool parse_date(struct span text, uint64_t *at)
 {
-    struct tm tm = {0};
-    unsigned year, month, day, hour = 0, minute = 0;
-    char copy[32], rest;
-    if (text.size >= sizeof copy)
-        return false;
-    memcpy(copy, text.data, text.size);
-    copy[text.size] = '\0';
-    if (sscanf(copy, "%4u-%2u-%2u%c", &year, &month, &day, &rest) != 3 &&
-        sscanf(copy, "%4u-%2u-%2uT%2u:%2u%c", &year, &month, &day, &hour, &minute, &rest) != 5)
-        return false;
-    if (year < 1970 || year > 2200 || month < 1 || month > 12 || day < 1 || day > 31 || hour > 23 || minute > 59)
-        return false;
-    tm.tm_year = (int)year - 1900;
-    tm.tm_mon = (int)month - 1;
-    tm.tm_mday = (int)day;
-    tm.tm_hour = (int)hour;
-    tm.tm_min = (int)minute;
-    time_t seconds = timegm(&tm);
-    /* The 31st of February is no day. */
-    if (seconds < 0 || tm.tm_mday != (int)day)
+    int64_t seconds;
+    bool has_time;
+    if (!date_parse_iso(text, &seconds, &has_time) || seconds < 0 || (uint64_t)seconds > UINT64_MAX / NANOSECONDS)
         return false;
     *at = (uint64_t)seconds * NANOSECONDS;
     return true;

@@ -267,7 +267,8 @@ static enum fact_state (*const sources[FACT_COUNT])(struct fiber *self, struct g
 
 static void fetch_one(struct fiber *self, struct gathering *g, enum fact fact)
 {
-    fact_state_set(&g->facts, &g->r, fact, sources[fact](self, g));
+    /* What has no source is there already or comes with the message: it can't be fetched. */
+    fact_state_set(&g->facts, &g->r, fact, sources[fact] ? sources[fact](self, g) : FACT_UNKNOWN);
 }
 
 static void fetch_main(struct fiber *self, void *argument)
@@ -479,9 +480,10 @@ static void look_at_own_list(struct attempt *a)
     a->facts.own_list.result = results[hit->verdict];
     if (hit == &by_name && hit->verdict == BLACKLIST_LISTED)
         a->facts.own_list.result = OWN_LIST_NAME_LISTED;
-    a->facts.own_list.reason = hit->verdict == BLACKLIST_NOTHING
-                                   ? (struct span){0}
-                                   : arena_copy(a->connection, span_head(hit->reason, TEXT_MAX));
+    struct span reason = {0};
+    if (hit->verdict != BLACKLIST_NOTHING)
+        reason = arena_copy(a->connection, span_head(hit->reason, TEXT_MAX));
+    a->facts.own_list.reason = reason;
     a->facts.state[FACT_OWN_LIST] = FACT_KNOWN;
 }
 

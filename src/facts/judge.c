@@ -168,10 +168,11 @@ bool judged_keeps_out(const struct judged *judged)
     return keeps_out(judged_verdict(judged));
 }
 
-/* One door that is open is enough. Else the sender is put off where anybody puts it off: that one may yet take it. */
+/* One door that is open is enough, and so is that there is none. Else the sender is put off where anybody puts it off:
+ * that one may yet take it. */
 static void sum_up(struct judged_address *address)
 {
-    address->is_taken = false;
+    bool is_open = false;
     address->answer = NULL;
     for (size_t i = 0; i < address->count; i++) {
         const struct judged *judged = address->by_door[i];
@@ -179,11 +180,12 @@ static void sum_up(struct judged_address *address)
             continue;
         const struct kept_verdict *verdict = judged_verdict(judged);
         if (!keeps_out(verdict))
-            address->is_taken = true;
+            is_open = true;
         else if (!address->answer ||
                  (verdict->kind == VERDICT_DEFER && judged_verdict(address->answer)->kind != VERDICT_DEFER))
             address->answer = judged;
     }
+    address->is_taken = is_open || !address->answer;
 }
 
 /* The passcode's rule is the only one for which a wrong guess counts, and only where it decided. */

@@ -42,7 +42,9 @@ static int add_facts(struct attempt *a, struct arena *arena, const struct judged
     buf_init(&blob, facts_max < FACTS_SIZE_MAX ? facts_max : FACTS_SIZE_MAX);
     judged_facts(judged, &r);
     facts_write(&a->facts, &r, false, &blob);
-    struct span facts = buf_failed(&blob) ? (struct span){0} : arena_copy(arena, buf_span(&blob));
+    struct span facts = {0};
+    if (!buf_failed(&blob))
+        facts = arena_copy(arena, buf_span(&blob));
     int error = !buf_failed(&blob) && !facts.data ? -ENOMEM : 0;
     row->facts = binary_from_span(facts);
     buf_release(&blob);

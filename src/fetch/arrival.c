@@ -187,9 +187,9 @@ static const struct ruleset *rules_of(const struct deliberation *d, const struct
 static struct span blocked_folder(const struct deliberation *d, const struct intake_recipient *r)
 {
     const struct ruleset *set = rules_of(d, r->judged);
-    if (!set || r->target->kind != INTAKE_TARGET_MAILBOX)
-        return set ? (struct span){0} : span_text(JUDGED_BLOCKED_FOLDER);
-    if (!ruleset_get(set, "fetched-block-folder")->number)
+    if (!set)
+        return span_text(JUDGED_BLOCKED_FOLDER);
+    if (r->target->kind != INTAKE_TARGET_MAILBOX || !ruleset_get(set, "fetched-block-folder")->number)
         return (struct span){0};
     return arena_copy(&d->arrival->memory, ruleset_get(set, "fetched-block-folder.folder")->text);
 }

@@ -69,16 +69,20 @@ static void answer_state(struct fetcher *f, struct call *call)
 
 /* ---- Fetch now ---- */
 
+/* Makes room for one more: the oldest stand first. */
 static void forget_runs(struct fetcher *f)
 {
     uint64_t now = clock_monotonic();
     size_t count = 0;
+    list_each (node, &f->runs)
+        count++;
     list_each_safe (node, &f->runs) {
         struct run *run = container_of(node, struct run, node);
-        if (run->until > now && count++ < RUNS_MAX)
+        if (run->until > now && count < RUNS_MAX)
             continue;
         list_remove(node);
         free(run);
+        count--;
     }
 }
 
@@ -101,13 +105,8 @@ static struct run *begin_run(struct fetcher *f, struct span account, struct span
         r->is_asked = !r->fiber;
     }
     run->id = ++f->run_number;
-    list_init(&run->node);
     forget_runs(f);
-    /* The newest stand first: beyond RUNS_MAX the oldest go. */
-    run->node.next = f->runs.next;
-    run->node.previous = &f->runs;
-    f->runs.next->previous = &run->node;
-    f->runs.next = &run->node;
+    list_append(&f->runs, &run->node);
     condition_wake_all(&f->changed);
     return run;
 }

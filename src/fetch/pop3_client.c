@@ -122,7 +122,7 @@ int pop3_client_line(struct fiber *self, struct pop3_client *c, const char *name
 
 int pop3_client_greet(struct fiber *self, struct pop3_client *c)
 {
-    struct pop3_reply reply;
+    struct pop3_reply reply = {0};
     int error = pop3_client_reply(self, c, "the connection", &reply);
     if (error == -EREMOTEIO)
         return pop3_client_fail(c, -EBUSY, "the server takes no connection now: %s", log_quote(reply.text));

@@ -82,9 +82,10 @@ static void write_trace(struct arrival *a, struct buf *out)
         .tls_version = span_text(stream_tls_version(v->client.stream)),
         .tls_cipher = span_text(stream_tls_cipher(v->client.stream)),
         .id = span_text(v->session),
-        .recipient = v->account.split.size ? (struct span){0} : v->account_address,
         .wall_nanoseconds = clock_wall(),
     };
+    if (v->account.split.size == 0)
+        received.recipient = v->account_address;
     trace_return_path_write(a->reverse_path, out);
     trace_received_write(&received, out);
     a->trace_size = out->size;

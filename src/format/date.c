@@ -250,3 +250,35 @@ bool date_parse(struct span text, int64_t *seconds)
                (int64_t)c.second - (int64_t)zone_minutes * 60;
     return true;
 }
+
+/* ---- ISO 8601 ---- */
+
+static bool take_sign(struct span *s, char sign)
+{
+    if (s->size == 0 || s->data[0] != sign)
+        return false;
+    *s = span_skip(*s, 1);
+    return true;
+}
+
+bool date_parse_iso(struct span text, int64_t *seconds, bool *has_time)
+{
+    struct calendar c = {0};
+    size_t digits;
+
+    if (!take_number(&text, 4, 4, &c.year, &digits) || !take_sign(&text, '-') ||
+        !take_number(&text, 2, 2, &c.month, &digits) || !take_sign(&text, '-') ||
+        !take_number(&text, 2, 2, &c.day, &digits))
+        return false;
+    if (c.month < 1 || c.month > 12 || c.day < 1 || c.day > days_in_month(c.year, c.month))
+        return false;
+    bool is_minute = text.size > 0;
+    if (is_minute && (!take_sign(&text, 'T') || !take_number(&text, 2, 2, &c.hour, &digits) || !take_sign(&text, ':') ||
+                      !take_number(&text, 2, 2, &c.minute, &digits)))
+        return false;
+    if (text.size || c.hour > 23 || c.minute > 59)
+        return false;
+    *seconds = days_from_date(c.year, c.month, c.day) * DAY_SECONDS + (int64_t)c.hour * 3600 + (int64_t)c.minute * 60;
+    *has_time = is_minute;
+    return true;
+}

@@ -16,4 +16,8 @@ void date_write_internal(uint64_t wall_nanoseconds, struct buf *out);
  * untouched, when there is no date to be seen or a number is out of range. */
 MUST_USE bool date_parse(struct span text, int64_t *seconds);
 
+/* ISO 8601, strictly, UTC: the day "2026-11-21", at whose beginning it is, or the minute "2026-11-21T23:41". False, and
+ * nothing set, for anything else and for days that no calendar has. */
+MUST_USE bool date_parse_iso(struct span text, int64_t *seconds, bool *has_time);
+
 #endif

@@ -17,10 +17,10 @@ struct hashed {
 /* The first part is no address's beginning: the hash of another kind of address never fits. */
 static void gather(struct hashed *h, struct span list, struct span domain, uint64_t member)
 {
-    int size = snprintf(h->number, sizeof h->number, "%llu", (unsigned long long)member);
     h->parts[0] = span_text("\001list-bounce");
     h->parts[1] = list;
     h->parts[2] = domain;
+    int size = snprintf(h->number, sizeof h->number, "%llu", (unsigned long long)member);
     h->parts[3] = span_from(h->number, (size_t)size);
 }
 

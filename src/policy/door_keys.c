@@ -12,16 +12,16 @@ struct keys {
 
 static void add(struct keys *k, const char *before, struct span s)
 {
-    size_t size = strlen(before);
+    struct span begin = span_text(before);
     if (k->count == k->room)
         return;
-    char *text = arena_alloc(k->arena, size + s.size + 1);
+    char *text = arena_alloc(k->arena, begin.size + s.size);
     if (!text)
         return; /* a key that is not looked up finds nothing: the caller's arena is its limit */
-    memcpy(text, before, size);
+    memcpy(text, begin.data, begin.size);
     for (size_t i = 0; i < s.size; i++)
-        text[size + i] = ascii_lower(s.data[i]);
-    k->keys[k->count++] = span_from(text, size + s.size);
+        text[begin.size + i] = ascii_lower(s.data[i]);
+    k->keys[k->count++] = span_from(text, begin.size + s.size);
 }
 
 /* "*.b.example", "*.example" of a.b.example. */

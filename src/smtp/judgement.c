@@ -130,7 +130,6 @@ void smtp_judged_reply_make(struct smtp_session *s, const struct judged_address 
     const struct kept_verdict *verdict = judged_verdict(address->answer);
     const char *rule = rule_name(verdict);
     struct buf text;
-    snprintf(reply->reason, sizeof reply->reason, "rule %s (%s)", rule, level_words(verdict->level));
     reply->refusal = (struct smtp_refusal){.what = address->wrong_passcode            ? SMTP_REFUSED_PASSCODE
                                                    : strcmp(rule, "return-path") == 0 ? SMTP_REFUSED_RETURN_PATH
                                                                                       : SMTP_REFUSED_RECIPIENT,
@@ -139,6 +138,7 @@ void smtp_judged_reply_make(struct smtp_session *s, const struct judged_address 
                                            .reason = reply->reason,
                                            .evidence = verdict->evidence,
                                            .recipient = address->recipient};
+    snprintf(reply->reason, sizeof reply->reason, "rule %s (%s)", rule, level_words(verdict->level));
     reply->place = ledger_find_place(s->context->ledger, span_text(rule), &s->peer->ip, address->recipient);
     buf_init(&text, sizeof reply->text - 1);
     judged_write_reply(&s->attempt, address->answer, reply->place.reference, &text);

@@ -61,7 +61,7 @@ static int present(struct door_edit *e, const struct door_step *step, struct doo
 /* Nothing that somebody did since is lost by taking back what was before. */
 static int check_untouched(struct door_edit *e, const struct door_step *step)
 {
-    struct door_item item;
+    struct door_item item = {0};
     int rc = present(e, step, &item);
     if (rc < 0)
         return rc;

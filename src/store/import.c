@@ -28,8 +28,10 @@ static int reach_mailbox(struct store *s, uint64_t account, struct span name, st
 {
     uint64_t id;
     int rc = folder_reach(s, account, name, false, &id);
-    rc = rc ? rc : mailbox_get(s, id, m);
-    return rc > 0 ? 0 : rc < 0 ? rc : -EPROTO;
+    if (rc)
+        return rc;
+    rc = mailbox_get(s, id, m);
+    return rc < 0 ? rc : *m ? 0 : -EPROTO;
 }
 
 static bool is_possible(const struct import *import, struct buf *problem)

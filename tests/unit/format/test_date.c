@@ -148,12 +148,57 @@ static void parsing(void **state)
     }
 }
 
+static void parsing_iso(void **state)
+{
+    static const struct {
+        struct span text;
+        bool valid, has_time;
+        int64_t seconds;
+    } rows[] = {
+        {SPAN("1970-01-01"), true, false, 0},
+        {SPAN("1969-12-31"), true, false, -86400},
+        {SPAN("2024-02-29"), true, false, 1709164800},
+        {SPAN("2024-02-29T00:01"), true, true, 1709164860},
+        {SPAN("9999-12-31T23:59"), true, true, 253402300740},
+        {SPAN("2023-02-29"), false, false, 0},
+        {SPAN("2026-04-31"), false, false, 0},
+        {SPAN("2026-13-01"), false, false, 0},
+        {SPAN("2026-00-01"), false, false, 0},
+        {SPAN("2026-01-00"), false, false, 0},
+        {SPAN("2026-1-05"), false, false, 0},
+        {SPAN("2026-01-5"), false, false, 0},
+        {SPAN("2026-01-055"), false, false, 0},
+        {SPAN("20266-01-05"), false, false, 0},
+        {SPAN("+026-01-05"), false, false, 0},
+        {SPAN("2026-01-05T"), false, false, 0},
+        {SPAN("2026-01-05T24:00"), false, false, 0},
+        {SPAN("2026-01-05T23:60"), false, false, 0},
+        {SPAN("2026-01-05T23:59:59"), false, false, 0},
+        {SPAN("2026-01-05 23:59"), false, false, 0},
+        {SPAN(" 2026-01-05"), false, false, 0},
+        {SPAN("2026-01"), false, false, 0},
+        {SPAN(""), false, false, 0},
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
+        int64_t seconds = 4711;
+        bool has_time = !rows[i].has_time;
+        bool valid = date_parse_iso(rows[i].text, &seconds, &has_time);
+        if (valid != rows[i].valid)
+            fprintf(stderr, "%.*s\n", SPAN_ARG(rows[i].text));
+        assert_int_equal(valid, rows[i].valid);
+        assert_int_equal(seconds, valid ? rows[i].seconds : 4711);
+        assert_int_equal(has_time, valid ? rows[i].has_time : !rows[i].has_time);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(writing),
         cmocka_unit_test(back_and_forth),
         cmocka_unit_test(parsing),
+        cmocka_unit_test(parsing_iso),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
