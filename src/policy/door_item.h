@@ -46,7 +46,7 @@ MUST_USE bool door_kind_parse(struct span name, enum door_kind *kind);
 
 #define DOOR_NAME_MAX 512
 #define DOOR_VALUE_MAX 4096
-#define DOOR_ITEMS_MAX 100000 /* of one owner */
+#define DOOR_ITEMS_MAX 100000 /* of one owner: an account together with all its addresses */
 
 /* Checks an item and brings name and value into the form in which they are kept and looked up: lower case, A-labels,
  * CIDR without host bits. False with one sentence in `problem`. */

@@ -193,6 +193,53 @@ static bool is_pattern(const struct door_item *item)
     return item->kind == DOOR_DENIED_NAME && span_find(item->name, '*') < item->name.size;
 }
 
+/* What owners get that was not there before. */
+struct tally {
+    const struct door_step *step; /* the first of them */
+    size_t all, patterns, codes;
+};
+
+/* Of the owner itself; of an account together with all its addresses, of which anybody can have as many as they like,
+ * where `together`. */
+static int find_tally(struct door_edit *e, struct map *tallies, const struct door_step *step, bool together,
+                      struct tally **tally)
+{
+    const struct door_owner *o = &step->owner;
+    bool with_addresses = together && o->level >= LEVEL_ACCOUNT;
+    struct buf key;
+    buf_init(&key, 4096);
+    buf_printf(&key, "%d %d %ju ", (int)together, with_addresses ? LEVEL_ACCOUNT : (int)o->level, (uintmax_t)o->id);
+    if (!with_addresses)
+        buf_add_span(&key, o->detail);
+    int rc = buf_failed(&key) ? -ENOMEM : 0;
+    *tally = rc ? NULL : map_get(tallies, buf_span(&key));
+    if (rc == 0 && !*tally) {
+        *tally = arena_alloc(&e->s->arena, sizeof(**tally));
+        if (*tally)
+            **tally = (struct tally){.step = step};
+        rc = *tally ? map_put(tallies, buf_span(&key), *tally) : -ENOMEM;
+    }
+    buf_release(&key);
+    return rc;
+}
+
+static int count_step(struct door_edit *e, struct map *tallies, const struct door_step *step)
+{
+    struct tally *tally;
+    int rc = find_tally(e, tallies, step, true, &tally);
+    if (rc)
+        return rc;
+    tally->all++;
+    bool pattern = is_pattern(&step->after), code = step->after.kind == DOOR_PASSCODE;
+    if (pattern || code)
+        rc = find_tally(e, tallies, step, false, &tally);
+    if (rc == 0) {
+        tally->patterns += pattern;
+        tally->codes += code;
+    }
+    return rc;
+}
+
 /* Room for `more` rows of the owner; `sql` counts those that there are. */
 static int check_room(struct door_edit *e, const struct door_step *step, const char *sql, size_t more, uint64_t most,
                       const char *what)
@@ -209,45 +256,43 @@ static int check_room(struct door_edit *e, const struct door_step *step, const c
     return SAID;
 }
 
-static bool is_same_owner(const struct door_owner *a, const struct door_owner *b)
+static int check_tally(struct door_edit *e, const struct tally *t)
 {
-    return a->level == b->level && a->id == b->id && span_equal(a->detail, b->detail);
-}
-
-/* The new rows of the owner of step `first`, from there on. Owners stand together; who scatters them is counted twice,
- * which refuses nothing that is within the caps. */
-static int check_caps_of(struct door_edit *e, size_t first, size_t *next)
-{
-    const struct door_step *step = &e->steps[first];
-    size_t all = 0, patterns = 0, codes = 0, i = first;
-    for (; i < e->count && is_same_owner(&e->steps[i].owner, &step->owner); i++) {
-        bool is_new = e->steps[i].is && !e->steps[i].was;
-        all += is_new;
-        patterns += is_new && is_pattern(&e->steps[i].after);
-        codes += is_new && e->steps[i].after.kind == DOOR_PASSCODE;
-    }
-    *next = i;
     int rc = 0;
-    if (all)
-        rc = check_room(e, step, "SELECT COUNT(*) FROM door_item WHERE owner_id = $1 AND level = $2 AND detail = $3",
-                        all, DOOR_ITEMS_MAX, "settings and entries");
-    if (rc == 0 && patterns)
-        rc = check_room(e, step,
+    if (t->all)
+        rc = check_room(e, t->step,
+                        "SELECT COUNT(*) FROM door_item WHERE owner_id = $1"
+                        " AND ((level = $2 AND detail = $3) OR ($2 > 1 AND level > 1))",
+                        t->all, DOOR_ITEMS_MAX, "settings and entries");
+    if (rc == 0 && t->patterns)
+        rc = check_room(e, t->step,
                         "SELECT COUNT(*) FROM door_item WHERE owner_id = $1 AND level = $2 AND detail = $3 AND kind = 7"
                         " AND name LIKE '%*%'",
-                        patterns, DOOR_PATTERNS_MAX, "host names with a \"*\"");
-    if (rc == 0 && codes)
-        rc = check_room(
-            e, step, "SELECT COUNT(*) FROM door_item WHERE owner_id = $1 AND level = $2 AND detail = $3 AND kind = 8",
-            codes, DOOR_PASSCODES_MAX, "passcodes");
+                        t->patterns, DOOR_PATTERNS_MAX, "host names with a \"*\"");
+    if (rc == 0 && t->codes)
+        rc =
+            check_room(e, t->step,
+                       "SELECT COUNT(*) FROM door_item WHERE owner_id = $1 AND level = $2 AND detail = $3 AND kind = 8",
+                       t->codes, DOOR_PASSCODES_MAX, "passcodes");
     return rc;
 }
 
+/* Each owner is counted once, however scattered their steps stand: no order of wishes gets round the caps, or makes the
+ * writer count the same rows ten thousand times. */
 static int check_caps(struct door_edit *e)
 {
+    struct map tallies;
+    struct span key;
+    void *tally;
+    size_t position = 0;
     int rc = 0;
-    for (size_t i = 0; rc == 0 && i < e->count;)
-        rc = check_caps_of(e, i, &i);
+    map_init(&tallies);
+    for (size_t i = 0; rc == 0 && i < e->count; i++)
+        if (e->steps[i].is && !e->steps[i].was)
+            rc = count_step(e, &tallies, &e->steps[i]);
+    while (rc == 0 && map_next(&tallies, &position, &key, &tally))
+        rc = check_tally(e, tally);
+    map_release(&tallies);
     return rc;
 }
 

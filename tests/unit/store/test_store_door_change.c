@@ -344,12 +344,74 @@ static void caps(void **state)
     fixture_stop(&f);
 }
 
+/* No order of the wishes gets round a cap. */
+static void scattered(void **state)
+{
+    enum { PAIRS = DOOR_PASSCODES_MAX + 1 };
+    static struct door_wish wishes[2 * PAIRS];
+    static char names[PAIRS][40], codes[PAIRS][20];
+    struct fixture f;
+    struct door_outcome outcome;
+    struct buf problem;
+    struct door_change c = {.wishes = wishes, .count = 2 * PAIRS};
+    fixture_start(&f);
+    buf_init(&problem, 4096);
+    for (int i = 0; i < PAIRS; i++) {
+        snprintf(names[i], sizeof(names[i]), "f%d@away.test", i);
+        snprintf(codes[i], sizeof(codes[i]), "%d", 100000 + i);
+        wishes[2 * i] = (struct door_wish){.kind = DOOR_PASSCODE,
+                                           .level = LEVEL_ACCOUNT,
+                                           .owner = span_text(ALICE),
+                                           .name = span_text(names[i]),
+                                           .value = span_text(codes[i])};
+        wishes[2 * i + 1] = (struct door_wish){.kind = DOOR_BLACK,
+                                               .level = LEVEL_ADDRESS,
+                                               .owner = span_text("alice+x@example.test"),
+                                               .name = span_text(names[i])};
+    }
+    assert_int_equal(store_begin(f.store), 0);
+    assert_int_equal(store_door_change(f.store, &c, &outcome, &problem), 0);
+    assert_true(span_is(buf_span(&problem), ALICE " would have more than 1000 passcodes: remove some first."));
+    buf_reset(&problem);
+    c.count -= 2;
+    assert_int_equal(store_door_change(f.store, &c, &outcome, &problem), 0);
+    assert_true(problem.size == 0 && outcome.count == 2 * PAIRS - 2);
+    assert_int_equal(store_commit(f.store), 0);
+    buf_release(&problem);
+    fixture_stop(&f);
+}
+
+/* An account has as many addresses as it likes, but all of them together have no more than one owner may. */
+static void many_addresses(void **state)
+{
+    struct fixture f;
+    fixture_start(&f);
+    uint64_t alice = fixture_recipient(&f, ALICE).account_id;
+    assert_int_equal(store_begin(f.store), 0);
+    assert_int_equal(
+        database_run(f.store->db,
+                     "INSERT INTO door_item (id, kind, level, owner_id, detail, name, value, expires_at, locked,"
+                     " set_at, set_by) WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < $2)"
+                     " SELECT 1000000 + i, 3, 3, $1, 'x' || i, 'a@b.test', '', 0, 0, 0, '' FROM n",
+                     "uu", alice, (uint64_t)DOOR_ITEMS_MAX - 1),
+        0);
+    assert_int_equal(store_commit(f.store), 0);
+    door_set(&f, WORDS({"alice+y@example.test", "black", "a@b.test", ""}, {ALICE, "black", "a@b.test", ""}),
+             "would have more than 100000 settings and entries");
+    assert_int_equal(door_set(&f, WORDS({"alice+y@example.test", "black", "a@b.test", ""}), NULL), 1);
+    door_set(&f, WORDS({ALICE, "black", "a@b.test", ""}), "would have more than 100000 settings and entries");
+    /* It is their own affair. */
+    assert_int_equal(door_set(&f, WORDS({BOB, "black", "a@b.test", ""}), NULL), 2);
+    fixture_stop(&f);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(all_or_nothing), cmocka_unit_test(taken_back), cmocka_unit_test(people),
         cmocka_unit_test(forwarding),     cmocka_unit_test(removal),    cmocka_unit_test(bounds),
-        cmocka_unit_test(large_changes),  cmocka_unit_test(caps),
+        cmocka_unit_test(large_changes),  cmocka_unit_test(caps),       cmocka_unit_test(scattered),
+        cmocka_unit_test(many_addresses),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
