@@ -5,9 +5,10 @@
 #include "store/door.h"
 
 #define DOOR_CHANGE_ITEMS_MAX 10000
-#define DOOR_CHANGE_BYTES_MAX (8u << 20) /* of what was before and what is wanted, together */
-#define DOOR_HISTORY_MAX 1000            /* changes of one owner that are kept; the oldest go first */
-#define DOOR_HISTORY_BYTES (64u << 20)   /* of them, together */
+#define DOOR_CHANGE_BYTES_MAX (8u << 20)   /* of what was before and what is wanted, together */
+#define DOOR_HISTORY_MAX 1000              /* changes of one owner that are kept; the oldest go first */
+#define DOOR_HISTORY_BYTES (64u << 20)     /* of them, together */
+#define DOOR_HISTORY_PAGE_BYTES (1u << 20) /* of them, read at once; the last one may go beyond */
 /* What a person may change within a day, by number and by bytes of history: each change grows the volumes. */
 #define DOOR_PERSON_CHANGES 1000
 #define DOOR_PERSON_BYTES (16u << 20)
@@ -64,10 +65,10 @@ struct door_past {
 };
 
 /* Changes of an owner (of everybody: `owner` NULL), newest first, those with smaller numbers than `before` (0: all).
- * *count is the room and then what there is. A person sees those of their addresses beside those of their account. 0 or
- * a negative errno. */
+ * *count is the room and then what there is; *more: there are older ones, since a page is bounded in bytes, too. A
+ * person sees those of their addresses beside those of their account. 0 or a negative errno. */
 MUST_USE int door_history_list(struct database *db, const struct door_owner *owner, uint64_t before,
-                               struct arena *arena, struct door_past *past, size_t *count);
+                               struct arena *arena, struct door_past *past, size_t *count, bool *more);
 /* 1, 0 where there is no such number, or a negative errno. */
 MUST_USE int door_history_get(struct database *db, uint64_t number, struct arena *arena, struct door_past *past);
 

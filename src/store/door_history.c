@@ -172,9 +172,9 @@ int door_history_get(struct database *db, uint64_t number, struct arena *arena, 
 }
 
 int door_history_list(struct database *db, const struct door_owner *owner, uint64_t before, struct arena *arena,
-                      struct door_past *past, size_t *count)
+                      struct door_past *past, size_t *count, bool *more)
 {
-    size_t room = *count;
+    size_t room = *count, bytes = 0;
     uint64_t until = before ? before : INT64_MAX;
     struct statement *st =
         owner
@@ -182,17 +182,22 @@ int door_history_list(struct database *db, const struct door_owner *owner, uint6
                              "SELECT " COLUMNS " FROM door_history WHERE owner_id = $1 AND number < $2"
                              " AND (level = $3 OR ($3 = 2 AND level = 3)) AND ($4 = '' OR detail = $4)"
                              " ORDER BY number DESC LIMIT $5",
-                             "uuutu", owner->id, until, (uint64_t)owner->level, owner->detail, (uint64_t)room)
+                             "uuutu", owner->id, until, (uint64_t)owner->level, owner->detail, (uint64_t)room + 1)
             : database_query(db, "SELECT " COLUMNS " FROM door_history WHERE number < $1 ORDER BY number DESC LIMIT $2",
-                             "uu", until, (uint64_t)room);
+                             "uu", until, (uint64_t)room + 1);
     int rc = 0;
     *count = 0;
-    while (*count < room && (rc = database_step(st)) > 0) {
+    *more = false;
+    while ((rc = database_step(st)) > 0) {
+        *more = *count == room || bytes > DOOR_HISTORY_PAGE_BYTES;
+        if (*more)
+            break;
         if (!read_past(st, arena, &past[*count])) {
             rc = -ENOMEM;
             break;
         }
         (*count)++;
+        bytes += database_bytes(st, 9).size + database_bytes(st, 10).size;
     }
     database_end(st);
     return rc < 0 ? rc : 0;

@@ -240,24 +240,24 @@ int writer_door_history(struct store_writer *w, struct call *call)
     const StoreWrite__DoorHistoryRequest *q = (const StoreWrite__DoorHistoryRequest *)call->request;
     StoreWrite__DoorHistoryReply reply = STORE_WRITE__DOOR_HISTORY_REPLY__INIT;
     struct door_owner owner;
-    bool everybody;
+    bool everybody, more;
     arena_reset(&w->arena);
     int rc = history_owner(w, call, &owner, &everybody);
     if (rc)
         return rc;
-    size_t limit = q->limit == 0 || q->limit > HISTORY_PAGE ? HISTORY_PAGE : q->limit, count = limit + 1, bytes = 0;
+    size_t limit = q->limit == 0 || q->limit > HISTORY_PAGE ? HISTORY_PAGE : q->limit, count = limit, bytes = 0;
     struct door_past *past = arena_array(&w->arena, count, sizeof(*past));
     StoreWrite__DoorHistoryEntry *entries = arena_array(&w->arena, count, sizeof(*entries));
     reply.entries = arena_array(&w->arena, count, sizeof(*reply.entries));
     if (!past || !entries || !reply.entries)
         return -ENOMEM;
     rc = door_history_list(w->store->db, everybody ? NULL : &owner, q->before > INT64_MAX ? 0 : q->before, &w->arena,
-                           past, &count);
-    for (size_t i = 0; rc == 0 && i < count && i < limit && bytes < REPLY_BYTES; i++) {
+                           past, &count, &more);
+    for (size_t i = 0; rc == 0 && i < count && bytes < REPLY_BYTES; i++) {
         rc = fill_entry(w, &past[i], &entries[i], &bytes);
         reply.entries[reply.n_entries++] = &entries[i];
     }
-    reply.more = reply.n_entries < count;
+    reply.more = more || reply.n_entries < count;
     if (rc == 0)
         call_reply(call, &reply.base, (struct span){NULL, 0}, -1);
     return rc;

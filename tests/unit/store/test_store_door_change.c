@@ -405,13 +405,52 @@ static void many_addresses(void **state)
     fixture_stop(&f);
 }
 
+/* Large changes do not keep anybody from reading a history: its pages are bounded in bytes. */
+static void history_pages(void **state)
+{
+    enum { ROWS = 12 };
+    struct fixture f;
+    struct door_past past[100];
+    struct arena arena;
+    uint64_t before = 0, last = ROWS + 1, seen = 0;
+    bool more = true;
+    fixture_start(&f);
+    arena_init(&arena, 64u << 20); /* as the writer has it */
+    assert_int_equal(store_begin(f.store), 0);
+    assert_int_equal(database_run(f.store->db,
+                                  "INSERT INTO door_history (number, at, made_by, words, level, owner_id, detail,"
+                                  " undone, undoes, before, after) WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL"
+                                  " SELECT i + 1 FROM n WHERE i < $1) SELECT i, 1, 'admin', '', 0, 0, '', 0, 0,"
+                                  " randomblob(CASE WHEN i = 5 THEN 7 ELSE 7000000 END), '' FROM n",
+                                  "u", (uint64_t)ROWS),
+                     0);
+    while (more) {
+        size_t count = 100;
+        arena_reset(&arena);
+        assert_int_equal(door_history_list(f.store->db, NULL, before, &arena, past, &count, &more), 0);
+        assert_true(count > 0);
+        for (size_t i = 0; i < count; i++) {
+            assert_int_equal(past[i].number, --last);
+            seen++;
+        }
+        before = last;
+    }
+    assert_int_equal(seen, ROWS);
+    size_t count = 1;
+    assert_int_equal(door_history_list(f.store->db, NULL, 2, &arena, past, &count, &more), 0);
+    assert_true(count == 1 && !more);
+    assert_int_equal(store_commit(f.store), 0);
+    arena_release(&arena);
+    fixture_stop(&f);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(all_or_nothing), cmocka_unit_test(taken_back), cmocka_unit_test(people),
-        cmocka_unit_test(forwarding),     cmocka_unit_test(removal),    cmocka_unit_test(bounds),
-        cmocka_unit_test(large_changes),  cmocka_unit_test(caps),       cmocka_unit_test(scattered),
-        cmocka_unit_test(many_addresses),
+        cmocka_unit_test(all_or_nothing), cmocka_unit_test(taken_back),    cmocka_unit_test(people),
+        cmocka_unit_test(forwarding),     cmocka_unit_test(removal),       cmocka_unit_test(bounds),
+        cmocka_unit_test(large_changes),  cmocka_unit_test(caps),          cmocka_unit_test(scattered),
+        cmocka_unit_test(many_addresses), cmocka_unit_test(history_pages),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
