@@ -88,7 +88,8 @@ void ledger_forget(struct ledger *l)
 static bool is_plain(struct span text)
 {
     for (size_t i = 0; i < text.size; i++)
-        if (text.data[i] < ' ' || text.data[i] == 127)
+        /* Where char has no sign, too. */
+        if ((unsigned char)text.data[i] < ' ' || (unsigned char)text.data[i] >= 127)
             return false;
     return true;
 }
@@ -155,13 +156,18 @@ bool ledger_row_is_possible(const struct ledger_row *r)
            r->stage <= DECIDE_CONTENT;
 }
 
-/* The database's numbers are signed. */
+/* The database's numbers are signed. Attempts are added up, by rows and by periods, without leaving its numbers; and
+ * what is said to be of the future would keep all rows behind it from growing old. */
 static void bound_row(struct ledger_row *r)
 {
+    uint64_t now = bounded(clock_wall());
     uint64_t *numbers[] = {&r->at, &r->last_at, &r->attempts, &r->account_id, &r->message_id, &r->mailbox_id, &r->uid};
     for (size_t i = 0; i < sizeof(numbers) / sizeof(numbers[0]); i++)
         *numbers[i] = bounded(*numbers[i]);
     r->attempts = r->attempts ? r->attempts : 1;
+    r->attempts = r->attempts < LEDGER_ATTEMPTS_MAX ? r->attempts : LEDGER_ATTEMPTS_MAX;
+    r->at = r->at < now ? r->at : now;
+    r->last_at = r->last_at < now ? r->last_at : now;
     r->last_at = r->last_at > r->at ? r->last_at : r->at;
     r->asked &= INT64_MAX;
 }
@@ -173,11 +179,12 @@ static int add_attempts(struct store *s, const struct ledger_row *r)
     if (r->reference == 0)
         return 0;
     return database_find(s->db, &id,
-                         "UPDATE ledger SET attempts = attempts + $1,"
+                         "UPDATE ledger SET attempts = CASE WHEN attempts < $7 - $1 THEN attempts + $1 ELSE $7 END,"
                          " last_at = CASE WHEN last_at < $2 THEN $2 ELSE last_at END"
                          " WHERE reference = $3 AND reference != 0 AND rule = $4 AND account_id = $5 AND verdict = $6"
                          " RETURNING id",
-                         "uuutuu", r->attempts, r->last_at, r->reference, r->rule, r->account_id, r->verdict);
+                         "uuutuuu", r->attempts, r->last_at, r->reference, r->rule, r->account_id, r->verdict,
+                         (uint64_t)LEDGER_ATTEMPTS_MAX);
 }
 
 static int insert_row(struct store *s, const struct ledger_row *r)

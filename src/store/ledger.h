@@ -21,6 +21,7 @@ struct store;
 #define LEDGER_REPLY_MAX 1000
 #define LEDGER_FACTS_MAX 8192 /* larger ones are left out: replay then says that they are missing */
 #define LEDGER_REFERENCE_MAX ((1ull << 40) - 1)
+#define LEDGER_ATTEMPTS_MAX (1ull << 40) /* of one row; it stays there */
 
 struct ledger_row {
     uint64_t reference; /* 0: none was given */
