@@ -25,17 +25,20 @@ struct remote_work {
 
 /* ---- add, set, remove ---- */
 
-static int seal(struct remote_work *w, struct remote_account *account)
+static int seal(struct door_client *client, struct remote_work *w, struct remote_account *account)
 {
     struct ctl *ctl = w->work.ctl;
-    unsigned char public_key[SEALED_KEY_SIZE];
+    const unsigned char *public_key = door_client_remote_key(client);
+    unsigned char key[SEALED_KEY_SIZE];
     struct buf context, text;
     buf_init(&context, 2000);
     buf_init(&text, SEALED_TEXT_MAX);
     int status = password_input_once(ctl, ctl_option(ctl, "password-stdin") != NULL, "password there", "password-stdin",
                                      &w->password);
-    if (status == EX_OK && remote_key_public(w->work.settings->data_directory, public_key, &ctl->problem))
-        status = EX_NOPERM;
+    if (status == EX_OK && !public_key) {
+        status = remote_key_public(w->work.settings->data_directory, key, &ctl->problem) ? EX_NOPERM : EX_OK;
+        public_key = key;
+    }
     remote_account_context(account, &context);
     if (status == EX_OK && sealed_write(public_key, buf_span(&context), buf_span(&w->password), &text))
         status = ctl_fail(ctl, EX_OSERR, "the password can't be sealed");
@@ -96,8 +99,8 @@ static int find(struct fiber *self, struct door_client *client, struct remote_wo
 
 /* How it stands, and with what is asked for now. The password is asked for where there is none yet, where it is to be
  * another, and where the server it is for has changed: it was sealed for the one before. */
-static int change_account(struct remote_work *w, const StoreWrite__DoorItem *there, size_t first,
-                          struct remote_account *account)
+static int change_account(struct door_client *client, struct remote_work *w, const StoreWrite__DoorItem *there,
+                          size_t first, struct remote_account *account)
 {
     struct ctl *ctl = w->work.ctl;
     struct remote_account before;
@@ -117,7 +120,7 @@ static int change_account(struct remote_work *w, const StoreWrite__DoorItem *the
     if (!account->host.size || !account->login.size)
         return ctl_fail(ctl, EX_USAGE, "host= and login= are needed; for example: ostiary %s", ctl->command->example);
     if (!there || context_changed(account, &before) || ctl_option(ctl, "password-stdin"))
-        status = seal(w, account);
+        status = seal(client, w, account);
     return status;
 }
 
@@ -168,7 +171,7 @@ static int run_change(struct fiber *self, struct door_client *client, struct doo
     if (w->removes) {
         status = door_edit_remove(&w->edit, DOOR_REMOTE, name);
     } else {
-        status = change_account(w, there, owner.next + 1, &account);
+        status = change_account(client, w, there, owner.next + 1, &account);
         if (status == EX_OK)
             status = write_account(w, &account, name);
     }
@@ -332,6 +335,19 @@ static int show_with_state(struct fiber *self, struct courier_client *client, st
     return EX_OK;
 }
 
+/* A person asks by the socket they are logged in at, where the server says only what is theirs. */
+static int show_mine(struct fiber *self, struct door_client *client, struct list_work *w)
+{
+    Courier__FetchStateRequest request = COURIER__FETCH_STATE_REQUEST__INIT;
+    struct answer answer;
+    int status = door_client_call(self, client, MY_FETCH_STATE, &request.base, &answer);
+    if (status)
+        return status;
+    write_all(w, (const Courier__FetchStateReply *)answer.message);
+    answer_release(&answer);
+    return EX_OK;
+}
+
 static int run_list(struct fiber *self, struct door_client *client, struct door_work *work)
 {
     struct list_work *w = container_of(work, struct list_work, work);
@@ -348,7 +364,9 @@ static int run_list(struct fiber *self, struct door_client *client, struct door_
     if (status)
         return status;
     struct courier_work state = {.run = show_with_state, .ctl = ctl, .settings = work->settings, .context = w};
-    if (!ctl->is_my && courier_client_has_server(work->settings))
+    if (ctl->is_my)
+        return show_mine(self, client, w);
+    if (courier_client_has_server(work->settings))
         return courier_client_run(&state);
     write_all(w, NULL);
     return EX_OK;

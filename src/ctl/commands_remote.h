@@ -12,7 +12,7 @@
      "remote add alice@example.org work host=pop.example.net login=alice leave=yes delete-after=7d",       \
      {{"password-stdin", NULL, "Reads the password there from the first line of standard input."}},        \
      ctl_remote_add,                                                                                       \
-     CTL_OWNER},                                                                                           \
+     CTL_MINE | CTL_OWNER},                                                                                \
         {"remote set",                                                                                     \
          "ADDRESS NAME SETTING=VALUE...",                                                                  \
          2,                                                                                                \
@@ -22,7 +22,7 @@
          "remote set alice@example.org work interval=5m",                                                  \
          {{"password-stdin", NULL, "Reads a new password from the first line of standard input."}},        \
          ctl_remote_set,                                                                                   \
-         CTL_OWNER},                                                                                       \
+         CTL_MINE | CTL_OWNER},                                                                            \
         {"remote remove",                                                                                  \
          "ADDRESS NAME",                                                                                   \
          2,                                                                                                \

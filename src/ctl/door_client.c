@@ -7,6 +7,7 @@
 #include "ctl/conversation.h"
 #include "ctl/password_input.h"
 #include "ctl/store_client.h"
+#include "format/sealed.h"
 #include "ipc/binary.h"
 #include "my.pb-c.h"
 #include "policy/rule.h"
@@ -25,6 +26,7 @@ struct door_client {
     struct store_client *store;
     struct channel *my; /* a person's */
     struct buf account;
+    unsigned char remote_key[SEALED_KEY_SIZE];
 };
 
 /* ---- The administrator ---- */
@@ -79,10 +81,14 @@ static int log_in(struct fiber *self, struct door_client *client, struct span lo
         return explain(ctl, error);
     const My__LoginReply *reply = (const My__LoginReply *)answer.message;
     int status = EX_OK;
-    if (reply->accepted)
+    if (reply->accepted && reply->remote_key.len == sizeof client->remote_key) {
         buf_add_span(&client->account, binary_span(reply->address));
-    else
+        memcpy(client->remote_key, reply->remote_key.data, sizeof client->remote_key);
+    } else if (reply->accepted) {
+        status = ctl_fail(ctl, EX_PROTOCOL, "the server speaks otherwise; is it of this version?");
+    } else {
         status = ctl_fail(ctl, EX_NOPERM, "%s", *reply->problem ? reply->problem : "the login was refused");
+    }
     if (buf_failed(&client->account))
         status = ctl_fail(ctl, EX_OSERR, "out of memory");
     answer_release(&answer);
@@ -149,6 +155,11 @@ int door_client_run(struct door_work *work)
 struct span door_client_account(const struct door_client *client)
 {
     return buf_span(&client->account);
+}
+
+const unsigned char *door_client_remote_key(const struct door_client *client)
+{
+    return client->store ? NULL : client->remote_key;
 }
 
 int door_client_call(struct fiber *self, struct door_client *client, enum my_method method,

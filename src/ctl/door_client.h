@@ -31,6 +31,10 @@ int door_client_run(struct door_work *work);
 /* With is_my the main address of the account that logged in; empty for the administrator. */
 struct span door_client_account(const struct door_client *client);
 
+/* With is_my the public key that passwords of remote accounts are sealed with (format/sealed.h); NULL for the
+ * administrator, who reads it in the data directory. */
+const unsigned char *door_client_remote_key(const struct door_client *client);
+
 /* One call. `method` is of enum my_method, of which DOOR_*, LEDGER_LIST go both ways; MY_FETCH_STATE only with is_my
  * (the administrator asks the courier). Without is_my the request's grant stays empty and so it does with it: the
  * server puts it in. 0, or an exit status with the sentence; the answer is to be released when 0. A `problem` of the

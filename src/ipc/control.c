@@ -25,6 +25,7 @@ enum field {
     FIELD_DESCRIPTORS,
     FIELD_TRUST_ANCHORS,
     FIELD_PASSWORD,
+    FIELD_REMOTE_PUBLIC,
     FIELD_END
 };
 
@@ -78,6 +79,7 @@ void control_write(const struct control_frame *frame, struct buf *out)
     field_write(out, FIELD_GRANT_KEY, frame->grant_key);
     field_write(out, FIELD_TRUST_ANCHORS, frame->trust_anchors);
     field_write(out, FIELD_PASSWORD, frame->password);
+    field_write(out, FIELD_REMOTE_PUBLIC, frame->remote_public);
     field_write(out, FIELD_DESCRIPTORS, span_from(packed, frame->descriptor_count * sizeof *packed));
 }
 
@@ -148,6 +150,9 @@ static bool field_parse(enum field tag, struct span content, struct control_fram
         return true;
     case FIELD_TRUST_ANCHORS:
         frame->trust_anchors = content;
+        return true;
+    case FIELD_REMOTE_PUBLIC:
+        frame->remote_public = content;
         return true;
     case FIELD_PASSWORD:
         frame->password = content;

@@ -60,6 +60,7 @@ struct control_frame {
     struct span certificate, key;
     struct span grant_key;     /* BOOT of auth and store */
     struct span trust_anchors; /* for the resolver, in any frame with settings: the root zone's keys */
+    struct span remote_public; /* BOOT of the desk: the public key of remote accounts' passwords */
     struct span password;      /* for the courier, in any frame with settings: the smart host's; empty: none */
     struct control_descriptor descriptors[CONTROL_DESCRIPTORS_MAX];
     size_t descriptor_count;

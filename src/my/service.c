@@ -29,6 +29,7 @@ struct my_service {
     struct loop *loop;
     struct settings *settings;
     struct peers *peers;
+    struct span remote_key;
     struct list_node sessions;
     size_t count;
     unsigned long started; /* for names in the log */
@@ -66,6 +67,8 @@ static void answer_login(struct my_session *s, const char *problem)
     reply.accepted = !*problem;
     reply.problem = (char *)(uintptr_t)problem;
     reply.address = binary_from_span(buf_span(&s->account));
+    if (reply.accepted)
+        reply.remote_key = binary_from_span(s->service->remote_key);
     call_reply(s->call, &reply.base, (struct span){NULL, 0}, -1);
     s->call = NULL;
 }
@@ -253,12 +256,14 @@ static void run(struct fiber *self, void *argument)
 
 /* ---- The service ---- */
 
-struct my_service *my_service_new(struct loop *loop, struct settings *settings, struct peers *peers)
+struct my_service *my_service_new(struct loop *loop, struct settings *settings, struct peers *peers,
+                                  struct span remote_key)
 {
     struct my_service *m = calloc(1, sizeof *m);
     if (!m)
         return NULL;
-    *m = (struct my_service){.loop = loop, .settings = settings_ref(settings), .peers = peers};
+    *m =
+        (struct my_service){.loop = loop, .settings = settings_ref(settings), .peers = peers, .remote_key = remote_key};
     list_init(&m->sessions);
     condition_init(&m->ended);
     return m;

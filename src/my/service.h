@@ -20,8 +20,10 @@
 
 struct my_service;
 
-/* `peers` outlives it. NULL when there is no memory. */
-MUST_USE struct my_service *my_service_new(struct loop *loop, struct settings *settings, struct peers *peers);
+/* `peers` and `remote_key`, the public key that people seal the passwords of remote accounts with, outlive it. NULL
+ * when there is no memory. */
+MUST_USE struct my_service *my_service_new(struct loop *loop, struct settings *settings, struct peers *peers,
+                                           struct span remote_key);
 /* For sessions that begin from now on. */
 void my_service_set_settings(struct my_service *m, struct settings *settings);
 /* A new connection; takes fd. 0; -EMFILE where there are too many, of all or of that user; or -ENOMEM. */

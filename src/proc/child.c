@@ -302,6 +302,8 @@ static int receive_boot(struct child *child, struct control_frame *frame)
     child->owner = frame->owner ? (uid_t)frame->owner : geteuid();
     if (frame->grant_key.size == GRANT_KEY_SIZE)
         memcpy(child->grant_key, frame->grant_key.data, GRANT_KEY_SIZE);
+    if (child->row->has_my_socket && frame->remote_public.size == SEALED_KEY_SIZE)
+        memcpy(child->remote_key, frame->remote_public.data, SEALED_KEY_SIZE);
     for (size_t i = 0; i < frame->descriptor_count; i++)
         if (frame->descriptors[i].use == CONTROL_FD_LOG)
             take_log(child, &frame->descriptors[i]);

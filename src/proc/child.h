@@ -52,7 +52,7 @@ struct child {
     struct buf script;                /* its text: of the script process */
     bool has_courier_files; /* those above and below are as a frame brought them; else the courier has taken them */
     struct buf remote_authorities;             /* the courier's: PEM, of the providers of remote accounts */
-    unsigned char remote_key[SEALED_KEY_SIZE]; /* the courier's */
+    unsigned char remote_key[SEALED_KEY_SIZE]; /* the courier's: private; the desk's: the public one */
     const char *inside;                        /* the data directory as it is reached from the sandbox */
     struct watch control;
     int log_fd; /* ours to close when another comes; 0 to 2 are not */

@@ -116,7 +116,8 @@ static int start(struct child *child, struct buf *problem)
                                      .rules = rules_memo_new()};
     smtp.facts = pop3.facts = &sources;
     smtp.ledger = pop3.ledger = ledger_new(child->loop, &child->peers);
-    my = my_service_new(child->loop, child->settings, &child->peers);
+    my = my_service_new(child->loop, child->settings, &child->peers,
+                        span_from(child->remote_key, sizeof child->remote_key));
     if (!acceptor || !smtp.routes || !sources.return_paths || !sources.rules || !smtp.ledger || !my)
         return -ENOMEM;
     child->part = acceptor;

@@ -152,6 +152,8 @@ static int send_boot(struct process *p)
         }
         if (p->row->has_trust_anchors)
             frame->trust_anchors = buf_span(&s->trust_anchors);
+        if (p->row->has_my_socket)
+            frame->remote_public = span_from(s->remote_public, sizeof s->remote_public);
         error = add_password(s, p->row, frame);
         if (!error)
             error = add_script(s, p->row, frame);

@@ -82,8 +82,8 @@ static bool has_public(int directory, const unsigned char wanted[SEALED_KEY_SIZE
     return same;
 }
 
-static int prepare(const char *path, uid_t uid, gid_t gid, int *private_fd, unsigned char public_key[SEALED_KEY_SIZE],
-                   struct buf *problem)
+int remote_key_prepare(const char *path, uid_t uid, gid_t gid, int *private_fd,
+                       unsigned char public_key[SEALED_KEY_SIZE], struct buf *problem)
 {
     unsigned char private_key[SEALED_KEY_SIZE];
     int directory = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -109,16 +109,10 @@ static int prepare(const char *path, uid_t uid, gid_t gid, int *private_fd, unsi
     return error;
 }
 
-int remote_key_prepare(const char *directory, uid_t uid, gid_t gid, int *fd, struct buf *problem)
-{
-    unsigned char public_key[SEALED_KEY_SIZE];
-    return prepare(directory, uid, gid, fd, public_key, problem);
-}
-
 int remote_key_public(const char *directory, unsigned char public_key[SEALED_KEY_SIZE], struct buf *problem)
 {
     int fd;
-    int error = prepare(directory, 0, 0, &fd, public_key, problem);
+    int error = remote_key_prepare(directory, 0, 0, &fd, public_key, problem);
     if (!error)
         close(fd);
     return error;

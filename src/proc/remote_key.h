@@ -9,8 +9,9 @@
 #include <sys/types.h>
 
 /* Makes the pair where there is none (with mode 0600; as root given to uid), and the public half where only that is
- * missing. 0 with *fd open for reading the private key, or a negative errno with a sentence. */
-MUST_USE int remote_key_prepare(const char *directory, uid_t uid, gid_t gid, int *fd, struct buf *problem);
+ * missing. 0 with *fd open for reading the private key and the public one, or a negative errno with a sentence. */
+MUST_USE int remote_key_prepare(const char *directory, uid_t uid, gid_t gid, int *fd,
+                                unsigned char public_key[SEALED_KEY_SIZE], struct buf *problem);
 /* The public key; makes the pair where there is none. 0 or a negative errno with a sentence. */
 MUST_USE int remote_key_public(const char *directory, unsigned char public_key[SEALED_KEY_SIZE], struct buf *problem);
 /* Reads a key from an open file. 0, -EINVAL where it holds none, or another negative errno. */

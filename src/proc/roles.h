@@ -21,7 +21,8 @@ struct role_row {
     uint32_t services; /* mask of 1 << enum service_kind: the listeners it gets */
     bool has_grant_key, has_tls, has_blacklist, has_trust_anchors;
     const char *admin_socket; /* its control socket's name in the data directory; NULL: none */
-    bool has_my_socket;       /* its control socket is that of the setting my.socket, and everybody may connect */
+    bool has_my_socket;       /* its control socket is that of the setting my.socket, and everybody may connect; it gets
+                                 the public key that people seal with there */
     bool sees_boards;         /* the boards of sessions of all */
     bool has_password;        /* the smart host's, and the certificates of authorities */
     bool has_script;          /* the site's */

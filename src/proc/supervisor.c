@@ -322,7 +322,7 @@ static int set_up(struct supervisor *s, struct buf *problem)
     if (data_directory_prepare(settings->data_directory, uid, gid, problem))
         return EX_CANTCREAT;
     s->owner = uid;
-    if (remote_key_prepare(settings->data_directory, uid, gid, &s->remote_key, problem))
+    if (remote_key_prepare(settings->data_directory, uid, gid, &s->remote_key, s->remote_public, problem))
         return EX_CANTCREAT;
     error = open_control_sockets(s, gid, problem);
     if (error)

@@ -2,6 +2,7 @@
 #ifndef PROC_SUPERVISOR_INTERNAL_H
 #define PROC_SUPERVISOR_INTERNAL_H
 
+#include "format/sealed.h"
 #include "ipc/control.h"
 #include "ipc/grant.h"
 #include "policy/connection_table.h"
@@ -59,13 +60,14 @@ struct supervisor {
     struct log_file log;
     struct counted_role counted[ROLE_COUNT];
     unsigned char grant_key[GRANT_KEY_SIZE];
-    struct buf certificate, key; /* PEM; empty: no TLS */
-    struct buf password;         /* of the smart host; empty: none */
-    int authorities;             /* courier.ca_file; -1: none */
-    int script;                  /* the text of script.file, in a sealed memfd; -1: none */
-    int remote_authorities;      /* remote.ca_file; -1: none */
-    int remote_key;              /* of the passwords of remote accounts; -1: not opened yet */
-    struct buf trust_anchors;    /* empty: DNSSEC is not checked */
+    struct buf certificate, key;                  /* PEM; empty: no TLS */
+    struct buf password;                          /* of the smart host; empty: none */
+    int authorities;                              /* courier.ca_file; -1: none */
+    int script;                                   /* the text of script.file, in a sealed memfd; -1: none */
+    int remote_authorities;                       /* remote.ca_file; -1: none */
+    int remote_key;                               /* of the passwords of remote accounts; -1: not opened yet */
+    unsigned char remote_public[SEALED_KEY_SIZE]; /* its public half */
+    struct buf trust_anchors;                     /* empty: DNSSEC is not checked */
     struct {
         uid_t uid;
         gid_t gid;

@@ -302,3 +302,33 @@ def test_the_origin_is_what_the_provider_noted(provider, serve):
     dovecot.put("alice", message("fine"))
     fetch(server)
     assert subjects(server) == ["fine", "forged-below"], server.run("ledger").stdout
+
+
+# ---- By people themselves ----
+
+def my(server, *words, password="sandbox", login="alice@example.test", more="", check=True):
+    return server.run("my", *words, "--login", login, "--login-stdin", text_input=f"{password}\n{more}", check=check)
+
+
+def test_people_keep_their_own(provider, serve):
+    dovecot = provider()
+    server = serve(dovecot)
+    dovecot.put("alice", message("first"))
+    words = ["host=localhost", f"port={dovecot.pop3s}", "login=alice", "tls=pop3s"]
+    my(server, "remote", "add", "work", *words, "--password-stdin", more="wrong\n")
+    assert fetch(server, check=False).returncode == 75
+    state = json.loads(my(server, "remote", "list", "--json").stdout)[0]
+    assert state["name"] == "work" and state["failures"] == 1 and "refuses" in state["problem"], state
+    my(server, "remote", "set", "work", "--password-stdin", more="wonderland\n")
+    fetch(server)
+    assert subjects(server) == ["first"]
+    state = json.loads(my(server, "remote", "list", "--json").stdout)[0]
+    assert state["failures"] == 0 and state["fetched"] == 1 and "secret" not in state, state
+    assert "1 fetched" in my(server, "remote", "list").stdout
+    # Nobody else's are seen or touched.
+    assert json.loads(my(server, "remote", "list", "--json", login="bob@example.test").stdout) == []
+    assert my(server, "remote", "remove", "work", login="bob@example.test", check=False).returncode == 65
+    assert len(server.run_json("remote", "list")) == 1
+    my(server, "remote", "remove", "work")
+    assert server.run_json("remote", "list") == []
+    assert "wonderland" not in server.log()

@@ -28,6 +28,7 @@ static struct control_frame sample(void)
         .grant_key = SPAN("01234567890123456789012345678901"),
         .password = SPAN("password"),
         .trust_anchors = SPAN(". IN DNSKEY"),
+        .remote_public = SPAN("a public key"),
     };
     assert_int_equal(control_add(&frame, CONTROL_FD_LISTENER, 2, 0, 1), 0);
     assert_int_equal(control_add(&frame, CONTROL_FD_PEER, ROLE_READER, 7, 2), 0);
@@ -52,6 +53,7 @@ static void check_equal(const struct control_frame *a, const struct control_fram
     assert_true(span_equal(a->grant_key, b->grant_key));
     assert_true(span_equal(a->password, b->password));
     assert_true(span_equal(a->trust_anchors, b->trust_anchors));
+    assert_true(span_equal(a->remote_public, b->remote_public));
     assert_int_equal(a->descriptor_count, b->descriptor_count);
     for (size_t i = 0; i < a->descriptor_count; i++) {
         assert_int_equal(a->descriptors[i].use, b->descriptors[i].use);
