@@ -36,10 +36,22 @@ static void check_keys(struct span name, struct arena *arena)
 {
     struct span keys[DOOR_KEYS_MAX];
     struct ip_address ip;
-    size_t count = door_sender_keys(name, arena, keys, DOOR_KEYS_MAX);
+    size_t count = door_sender_keys(name, NULL, arena, keys, DOOR_KEYS_MAX);
     for (size_t i = 0; i < count && i < 10; i++)
         if (span_find(keys[i], ' ') == keys[i].size && keys[i].data[0] != '@' && keys[i].data[0] != '*')
             require(door_sender_is_among(keys[i], name));
+    /* Whom an entry made for them names is looked up under it. */
+    struct buf problem;
+    struct span entry;
+    buf_init(&problem, 4000);
+    memset(ip.bytes, 0x55, sizeof ip.bytes);
+    if (door_sender_entry(name, &ip, arena, &entry, &problem) && door_entry_network(entry).size) {
+        struct span kept, value;
+        require(
+            door_item_check(DOOR_WHITE, LEVEL_ACCOUNT, entry, (struct span){"", 0}, arena, &kept, &value, &problem));
+        require(span_equal(kept, entry));
+    }
+    buf_release(&problem);
     count = door_name_keys(name, arena, keys, DOOR_KEYS_MAX);
     for (size_t i = 0; i < count; i++)
         if (span_find(keys[i], '*') == keys[i].size && span_find(keys[i], '?') == keys[i].size)

@@ -21,9 +21,16 @@ static void plan_bounces(const struct allow_attempt *a, unsigned rule, struct al
     never(plan);
     buf_printf(
         problem,
-        "the sender is <>, which no list can name; what kept it out is the rule %s: 'ostiary rules set' can make "
-        "it %s=watch or %s=off",
-        rules[rule].name, rules[rule].name, rules[rule].name);
+        "the sender is <>, as in reports about undelivered mail, and no list of senders can name that; what kept "
+        "it out is the rule %s, which 'ostiary rules set %.*s %s=watch' (or =off) ends for that door, for all "
+        "senders",
+        rules[rule].name, SPAN_ARG(span_head(a->owner, 300)), rules[rule].name);
+    if (rules[rule].group > GROUP_LETS_IN && a->ip) {
+        buf_add_text(problem,
+                     "; or the administrator lets that server in for everybody: 'ostiary list add --site approved ");
+        ip_address_write(a->ip, problem);
+        buf_add_char(problem, '\'');
+    }
 }
 
 /* The rules are asked again with the sender on the list. Facts that nobody fetched then are not needed by those that
@@ -61,7 +68,6 @@ static void say_locked(unsigned rule, struct buf *problem)
 
 void allow_plan_make(const struct allow_attempt *a, struct arena *arena, struct allow_plan *plan, struct buf *problem)
 {
-    struct span value;
     unsigned rule = rule_find(a->rule);
     *plan = (struct allow_plan){.outcome = ALLOW_SENDER};
     if (a->verdict != VERDICT_REFUSE && a->verdict != VERDICT_DEFER && a->verdict != VERDICT_FILE) {
@@ -82,8 +88,7 @@ void allow_plan_make(const struct allow_attempt *a, struct arena *arena, struct 
         say_locked(rule, problem);
     } else if (!a->reverse_path.size) {
         plan_bounces(a, rule, plan, problem);
-    } else if (!door_item_check(DOOR_WHITE, a->owner_level, a->reverse_path, (struct span){"", 0}, arena, &plan->sender,
-                                &value, problem)) {
+    } else if (!door_sender_entry(a->reverse_path, a->ip, arena, &plan->sender, problem)) {
         never(plan);
     } else if (a->facts) {
         try_it(a, plan, problem);

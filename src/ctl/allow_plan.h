@@ -13,7 +13,9 @@ enum allow_outcome {
 
 struct allow_attempt {
     struct span reverse_path, rule; /* as the ledger has them */
+    const struct ip_address *ip;    /* whom it came from; NULL: not known */
     unsigned verdict;               /* enum verdict_kind */
+    struct span owner;              /* the address of whose door it is, for sentences */
     enum rule_level owner_level;    /* whose white list it would be: LEVEL_ACCOUNT or LEVEL_ADDRESS */
     const struct ruleset *set;      /* what is in force for the owner now */
     const struct facts *facts;      /* of the attempt; NULL: none are kept */
@@ -22,7 +24,7 @@ struct allow_attempt {
 
 struct allow_plan {
     enum allow_outcome outcome;
-    struct span sender; /* ALLOW_SENDER: the entry, in the form of lists */
+    struct span sender; /* ALLOW_SENDER: the entry, in the form of lists: with the network where that is known */
     char setting[80];   /* ALLOW_BOUNCES: "white-list.bounces" */
     bool is_tried;      /* the rules were asked again with the change, and let it in */
 };

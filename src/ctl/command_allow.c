@@ -73,9 +73,13 @@ static int make_plan(struct allow_work *w)
     struct ctl *ctl = w->work.ctl;
     const StoreWrite__LedgerRow *row = w->entry->row;
     bool has_facts = row->facts.len && facts_parse(binary_span(row->facts), &w->work.arena, &w->facts, &w->r);
+    struct ip_address ip;
+    bool has_ip = ip_address_parse(binary_span(row->ip), &ip);
     struct allow_attempt attempt = {.reverse_path = binary_span(row->reverse_path),
                                     .rule = binary_span(row->rule),
                                     .verdict = row->verdict,
+                                    .ip = has_ip ? &ip : NULL,
+                                    .owner = w->owner.owner,
                                     .owner_level = (enum rule_level)w->owner.level,
                                     .set = &w->in_force.set,
                                     .facts = has_facts ? &w->facts : NULL,
@@ -107,7 +111,14 @@ static void write_plan(const struct allow_work *w, struct buf *out)
     }
     buf_printf(out, "Change: %.*s goes on the white list of ", SPAN_ARG(w->plan.sender));
     door_owner_write(&w->owner, out);
-    buf_add_text(out, ".\nWhoever uses that address as the sender is let in then: nothing proves that it is theirs.\n");
+    buf_add_text(out, ".\n");
+    if (door_entry_network(w->plan.sender).size)
+        buf_add_text(
+            out, "Mail from there with that sender is let in then; from elsewhere the address alone lets nobody in.\n");
+    else
+        buf_add_text(
+            out, "Whoever uses that address as the sender is let in then: where it came from is not known, and nothing "
+                 "else proves that it is theirs.\n");
     if (w->plan.is_tried)
         buf_add_text(out, "The rules were asked again with this change, and let the attempt in.\n");
 }

@@ -49,6 +49,11 @@ bool door_list_parse_line(struct span line, uint64_t now, struct door_list_line 
     *out = (struct door_list_line){.remark = span_trim(rest)};
     out->entry = next_word(&text);
     struct span word = next_word(&text);
+    if (span_is(word, "from")) { /* its network belongs to the entry */
+        struct span network = next_word(&text);
+        out->entry = span_from(out->entry.data, (size_t)(network.data + network.size - out->entry.data));
+        word = next_word(&text);
+    }
     if (word.size == 0)
         return true;
     return out->entry.size && span_is(word, "until") && door_expiry_parse(next_word(&text), now, &out->expires_at) &&

@@ -35,7 +35,7 @@ static void make_keys(const struct trial *t, struct arena *arena, struct keys *k
 {
     struct span path = t->facts.reverse_path;
     size_t at = span_find_last(path, '@');
-    k->senders = path.size ? door_sender_keys(path, arena, k->sender, DOOR_KEYS_MAX) : 0;
+    k->senders = path.size ? door_sender_keys(path, &t->facts.ip, arena, k->sender, DOOR_KEYS_MAX) : 0;
     k->addresses = door_address_keys(&t->facts.ip, arena, k->address, DOOR_KEYS_MAX);
     k->helos = t->facts.helo.size ? door_host_keys(t->facts.helo, arena, k->helo, DOOR_KEYS_MAX) : 0;
     k->domains = at < path.size ? door_host_keys(span_skip(path, at + 1), arena, k->domain, DOOR_KEYS_MAX) : 0;

@@ -110,20 +110,6 @@ static bool sender_name(struct check *c, struct span text, struct buf *out)
     return true;
 }
 
-static bool check_sender(struct check *c)
-{
-    struct buf out;
-    buf_init(&out, DOOR_NAME_MAX);
-    if (sender_name(c, c->name, &out))
-        return keep_buf(c, c->checked_name, &out);
-    buf_release(&out);
-    buf_printf(c->problem,
-               "\"%.*s\" is no sender: expected an address like bob@example.org, a domain like "
-               "@example.org, or *.example.org for all domains below it",
-               SPAN_ARG(span_head(c->name, 100)));
-    return false;
-}
-
 /* "192.0.2.0/24" without host bits; an address by itself stays one. */
 static bool network_write(struct span text, struct buf *out)
 {
@@ -146,6 +132,55 @@ static bool network_write(struct span text, struct buf *out)
     if (bits < most)
         buf_printf(out, "/%u", (unsigned)bits);
     return true;
+}
+
+/* What the keys of senders have (door_keys.c): single addresses, and networks of these sizes. */
+#define FROM_IPV4_BITS 24
+#define FROM_IPV6_BITS 64
+
+static bool is_from_network(struct span written)
+{
+    struct span rest = written, address = span_cut(&rest, '/');
+    bool is_ipv6 = span_find(address, ':') < address.size;
+    uint64_t bits;
+    return address.size == written.size ||
+           (span_parse_u64(rest, 128, &bits) && bits == (is_ipv6 ? FROM_IPV6_BITS : FROM_IPV4_BITS));
+}
+
+/* "a@b.example from 192.0.2.0/24". Only whole addresses: of a domain nobody has to say where its mail comes from. */
+static bool sender_from(struct check *c, struct span text, size_t at, struct buf *out)
+{
+    struct span sender = span_trim(span_head(text, at));
+    size_t word = span_find_last(sender, ' '), local = span_find_last(span_head(sender, word), '@');
+    struct span before = span_trim(span_head(sender, word));
+    size_t start;
+    if (word == sender.size || !span_is_nocase(span_skip(sender, word + 1), "from") || local == word || !local ||
+        !sender_name(c, before, out))
+        return false;
+    buf_add_text(out, " from ");
+    start = out->size;
+    return network_write(span_skip(text, at + 1), out) && is_from_network(span_skip(buf_span(out), start));
+}
+
+static bool check_sender(struct check *c)
+{
+    struct buf out;
+    buf_init(&out, DOOR_NAME_MAX);
+    /* Behind the last blank of a mere address there is an @, also where its local part stands in quotes. */
+    size_t at = span_find_last(c->name, ' ');
+    bool has_from = at < c->name.size && span_find(span_skip(c->name, at), '@') == c->name.size - at;
+    bool may_have_from = c->kind == DOOR_WHITE || c->kind == DOOR_BLACK;
+    if (has_from ? may_have_from && sender_from(c, c->name, at, &out) : sender_name(c, c->name, &out))
+        return keep_buf(c, c->checked_name, &out);
+    buf_release(&out);
+    buf_printf(c->problem,
+               "\"%.*s\" is no sender: expected an address like bob@example.org, a domain like "
+               "@example.org, or *.example.org for all domains below it",
+               SPAN_ARG(span_head(c->name, 100)));
+    if (has_from && may_have_from)
+        buf_add_text(c->problem, "; behind \"from\" of an address stands where it may come from: an IP address, or the "
+                                 "network of one, which is a /24 (IPv6: a /64)");
+    return false;
 }
 
 static bool host_write(struct check *c, struct span text, struct buf *out)

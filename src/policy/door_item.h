@@ -4,7 +4,9 @@
  *   kind         name                         value                          expires
  *   rule         "white-list.learn"           the setting's text             -
  *   white        "a@b.example", "@b.example", a remark                       may
- *                "*.b.example"
+ *                "*.b.example", or "a@b.example
+ *                from 192.0.2.7" (or the /24 of it,
+ *                the /64 of an IPv6 address)
  *   black        the same                     a remark                       may
  *   known        "a@b.example"                -                              -     (learned from mail that was sent)
  *   approved     address, CIDR, host name     a remark                       may   (site only)
@@ -54,9 +56,17 @@ MUST_USE bool door_item_check(enum door_kind kind, enum rule_level level, struct
                               struct arena *arena, struct span *checked_name, struct span *checked_value,
                               struct buf *problem);
 
-/* The names under which a sender may stand in a list, narrowest first: "a@x.b.example", "@x.b.example", "*.b.example",
+/* The names under which a sender may stand in a list, narrowest first: "a@x.b.example from 192.0.2.7", "a@x.b.example
+ * from 192.0.2.0/24" (none of both where `ip`, the client's, is NULL), "a@x.b.example", "@x.b.example", "*.b.example",
  * "*.example". At most `room`. The number. Spans are in the arena. */
-size_t door_sender_keys(struct span reverse_path, struct arena *arena, struct span *keys, size_t room);
+size_t door_sender_keys(struct span reverse_path, const struct ip_address *ip, struct arena *arena, struct span *keys,
+                        size_t room);
+/* The second of them: the entry that names a sender as it comes from that part of the net. `ip` may be NULL: the mere
+ * address then. False where reverse_path is no address, with one sentence. */
+MUST_USE bool door_sender_entry(struct span reverse_path, const struct ip_address *ip, struct arena *arena,
+                                struct span *entry, struct buf *problem);
+/* Of an entry in the form in which it is kept: the network behind "from"; empty: it names none. */
+struct span door_entry_network(struct span entry);
 /* Of an address: itself, then every network it is in, narrowest first ("192.0.2.7", "192.0.2.0/31", …): at most 130. */
 size_t door_address_keys(const struct ip_address *ip, struct arena *arena, struct span *keys, size_t room);
 #define DOOR_KEYS_MAX 130

@@ -40,12 +40,55 @@ static struct span domain_of(struct span reverse_path)
     return span_skip(reverse_path, at + 1);
 }
 
-size_t door_sender_keys(struct span reverse_path, struct arena *arena, struct span *keys, size_t room)
+struct span door_entry_network(struct span entry)
+{
+    size_t at = span_find_last(entry, ' '); /* a local part in quotes may have blanks, too, but an @ stands behind it */
+    struct span last = span_skip(entry, at + 1);
+    return at < entry.size && span_find(last, '@') == last.size ? last : (struct span){NULL, 0};
+}
+
+/* "a@b.example from 192.0.2.7" and "a@b.example from 192.0.2.0/24", or those of IPv6 with the /64. */
+static void add_from(struct keys *k, struct span reverse_path, const struct ip_address *ip)
+{
+    struct ip_address network = *ip;
+    struct buf text;
+    bool is_ipv4 = ip_address_is_ipv4(ip);
+    size_t kept = is_ipv4 ? 15 : 8;
+    buf_init(&text, DOOR_NAME_MAX);
+    buf_printf(&text, "%.*s from ", SPAN_ARG(reverse_path));
+    size_t before = text.size;
+    ip_address_write(&network, &text);
+    if (!buf_failed(&text))
+        add(k, "", buf_span(&text));
+    buf_truncate(&text, before);
+    memset(network.bytes + kept, 0, sizeof network.bytes - kept);
+    ip_address_write(&network, &text);
+    buf_add_text(&text, is_ipv4 ? "/24" : "/64");
+    if (!buf_failed(&text))
+        add(k, "", buf_span(&text));
+    buf_release(&text);
+}
+
+bool door_sender_entry(struct span reverse_path, const struct ip_address *ip, struct arena *arena, struct span *entry,
+                       struct buf *problem)
+{
+    struct span keys[2], name, value;
+    if (!door_item_check(DOOR_WHITE, LEVEL_ACCOUNT, reverse_path, (struct span){"", 0}, arena, &name, &value, problem))
+        return false;
+    size_t count = ip ? door_sender_keys(name, ip, arena, keys, 2) : 0;
+    *entry = count == 2 && door_entry_network(keys[1]).size ? keys[1] : name;
+    return true;
+}
+
+size_t door_sender_keys(struct span reverse_path, const struct ip_address *ip, struct arena *arena, struct span *keys,
+                        size_t room)
 {
     struct keys k = {.arena = arena, .keys = keys, .room = room};
     struct span domain = domain_of(reverse_path);
     if (domain.size == 0 || reverse_path.size > DOOR_NAME_MAX)
         return 0;
+    if (ip)
+        add_from(&k, reverse_path, ip);
     add(&k, "", reverse_path);
     add(&k, "@", domain);
     if (domain.data[0] != '[')

@@ -1,6 +1,8 @@
 /* Who is let in by name, and what stored lists keep out. */
 #include "policy/rules_internal.h"
 
+#include "policy/door_item.h"
+
 #include <stdio.h>
 
 struct span sender_domain(const struct facts *facts)
@@ -33,7 +35,13 @@ static uint64_t hit_weight(const struct list_hit *hit)
     uint64_t level = hit->level >= LEVEL_DEFAULT ? 0 : hit->level + 1;
     bool is_pattern = hit->entry.size && hit->entry.data[0] == '*';
     bool is_domain = hit->entry.size && hit->entry.data[0] == '@';
-    uint64_t kind = hit->kind == LIST_KIND_KNOWN ? 0 : is_pattern ? 1 : is_domain ? 2 : 3;
+    struct span network = door_entry_network(hit->entry);
+    bool is_whole = span_find(network, '/') < network.size;
+    uint64_t kind = hit->kind == LIST_KIND_KNOWN ? 0
+                    : network.size               ? (is_whole ? 4 : 5)
+                    : is_pattern                 ? 1
+                    : is_domain                  ? 2
+                                                 : 3;
     return level << 40 | kind << 32 | (hit->entry.size & 0xffff) | 1ull << 20;
 }
 

@@ -84,7 +84,7 @@ static int make_sender_keys(struct door_lookup *l)
     l->sender_keys = arena_array(l->arena, DOOR_KEYS_MAX, sizeof(*l->sender_keys));
     if (!l->sender_keys)
         return -ENOMEM;
-    l->sender_key_count = door_sender_keys(l->reverse_path, l->arena, l->sender_keys, DOOR_KEYS_MAX);
+    l->sender_key_count = door_sender_keys(l->reverse_path, l->ip, l->arena, l->sender_keys, DOOR_KEYS_MAX);
     return 0;
 }
 

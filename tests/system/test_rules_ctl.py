@@ -225,14 +225,50 @@ def test_allow(door):
     door.run("rules", "set", "alice@example.test", "white-list=on")
     reference = refused(door, "alice@example.test")
     result = door.run("allow", reference, check=False)
-    assert result.returncode == USAGE and "friend@far.example goes on the white list of alice@example.test" in result.stderr
+    assert result.returncode == USAGE and "friend@far.example from 127.0.0.0/24 goes on the white list of alice@example.test" in result.stderr
     assert rcpt(door, "alice@example.test")[0] == 550, "nobody said yes"
     door.run("allow", reference.lower().replace("-", ""), "--yes")
     comes_in(door, "alice@example.test")
     assert rcpt(door, "alice@example.test", "other@far.example")[0] == 550
     assert door.run_json("history", "alice@example.test")[0]["words"] == f"allow {reference}"
+    assert [row["entry"] for row in door.run_json("list", "show", "alice@example.test", "white")] == ["friend@far.example from 127.0.0.0/24"]
+    # What proves the sender is the network: from elsewhere the address is as before.
+    assert verdict(door, "--from", "friend@far.example", "--to", "alice@example.test", "--ip", "127.0.0.200")[0] == "accept"
+    assert verdict(door, "--from", "friend@far.example", "--to", "alice@example.test", "--ip", "127.0.1.1") == ("refuse", "white-list", "account")
     door.run("undo", "alice@example.test")
     stays_out(door, "alice@example.test")
+
+
+def test_a_sender_from_a_network(door):
+    door.run("rules", "set", "alice@example.test", "white-list=on")
+    door.run("list", "add", "alice@example.test", "white", "Friend@far.example from 127.0.0.1", "other@far.example from 192.0.2.7")
+    comes_in(door, "alice@example.test")
+    stays_out(door, "alice@example.test", "other@far.example")
+    # The narrower entry counts.
+    door.run("list", "add", "alice@example.test", "black", "friend@far.example from 127.0.0.0/24")
+    assert rcpt(door, "alice@example.test")[0] == 250
+    door.run("list", "remove", "alice@example.test", "white", "friend@far.example from 127.0.0.1")
+    door.run("list", "add", "alice@example.test", "white", "friend@far.example")
+    stays_out(door, "alice@example.test")
+    said = problem(door, "list", "add", "alice@example.test", "white", "a@b.example from 192.0.2.0/20")
+    assert "a /24" in said
+    exported = door.run("list", "export", "alice@example.test", "white").stdout
+    (door.directory / "white.txt").write_text(exported)
+    door.run("list", "import", "bob@example.test", "white", door.directory / "white.txt")
+    assert {row["entry"] for row in door.run_json("list", "show", "bob@example.test", "white")} == {"other@far.example from 192.0.2.7", "friend@far.example"}
+
+
+def test_allow_without_a_sender(door):
+    door.run("rules", "set", "alice@example.test", "helo-not-ip=on")
+    with smtplib.SMTP("127.0.0.1", door.port(25), timeout=PATIENCE) as s:
+        s.ehlo("[127.0.0.1]")
+        s.mail("")
+        code, text = s.rcpt("alice@example.test")
+    assert code == 550, text
+    reference = re.search(r"Reference ([0-9A-Z]{4}-[0-9A-Z]{4})", text.decode())[1]
+    wait_until(lambda: door.run("explain", reference, check=False).returncode == 0, "the ledger's row")
+    said = problem(door, "allow", reference, "--yes")
+    assert "rules set alice@example.test helo-not-ip=watch" in said and "approved 127.0.0.1" in said
 
 
 def test_allow_is_as_narrow_as_the_address(door):

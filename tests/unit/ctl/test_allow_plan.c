@@ -22,7 +22,8 @@ static const struct row rows[] = {
     {"2 white-list=on\n2 white-list.bounces=off\n", "white-list", "", VERDICT_REFUSE, ALLOW_BOUNCES,
      "white-list.bounces"},
     {"2 passcode=on\n2 passcode.bounces=off\n", "passcode", "", VERDICT_REFUSE, ALLOW_BOUNCES, "passcode.bounces"},
-    {"2 helo-not-ip=on\n", "helo-not-ip", "", VERDICT_REFUSE, ALLOW_NOT_HERE, "the sender is <>"},
+    {"2 helo-not-ip=on\n", "helo-not-ip", "", VERDICT_REFUSE, ALLOW_NOT_HERE,
+     "rules set alice@example.org helo-not-ip=watch"},
     {"", "white-list", "friend@far.example", VERDICT_ACCEPT, ALLOW_NOTHING, "it was let in"},
     {"", "white-list", "friend@far.example", VERDICT_WATCH, ALLOW_NOTHING, "it was let in"},
     {"", "no-such-user", "friend@far.example", VERDICT_REFUSE, ALLOW_NOT_HERE, "no rule of this door (no-such-user)"},
@@ -53,18 +54,26 @@ static void check_row(const struct row *row, bool with_facts)
     arena_init(&arena, 1 << 20);
     buf_init(&problem, 4096);
     assert_true(ruleset_parse(span_text(row->rules), &arena, &set));
-    struct allow_attempt attempt = {span_text(row->sender),
-                                    span_text(row->rule),
-                                    row->verdict,
-                                    LEVEL_ACCOUNT,
-                                    &set,
-                                    with_facts ? &facts : NULL,
-                                    &r};
+    struct ip_address ip;
+    assert_true(ip_address_parse((struct span)SPAN("192.0.2.7"), &ip));
+    struct allow_attempt attempt = {.reverse_path = span_text(row->sender),
+                                    .rule = span_text(row->rule),
+                                    .ip = with_facts ? &ip : NULL,
+                                    .verdict = row->verdict,
+                                    .owner = SPAN("alice@example.org"),
+                                    .owner_level = LEVEL_ACCOUNT,
+                                    .set = &set,
+                                    .facts = with_facts ? &facts : NULL,
+                                    .r = &r};
     allow_plan_make(&attempt, &arena, &plan, &problem);
     if (plan.outcome != row->outcome)
         fail_msg("%s %s: %d, %.*s", row->rules, row->rule, (int)plan.outcome, SPAN_ARG(buf_span(&problem)));
     if (plan.outcome == ALLOW_SENDER) {
-        assert_true(span_is(plan.sender, row->says));
+        struct buf wanted;
+        buf_init(&wanted, 1000);
+        buf_printf(&wanted, "%s%s", row->says, with_facts ? " from 192.0.2.0/24" : "");
+        assert_true(span_equal(plan.sender, buf_span(&wanted)));
+        buf_release(&wanted);
         assert_int_equal(plan.is_tried, with_facts);
     } else if (plan.outcome == ALLOW_BOUNCES) {
         assert_string_equal(plan.setting, row->says);
@@ -95,8 +104,13 @@ static void test_what_would_still_refuse(void **state)
     arena_init(&arena, 1 << 20);
     buf_init(&problem, 4096);
     assert_true(ruleset_parse(span_text("2 white-list=on\n0! sender-tld=on\n"), &arena, &set));
-    struct allow_attempt attempt = {
-        facts.reverse_path, SPAN("white-list"), VERDICT_REFUSE, LEVEL_ACCOUNT, &set, &facts, &r};
+    struct allow_attempt attempt = {.reverse_path = facts.reverse_path,
+                                    .rule = SPAN("white-list"),
+                                    .verdict = VERDICT_REFUSE,
+                                    .owner_level = LEVEL_ACCOUNT,
+                                    .set = &set,
+                                    .facts = &facts,
+                                    .r = &r};
     allow_plan_make(&attempt, &arena, &plan, &problem);
     assert_int_equal(plan.outcome, ALLOW_NOT_HERE);
     assert_true(contains(buf_span(&problem), "the rule sender-tld would still keep it out"));

@@ -36,6 +36,26 @@ static const struct {
     {DOOR_WHITE, LEVEL_ACCOUNT, "*.", "", NULL, "\"*.\" is no sender"},
     {DOOR_WHITE, LEVEL_ACCOUNT, "*@b.example", "", "*@b.example", ""},
     {DOOR_WHITE, LEVEL_ACCOUNT, "a@b.example", "x\ny", NULL, "expected a remark of at most 500 bytes"},
+    {DOOR_WHITE, LEVEL_ACCOUNT, "A@B.example from 192.0.2.7", "", "a@b.example from 192.0.2.7", ""},
+    {DOOR_BLACK, LEVEL_SITE, "a@b.example  FROM  192.0.2.7/32", "", "a@b.example from 192.0.2.7", ""},
+    {DOOR_WHITE, LEVEL_ADDRESS, "a@b.example from 192.0.2.7/24", "", "a@b.example from 192.0.2.0/24", ""},
+    {DOOR_WHITE, LEVEL_ACCOUNT, "a@b.example from 2001:DB8::7", "", "a@b.example from 2001:db8::7", ""},
+    {DOOR_WHITE, LEVEL_ACCOUNT, "a@b.example from 2001:DB8::7/64", "", "a@b.example from 2001:db8::/64", ""},
+    {DOOR_WHITE, LEVEL_ACCOUNT, "\"a from b\"@c.example", "", "\"a from b\"@c.example", ""},
+    {DOOR_WHITE, LEVEL_ACCOUNT, "\"a from b\"@c.example from 192.0.2.7", "", "\"a from b\"@c.example from 192.0.2.7",
+     ""},
+    {DOOR_WHITE, LEVEL_ACCOUNT, "a@b.example from 192.0.2.0/23", "", NULL,
+     "\"a@b.example from 192.0.2.0/23\" is no sender"},
+    {DOOR_WHITE, LEVEL_ACCOUNT, "a@b.example from 2001:db8::/24", "", NULL,
+     "\"a@b.example from 2001:db8::/24\" is no sender"},
+    {DOOR_WHITE, LEVEL_ACCOUNT, "@b.example from 192.0.2.7", "", NULL, "\"@b.example from 192.0.2.7\" is no sender"},
+    {DOOR_WHITE, LEVEL_ACCOUNT, "b.example from 192.0.2.7", "", NULL, "\"b.example from 192.0.2.7\" is no sender"},
+    {DOOR_WHITE, LEVEL_ACCOUNT, "a@b.example 192.0.2.7", "", NULL, "\"a@b.example 192.0.2.7\" is no sender"},
+    {DOOR_WHITE, LEVEL_ACCOUNT, "a@b.example from mx.b.example", "", NULL,
+     "\"a@b.example from mx.b.example\" is no sender"},
+    {DOOR_WHITE, LEVEL_ACCOUNT, "from 192.0.2.7", "", NULL, "\"from 192.0.2.7\" is no sender"},
+    {DOOR_KNOWN, LEVEL_ACCOUNT, "a@b.example from 192.0.2.7", "", NULL, "\"a@b.example from 192.0.2.7\" is no sender"},
+    {DOOR_CODE_FOR, LEVEL_SITE, "a@b.example from 192.0.2.7", "7", NULL, "\"a@b.example from 192.0.2.7\" is no sender"},
     {DOOR_WHITE, LEVEL_DEFAULT, "a@b.example", "", NULL, "white items belong to anybody"},
     {DOOR_KNOWN, LEVEL_ACCOUNT, "a@b.example", "", "a@b.example", ""},
     {DOOR_KNOWN, LEVEL_SITE, "a@b.example", "", NULL, "known items belong to an account"},
@@ -158,7 +178,8 @@ static void test_keys(void **state)
         {"a@", ""},
     };
     for (size_t i = 0; i < sizeof senders / sizeof *senders; i++)
-        expect_keys(keys, door_sender_keys(span_text(senders[i].sender), &arena, keys, DOOR_KEYS_MAX), senders[i].keys);
+        expect_keys(keys, door_sender_keys(span_text(senders[i].sender), NULL, &arena, keys, DOOR_KEYS_MAX),
+                    senders[i].keys);
     expect_keys(keys, door_host_keys((struct span)SPAN("MX.b.example."), &arena, keys, DOOR_KEYS_MAX),
                 "mx.b.example|*.b.example|*.example");
     expect_keys(keys, door_name_keys((struct span)SPAN("a.B.c"), &arena, keys, DOOR_KEYS_MAX), "a.b.c|a.b|b.c|a|b|c");
@@ -179,11 +200,48 @@ static void test_keys(void **state)
         long_name[i] = i % 2 ? '.' : 'a';
     assert_int_equal(door_name_keys(span_from(long_name, sizeof long_name), &arena, keys, DOOR_KEYS_MAX),
                      DOOR_KEYS_MAX);
-    assert_int_equal(door_sender_keys(span_from(long_name, sizeof long_name), &arena, keys, DOOR_KEYS_MAX), 0);
+    assert_int_equal(door_sender_keys(span_from(long_name, sizeof long_name), NULL, &arena, keys, DOOR_KEYS_MAX), 0);
     assert_int_equal(door_name_keys((struct span)SPAN("a..b"), &arena, keys, DOOR_KEYS_MAX), 0);
     memset(long_name, '.', sizeof long_name);
     assert_in_range(door_name_keys(span_from(long_name, sizeof long_name), &arena, keys, DOOR_KEYS_MAX), 0,
                     DOOR_KEYS_MAX);
+    arena_release(&arena);
+}
+
+/* A sender with where it comes from. */
+static void test_keys_from(void **state)
+{
+    static const struct {
+        const char *sender, *ip, *keys, *entry;
+    } rows[] = {
+        {"A@b.example", "192.0.2.7",
+         "a@b.example from 192.0.2.7|a@b.example from 192.0.2.0/24|a@b.example|@b.example|*.example",
+         "a@b.example from 192.0.2.0/24"},
+        {"a@b", "2001:db8:1:2:3::7", "a@b from 2001:db8:1:2:3::7|a@b from 2001:db8:1:2::/64|a@b|@b",
+         "a@b from 2001:db8:1:2::/64"},
+        {"", "192.0.2.7", "", NULL},
+        {"a", "192.0.2.7", "", NULL},
+    };
+    struct arena arena;
+    struct buf problem;
+    struct span keys[DOOR_KEYS_MAX], entry;
+    arena_init(&arena, 1 << 20);
+    buf_init(&problem, 4096);
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        struct ip_address ip;
+        assert_true(ip_address_parse(span_text(rows[i].ip), &ip));
+        expect_keys(keys, door_sender_keys(span_text(rows[i].sender), &ip, &arena, keys, DOOR_KEYS_MAX), rows[i].keys);
+        if (!rows[i].entry)
+            continue;
+        assert_true(door_sender_entry(span_text(rows[i].sender), &ip, &arena, &entry, &problem));
+        assert_true(span_is(entry, rows[i].entry));
+        assert_true(door_sender_entry(span_text(rows[i].sender), NULL, &arena, &entry, &problem));
+        assert_int_equal(door_entry_network(entry).size, 0);
+    }
+    assert_false(door_sender_entry((struct span)SPAN("a b"), NULL, &arena, &entry, &problem));
+    assert_int_equal(door_entry_network((struct span)SPAN("\"a from b\"@c.example")).size, 0);
+    assert_true(span_is(door_entry_network((struct span)SPAN("\"a from b\"@c.example from ::1")), "::1"));
+    buf_release(&problem);
     arena_release(&arena);
 }
 
@@ -297,9 +355,9 @@ static void test_host_names(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_items),         cmocka_unit_test(test_kinds),      cmocka_unit_test(test_keys),
-        cmocka_unit_test(test_name_patterns), cmocka_unit_test(test_entries),    cmocka_unit_test(test_patterns),
-        cmocka_unit_test(test_dynamic_names), cmocka_unit_test(test_host_names),
+        cmocka_unit_test(test_items),     cmocka_unit_test(test_kinds),         cmocka_unit_test(test_keys),
+        cmocka_unit_test(test_keys_from), cmocka_unit_test(test_name_patterns), cmocka_unit_test(test_entries),
+        cmocka_unit_test(test_patterns),  cmocka_unit_test(test_dynamic_names), cmocka_unit_test(test_host_names),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
