@@ -51,6 +51,13 @@ struct call_backs *call_backs_new(void)
     return b;
 }
 
+/* RFC 3463 and 7372: its policy, mostly a list of clients that we are in, or what it thinks of our own sender. Who
+ * can't be asked for that has not been shown to be nobody. */
+static bool is_about_us(const struct smtp_enhanced *e)
+{
+    return e->klass == 5 && (e->subject == 7 || (e->subject == 1 && (e->detail == 7 || e->detail == 8)));
+}
+
 Courier__Verdict call_back_verdict(const struct smtp_reply *reply)
 {
     /* Words about our command, about TLS or about a login are no words about this mailbox. */
@@ -58,7 +65,7 @@ Courier__Verdict call_back_verdict(const struct smtp_reply *reply)
     for (size_t i = 0; i < sizeof not_about_it / sizeof *not_about_it; i++)
         if (reply->code == not_about_it[i])
             return COURIER__VERDICT__VERDICT_UNKNOWN;
-    if (reply->is_ours || !reply->code)
+    if (reply->is_ours || !reply->code || is_about_us(&reply->enhanced))
         return COURIER__VERDICT__VERDICT_UNKNOWN;
     return smtp_reply_is_positive(reply) ? COURIER__VERDICT__VERDICT_TAKES
            : reply->code >= 500          ? COURIER__VERDICT__VERDICT_REFUSES

@@ -21,16 +21,43 @@ static void verdicts(void **state)
         unsigned code;
         bool is_ours;
         Courier__Verdict verdict;
+        struct smtp_enhanced enhanced;
     } rows[] = {
-        {0, false, UNKNOWN},   {250, false, TAKES},   {251, false, TAKES},   {252, false, TAKES},
-        {421, false, UNKNOWN}, {450, false, UNKNOWN}, {452, false, UNKNOWN}, {499, false, UNKNOWN},
-        {500, false, UNKNOWN}, {501, false, REFUSES}, {502, false, UNKNOWN}, {503, false, UNKNOWN},
-        {504, false, UNKNOWN}, {530, false, UNKNOWN}, {535, false, UNKNOWN}, {550, false, REFUSES},
-        {551, false, REFUSES}, {552, false, REFUSES}, {553, false, REFUSES}, {554, false, REFUSES},
-        {555, false, UNKNOWN}, {599, false, REFUSES}, {550, true, UNKNOWN},  {553, true, UNKNOWN},
+        {0, false, UNKNOWN},
+        {250, false, TAKES},
+        {251, false, TAKES},
+        {252, false, TAKES},
+        {421, false, UNKNOWN},
+        {450, false, UNKNOWN},
+        {452, false, UNKNOWN},
+        {499, false, UNKNOWN},
+        {500, false, UNKNOWN},
+        {501, false, REFUSES},
+        {502, false, UNKNOWN},
+        {503, false, UNKNOWN},
+        {504, false, UNKNOWN},
+        {530, false, UNKNOWN},
+        {535, false, UNKNOWN},
+        {550, false, REFUSES},
+        {551, false, REFUSES},
+        {552, false, REFUSES},
+        {553, false, REFUSES},
+        {554, false, REFUSES},
+        {555, false, UNKNOWN},
+        {599, false, REFUSES},
+        {550, true, UNKNOWN},
+        {553, true, UNKNOWN},
+        /* Of the mailbox, or of us: "your address is in a list". */
+        {550, false, REFUSES, {5, 1, 1}},
+        {550, false, REFUSES, {5, 2, 1}},
+        {550, false, REFUSES, {5, 4, 1}},
+        {554, false, UNKNOWN, {5, 7, 1}},
+        {550, false, UNKNOWN, {5, 7, 25}},
+        {553, false, UNKNOWN, {5, 1, 8}},
+        {250, false, TAKES, {2, 1, 5}},
     };
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
-        struct smtp_reply reply = {.code = rows[i].code, .is_ours = rows[i].is_ours};
+        struct smtp_reply reply = {.code = rows[i].code, .is_ours = rows[i].is_ours, .enhanced = rows[i].enhanced};
         if (call_back_verdict(&reply) != rows[i].verdict)
             print_error("%u\n", rows[i].code);
         assert_int_equal(call_back_verdict(&reply), rows[i].verdict);
