@@ -40,6 +40,11 @@ struct ledger_place {
 /* `rule`: the name that the row will have. `ledger` may be NULL: then there is a reference that nobody can look up. */
 struct ledger_place ledger_find_place(struct ledger *ledger, struct span rule, const struct ip_address *ip,
                                       struct span recipient);
+/* Is it one of a flood, added to a row that is there? */
+static inline bool ledger_is_counted(const struct ledger_place *place)
+{
+    return place->counter && !place->wants_row;
+}
 /* Takes a copy of the row, whose reference, attempts and last_at are filled in here. */
 void ledger_note(struct ledger *ledger, const struct ledger_place *place, StoreWrite__LedgerRow *row);
 

@@ -140,6 +140,7 @@ void smtp_judged_reply_make(struct smtp_session *s, const struct judged_address 
                                            .recipient = address->recipient};
     snprintf(reply->reason, sizeof reply->reason, "rule %s (%s)", rule, level_words(verdict->level));
     reply->place = ledger_find_place(s->context->ledger, span_text(rule), &s->peer->ip, address->recipient);
+    reply->refusal.is_counted = ledger_is_counted(&reply->place);
     buf_init(&text, sizeof reply->text - 1);
     judged_write_reply(&s->attempt, address->answer, reply->place.reference, &text);
     snprintf(reply->text, sizeof reply->text, "%.*s", SPAN_ARG(buf_span(&text)));

@@ -78,8 +78,8 @@ static unsigned report(struct fiber *self, struct smtp_session *s, const struct 
     return delay < DELAY_MAX_MS ? delay : DELAY_MAX_MS;
 }
 
-/* Adds the reference to the reply's text. What fails here fails the note only. */
-static void note(struct smtp_session *s, const struct smtp_refusal *refusal, struct buf *text)
+/* Adds the reference to the reply's text. What fails here fails the note only. Is it one of a flood? */
+static bool note(struct smtp_session *s, const struct smtp_refusal *refusal, struct buf *text)
 {
     char shown[10];
     struct span recipient = recipient_of(s, refusal);
@@ -91,7 +91,7 @@ static void note(struct smtp_session *s, const struct smtp_refusal *refusal, str
     reference_write(place.reference, shown);
     buf_printf(text, REFERENCE "%s", shown);
     if (!place.wants_row)
-        return;
+        return ledger_is_counted(&place);
     arena_init(&scratch, 64u << 10);
     buf_init(&reply, 2 * REPLY_TEXT_MAX);
     buf_printf(&reply, "%u %s ", refusal->code, refusal->enhanced);
@@ -106,6 +106,13 @@ static void note(struct smtp_session *s, const struct smtp_refusal *refusal, str
     }
     buf_release(&reply);
     arena_release(&scratch);
+    return false;
+}
+
+/* A call for each of a flood's refusals would cost honest mail more than the flood itself does. */
+static bool wants_report(const struct smtp_refusal *refusal, bool is_counted)
+{
+    return !is_counted || refusal->what == SMTP_REFUSED_UNKNOWN_USER || refusal->what == SMTP_REFUSED_PASSCODE;
 }
 
 /* Holds the reply back as long as auth says. */
@@ -134,9 +141,10 @@ int smtp_refuse_reported(struct fiber *self, struct smtp_session *s, const struc
     if (text.size > REPLY_TEXT_MAX - REFERENCE_SIZE)
         buf_truncate(&text, REPLY_TEXT_MAX - REFERENCE_SIZE);
     log_refusal(s, refusal);
+    bool is_counted = refusal->is_counted;
     if (refusal->rule && s->context->ledger)
-        note(s, refusal, &text);
-    int error = hold_back(self, s, refusal);
+        is_counted = note(s, refusal, &text);
+    int error = wants_report(refusal, is_counted) ? hold_back(self, s, refusal) : 0;
     if (!error)
         smtp_refuse(s, refusal->code, refusal->enhanced, "%.*s", SPAN_ARG(buf_span(&text)));
     buf_release(&text);

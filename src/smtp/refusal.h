@@ -22,12 +22,14 @@ struct smtp_refusal {
     struct span evidence;  /* what a list or another server said; quoted in the log; may be empty */
     struct span sender;    /* as given, where it is not the transaction's yet */
     struct span recipient; /* as given; empty: the transaction's first one */
+    bool is_counted;       /* one of a flood, which the ledger counts (ledger_is_counted) */
 };
 
 /* Writes the record (level Failure), tells auth, waits as long as it asks (at most half a minute, and not at all when
- * it does not answer within a second), and replies with the text; earlier replies
- * leave before the wait. Where it is noted in the ledger, the reply ends with its reference. Counts an error, as
- * smtp_refuse() does. 0, or a negative errno that ends the session. */
+ * it does not answer within a second), and replies with the text; earlier replies leave before the wait. Of a flood,
+ * auth is told only what somebody may be guessing by: `ostiary watch` shows what the ledger lists. Where it is noted in
+ * the ledger, the reply ends with its reference. Counts an error, as smtp_refuse() does. 0, or a negative errno that
+ * ends the session. */
 MUST_USE int smtp_refuse_reported(struct fiber *self, struct smtp_session *s, const struct smtp_refusal *refusal,
                                   const char *format, ...) __attribute__((format(printf, 4, 5)));
 
