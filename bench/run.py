@@ -5,7 +5,7 @@ Load: Postfix's smtp-source (as a load tool only) and bench/load.c. CPU is the s
 (/proc/PID/schedstat) over all processes of the server. Everything runs on loopback.
 
   ./dev bench                 all of it
-  ./dev bench smtp            only the parts named: smtp, counts, retr, idle, relay, queue, blacklist, ledger, flood
+  ./dev bench smtp            only the parts named: smtp, counts, retr, idle, relay, queue, blacklist, door, ledger, flood
   ./dev bench --quick         a tenth of the messages
 """
 import argparse
@@ -29,6 +29,7 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent
 OSTIARY = ROOT / "build/ostiary"
 LOAD = ROOT / "build/release/bench/load"
 BLACKLIST = ROOT / "build/release/bench/blacklist"
+DOOR = ROOT / "build/release/bench/door"
 LEDGER = ROOT / "build/release/bench/ledger"
 SMTP_SOURCE = shutil.which("smtp-source", path=os.environ["PATH"] + ":/usr/sbin") or "smtp-source"
 BASE = 20000
@@ -258,6 +259,21 @@ def bench_blacklist(quick):
     return rows
 
 
+DOORS = {"way_us": "the way alone", "nobody_set_anything_us": "nobody set anything", "others_did_us": "others did",
+         "own_rules_and_lists_us": "rules and lists of its own", "site_lists_us": "long lists of the site"}
+
+
+def bench_door(quick):
+    """A reader's work for one RCPT: where the address leads, and what is in force at its door."""
+    accounts, lookups, rounds = (1000, 20000, []) if quick else (10000, 200000, [])
+    for _ in range(3):
+        with tempfile.TemporaryDirectory(prefix="ostiary-bench-", dir=os.environ.get("BENCH_DIR")) as directory:
+            command = [DOOR, os.path.join(directory, "data"), str(accounts), str(lookups)]
+            rounds.append(json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout))
+    print("door: us a look-up: " + ", ".join(f"{words} {middle(rounds, key):.1f}" for key, words in DOORS.items()), flush=True)
+    return {"accounts": accounts, "rounds": rounds}
+
+
 def bench_ledger(quick):
     """The ledger by itself: what its rows cost the writer."""
     rows = 30000 if quick else 300000
@@ -359,6 +375,10 @@ def report(results):
                  spread(r["rounds"], "build_seconds", 2), f"{r['rounds'][0]['bytes'] / 1048576:.1f}") for r in results["blacklist"]]
         out += ["## Looking into the own black list; half of it addresses, half host names; half of what is looked for is listed", "",
                 table(["entries", "CPU us an address", "CPU us a name", "CPU s to read and compile it", "MiB"], rows), ""]
+    if "door" in results:
+        out += [f"## What is in force at a door: CPU us of a reader for a RCPT, {results['door']['accounts']:,} accounts", "",
+                table(list(DOORS.values()), [[spread(results["door"]["rounds"], key, 1) for key in DOORS]]), "",
+                "A gate remembers for a second the doors at which nothing but the address decides: most mail under load costs no look-up.", ""]
     if "ledger" in results:
         rounds = results["ledger"]
         out += ["## Rows of the ledger: CPU of the writer's code, no other process", "",
@@ -387,7 +407,7 @@ def report(results):
 
 
 PARTS = {"smtp": bench_smtp, "counts": bench_counts, "retr": bench_retr, "idle": bench_idle, "relay": bench_relay, "queue": bench_queue,
-         "blacklist": bench_blacklist, "ledger": bench_ledger, "flood": bench_flood}
+         "blacklist": bench_blacklist, "door": bench_door, "ledger": bench_ledger, "flood": bench_flood}
 
 
 def main():
@@ -396,7 +416,8 @@ def main():
     arguments.add_argument("--quick", action="store_true", help="a tenth of the messages; RESULTS.md is left alone")
     given = arguments.parse_args()
     parts = set(given.parts or PARTS)
-    programs = [name for name, needed in (("bench/load", {"retr", "idle", "flood"}), ("bench/blacklist", {"blacklist"}), ("bench/ledger", {"ledger"})) if parts & needed]
+    programs = [name for name, needed in (("bench/load", {"retr", "idle", "flood"}), ("bench/blacklist", {"blacklist"}), ("bench/door", {"door"}),
+                                        ("bench/ledger", {"ledger"})) if parts & needed]
     if programs:
         subprocess.run(["ninja", "-C", ROOT / "build/release", *programs], check=True, stdout=subprocess.DEVNULL)
     results = {"command": "./dev bench" + (" " + " ".join(given.parts) if given.parts else "")}
