@@ -33,8 +33,8 @@ static int seal(struct door_client *client, struct remote_work *w, struct remote
     struct buf context, text;
     buf_init(&context, 2000);
     buf_init(&text, SEALED_TEXT_MAX);
-    int status = password_input_once(ctl, ctl_option(ctl, "password-stdin") != NULL, "password there", "password-stdin",
-                                     &w->password);
+    int status = password_input_once(ctl, ctl_option(ctl, "password-stdin") != NULL, "the password at the provider",
+                                     "password-stdin", &w->password);
     if (status == EX_OK && !public_key) {
         status = remote_key_public(w->work.settings->data_directory, key, &ctl->problem) ? EX_NOPERM : EX_OK;
         public_key = key;
@@ -270,7 +270,9 @@ static void write_state(struct buf *out, const Courier__FetchState *state)
     }
     buf_printf(out, ", %llu fetched", (unsigned long long)state->fetched);
     if (state->problem.len) {
-        buf_printf(out, "\n  %u failures: ", state->failures);
+        buf_add_text(out, "\n  ");
+        ctl_write_count(out, state->failures, "failure");
+        buf_add_text(out, ": ");
         foreign_write(binary_span(state->problem), false, out);
     }
     buf_add_char(out, '\n');

@@ -57,6 +57,7 @@ static void write_json(struct ctl *ctl, const Courier__FetchNowReply *reply)
         json_text(&json, "name", binary_span(p->name));
         json_number(&json, "messages", p->messages);
         json_number(&json, "stored", p->stored);
+        json_number(&json, "blocked", p->blocked);
         json_number(&json, "refused", p->refused);
         json_number(&json, "bytes", p->bytes_done);
         json_text(&json, "problem", binary_span(p->problem));
@@ -78,7 +79,10 @@ static int write_outcome(struct ctl *ctl, const Courier__FetchNowReply *reply)
         foreign_write(binary_span(p->account), false, &ctl->out);
         buf_add_char(&ctl->out, ' ');
         foreign_write(binary_span(p->name), false, &ctl->out);
-        buf_printf(&ctl->out, ": %u new, %u stored, %u refused", p->messages, p->stored, p->refused);
+        buf_printf(&ctl->out, ": %u new, %u stored", p->messages, p->stored);
+        if (p->blocked)
+            buf_printf(&ctl->out, " (%u of them refused by rules, and put into the folder for that)", p->blocked);
+        buf_printf(&ctl->out, ", %u refused", p->refused);
         if (p->problem.len) {
             buf_add_text(&ctl->out, "; ");
             foreign_write(binary_span(p->problem), false, &ctl->out);

@@ -260,6 +260,7 @@ static bool settle_recipient(struct deliberation *d, struct intake_recipient *r)
     else if (r->target->kind == INTAKE_TARGET_MAILBOX && r->target->account_id == v->remote->account_id)
         r->folder = v->account.folder;
     bool stays = !is_refused || r->folder.size;
+    d->arrival->is_blocked |= is_refused && stays;
     if (has_row(d, r))
         return stays;
     struct span reply = span_text(!is_refused ? "" : stays ? "put into the folder for blocked mail" : "deleted");

@@ -142,6 +142,7 @@ static void fill_progress(const struct remote *r, bool finished, Courier__FetchP
     p->bytes_done = r->progress.bytes_done;
     p->stored = r->progress.stored;
     p->refused = r->progress.refused;
+    p->blocked = r->progress.blocked;
     p->finished = finished;
     p->problem = binary_from_span(span_text(finished ? r->problem : ""));
 }
@@ -193,7 +194,8 @@ static void fetch_now(struct fiber *self, struct fetcher *f, struct call *call)
             return;
         }
         if (!run->count && (request->account.len || request->name.len)) {
-            answer_problem(call, "there is no such remote account, or it is switched off");
+            answer_problem(call,
+                           "there is no such remote account, or it is switched off; 'ostiary remote list' shows them");
             return;
         }
         answer_progress(f, call, run);

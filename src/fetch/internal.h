@@ -20,6 +20,7 @@
 /* Where a visit is. */
 struct fetch_progress {
     uint32_t messages, done, stored, refused;
+    uint32_t blocked; /* of those stored: refused, and put into the folder for that */
     uint64_t bytes, bytes_done;
 };
 

@@ -92,9 +92,11 @@ static enum visit_end connect_any(struct fiber *self, struct visit *v)
         error = connect_one(self, v, &found.addresses[i]);
     }
     if (!is_let)
-        return visit_fail(v, VISIT_IMPOSSIBLE,
-                          "%.*s is no server of the Internet; the site has to allow its address with remote.networks",
-                          SPAN_ARG(v->account.host));
+        return visit_fail(
+            v, VISIT_IMPOSSIBLE,
+            "%.*s has no public address; where that is meant, the administrator puts its network into the setting "
+            "remote.networks",
+            SPAN_ARG(v->account.host));
     if (error)
         return visit_fail(v, error == -ECANCELED ? VISIT_FAILED : VISIT_PROVIDER_FAILED,
                           "%.*s port %u can't be reached: %s", SPAN_ARG(v->account.host), v->account.port,
@@ -283,6 +285,7 @@ static int deal_with(struct fiber *self, struct visit *v, struct arrival *a, str
     }
     if (end == ARRIVAL_STORED) {
         v->remote->progress.stored++;
+        v->remote->progress.blocked += a->is_blocked;
         v->remote->fetched++;
     }
     if (end == ARRIVAL_SKIPPED)

@@ -48,6 +48,7 @@ struct arrival {
     struct mail_path sender;  /* of its Return-Path: */
     struct span reverse_path; /* what is stored; empty for <> */
     struct span uidl;
+    bool is_blocked; /* a rule refused it, and it goes to the folder for that */
     char problem[PROBLEM_MAX];
 };
 

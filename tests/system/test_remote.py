@@ -202,7 +202,8 @@ def test_what_is_refused_goes_to_blocked(provider, serve):
     server.run("rules", "set", "alice@example.test", "fetched-white-list=on")
     dovecot.put("alice", message("welcome", sender="friend@other.example"))
     dovecot.put("alice", message("unwelcome", sender="stranger@other.example"))
-    fetch(server)
+    said = fetch(server).stdout
+    assert "2 new, 2 stored (1 of them refused by rules, and put into the folder for that), 0 refused" in said, said
     assert subjects(server) == ["welcome"] and dovecot.messages("alice") == []
     blocked = [text for name, text in export(server).items() if "Blocked" in name]
     assert subjects_of([t.replace(b"\r\n", b"\n") for t in blocked]) == ["unwelcome"]
