@@ -49,10 +49,23 @@ static const StoreWrite__DoorItem *find(const StoreWrite__DoorItem *wanted, Stor
     return NULL;
 }
 
-static void write_step(const StoreWrite__DoorItem *key, const StoreWrite__DoorItem *before,
+static void write_owner(struct span owner, struct buf *out)
+{
+    if (owner.size && span_find(owner, '@') == owner.size)
+        buf_add_char(out, '@'); /* a domain, as people write it in commands */
+    foreign_write(owner.size ? owner : span_text("the site"), false, out);
+}
+
+/* `owner` is whose change it is: a change may have items of others, too. */
+static void write_step(struct span owner, const StoreWrite__DoorItem *key, const StoreWrite__DoorItem *before,
                        const StoreWrite__DoorItem *after, struct buf *out)
 {
-    buf_printf(out, "        %s ", door_kind_name((enum door_kind)key->kind));
+    buf_add_text(out, "        ");
+    if (!span_equal(owner, binary_span(key->owner))) {
+        write_owner(binary_span(key->owner), out);
+        buf_add_text(out, ": ");
+    }
+    buf_printf(out, "%s ", door_kind_name((enum door_kind)key->kind));
     foreign_write(binary_span(key->name), false, out);
     buf_add_text(out, ": ");
     write_value(before, out);
@@ -64,12 +77,13 @@ static void write_step(const StoreWrite__DoorItem *key, const StoreWrite__DoorIt
 static void write_steps(const StoreWrite__DoorHistoryEntry *entry, struct buf *out)
 {
     size_t shown = 0, gone = 0;
+    struct span owner = binary_span(entry->owner);
     for (size_t i = 0; i < entry->n_after && shown < ITEMS_SHOWN; i++, shown++)
-        write_step(entry->after[i], find(entry->after[i], entry->before, entry->n_before), entry->after[i], out);
+        write_step(owner, entry->after[i], find(entry->after[i], entry->before, entry->n_before), entry->after[i], out);
     for (size_t i = 0; i < entry->n_before; i++) {
         if (shown == ITEMS_SHOWN || find(entry->before[i], entry->after, entry->n_after))
             continue;
-        write_step(entry->before[i], entry->before[i], NULL, out);
+        write_step(owner, entry->before[i], entry->before[i], NULL, out);
         shown++;
     }
     gone = entry->n_after > entry->n_before ? entry->n_after : entry->n_before;
@@ -91,7 +105,7 @@ static void write_entry(struct history_work *w, const StoreWrite__DoorHistoryEnt
     buf_printf(out, "%" PRIu64 "  ", entry->number);
     door_time_write(entry->at / NANOSECONDS, out);
     buf_add_text(out, "  ");
-    foreign_write(entry->owner.len ? binary_span(entry->owner) : span_text("the site"), false, out);
+    write_owner(binary_span(entry->owner), out);
     buf_add_text(out, "  by ");
     foreign_write(binary_span(entry->by), false, out);
     buf_add_text(out, ": ");
@@ -222,8 +236,11 @@ static void report(struct ctl *ctl, const StoreWrite__DoorChangeReply *reply)
         buf_printf(&ctl->out, "        %s ", door_kind_name((enum door_kind)item->kind));
         foreign_write(binary_span(item->name), false, &ctl->out);
         buf_add_text(&ctl->out, ": ");
-        write_value(item->remove ? NULL : item, &ctl->out);
-        buf_add_char(&ctl->out, '\n');
+        if (item->remove)
+            buf_add_text(&ctl->out, "taken away");
+        else
+            write_value(item, &ctl->out);
+        buf_add_text(&ctl->out, item->remove ? "\n" : " again\n");
     }
     if (reply->n_items > ITEMS_SHOWN)
         buf_printf(&ctl->out, "        and %zu more\n", reply->n_items - ITEMS_SHOWN);

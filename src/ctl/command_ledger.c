@@ -9,6 +9,7 @@
 #include "policy/decide.h"
 #include "policy/door_item.h"
 
+#include <stdlib.h>
 #include <sysexits.h>
 
 #define SHOWN 100 /* rows, without --limit */
@@ -40,7 +41,7 @@ static int take_verdict(struct ctl *ctl, uint32_t *verdicts)
     if (!text)
         return EX_OK;
     for (unsigned kind = VERDICT_ACCEPT; kind <= VERDICT_WATCH; kind++)
-        if (strcmp(text, verdict_name((enum verdict_kind)kind)) == 0)
+        if (strcmp(text, verdict_name((enum verdict_kind)kind)) == 0 || strcmp(text, ledger_verdict_word(kind)) == 0)
             *verdicts = 1u << kind;
     if (*verdicts & (1u << VERDICT_ACCEPT))
         *verdicts |= 1u << VERDICT_NO_OPINION;
@@ -87,6 +88,8 @@ static int take_choice(struct ledger_work *l)
     struct ctl *ctl = l->work.ctl;
     StoreWrite__LedgerListRequest *q = &l->request;
     q->account = option_bytes(ctl, "for");
+    if (ctl->is_my && q->account.len)
+        return ctl_fail(ctl, EX_USAGE, "'ostiary my ledger' has your own rows only: leave --for out");
     q->rule = option_bytes(ctl, "rule");
     q->sender = option_bytes(ctl, "sender");
     q->fate = true;
@@ -97,8 +100,19 @@ static int take_choice(struct ledger_work *l)
     return status ? status : take_limit(ctl, &l->limit);
 }
 
+/* Refusals are written in batches, a moment later than mail that was taken. */
+static int compare_newest_first(const void *a, const void *b)
+{
+    const StoreWrite__LedgerEntry *x = *(StoreWrite__LedgerEntry *const *)a, *y = *(StoreWrite__LedgerEntry *const *)b;
+    if (x->row->at != y->row->at)
+        return x->row->at > y->row->at ? -1 : 1;
+    return x->id > y->id ? -1 : x->id < y->id;
+}
+
 static void write_page(struct ledger_work *l, const StoreWrite__LedgerListReply *reply)
 {
+    if (reply->n_entries)
+        qsort(reply->entries, reply->n_entries, sizeof *reply->entries, compare_newest_first);
     for (size_t i = 0; i < reply->n_entries; i++) {
         l->count++;
         if (l->work.ctl->json)
@@ -245,9 +259,9 @@ static int run_explain(struct fiber *self, struct door_client *client, struct do
     else
         status =
             ctl_fail(work->ctl, EX_DATAERR,
-                     "the ledger has no %s (any more): rows are kept %u days, and a store that was made anew begins "
-                     "a new ledger",
-                     work->ctl->arguments[0], work->settings->ledger.days);
+                     "the ledger has no %s%s (any more): rows are kept %u days, a new one may take a second to come, "
+                     "and a store that was made anew begins a new ledger",
+                     work->ctl->arguments[0], work->ctl->is_my ? " of yours" : "", work->settings->ledger.days);
     answer_release(&answer);
     return status;
 }

@@ -52,6 +52,8 @@ static int run_change(struct fiber *self, struct door_client *client, struct doo
     int status = door_owner_take(client, &owner);
     if (status == EX_OK)
         status = door_list_take(ctl, owner.next, w->removes, &kind);
+    if (status == EX_OK)
+        status = door_list_check_owner(ctl, kind, &owner);
     if (status == EX_OK && owner.next + 1 >= ctl->argument_count)
         status = ctl_fail(ctl, EX_USAGE, "which entries? for example: ostiary %s", ctl->command->example);
     if (status)

@@ -120,6 +120,8 @@ static int run_import(struct fiber *self, struct door_client *client, struct doo
     int status = door_owner_take(client, &owner);
     if (status == EX_OK)
         status = door_list_take(ctl, owner.next, false, &kind);
+    if (status == EX_OK)
+        status = door_list_check_owner(ctl, kind, &owner);
     if (status == EX_OK && owner.next + 2 != ctl->argument_count)
         status = ctl_fail(ctl, EX_USAGE, "which file? for example: ostiary %s", ctl->command->example);
     if (status == EX_OK)

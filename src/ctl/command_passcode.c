@@ -63,7 +63,9 @@ static void show_code(struct code_work *w, struct span name, uint64_t number)
         buf_printf(&ctl->out, " is %.*s", SPAN_ARG(buf_span(&w->code)));
     else
         buf_add_text(&ctl->out, " is kept");
-    buf_add_text(&ctl->out, "; it counts where the rule passcode is on\n");
+    buf_add_text(&ctl->out, "\nit is said behind the address, RCPT TO:<");
+    door_owner_write(&w->edit.owner, &ctl->out);
+    buf_add_text(&ctl->out, "> CODE, and counts where the rule passcode is on\n");
 }
 
 static int add_code(struct fiber *self, struct door_client *client, struct code_work *w, struct span name)

@@ -75,6 +75,11 @@ bool ctl_is_group(const char *name);
 /* Appends the help text of ctl->topic. */
 void ctl_write_help(struct ctl *ctl);
 
+/* Appends how the command is called ("ostiary my rules set [ADDRESS] SETTING=VALUE...", without its options), and its
+ * example; for a person (ctl->is_my) without what names somebody else's door. */
+void ctl_write_call(const struct ctl *ctl, const struct ctl_command *c, struct buf *out);
+void ctl_write_example(const struct ctl *ctl, const struct ctl_command *c, struct buf *out);
+
 /* Appends "1 message", "2 messages". */
 void ctl_write_count(struct buf *out, uint64_t count, const char *what);
 /* Writes the sentence to ctl->problem and returns status. */

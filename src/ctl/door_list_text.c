@@ -23,6 +23,20 @@ int door_list_take(struct ctl *ctl, size_t at, bool may_be_known, enum door_kind
     return EX_USAGE;
 }
 
+int door_list_check_owner(struct ctl *ctl, enum door_kind kind, const struct door_owner *owner)
+{
+    bool is_sites = kind == DOOR_APPROVED || kind == DOOR_DENIED || kind == DOOR_DENIED_NAME;
+    if (!is_sites || owner->level == LEVEL_SITE)
+        return EX_OK;
+    if (ctl->is_my)
+        return ctl_fail(ctl, EX_DATAERR,
+                        "the list %s is the site's: only the administrator can change it; yours are white and black",
+                        door_kind_name(kind));
+    return ctl_fail(ctl, EX_DATAERR,
+                    "the list %s is the site's: say --site in place of the address; a person's are white and black",
+                    door_kind_name(kind));
+}
+
 static bool is_blank(char c)
 {
     return c == ' ' || c == '\t' || c == '\r';

@@ -11,6 +11,9 @@
 /* The list that argument `at` names; "known" only where `may_be_known`: nobody writes there by hand. EX_USAGE with the
  * sentence, or 0. */
 MUST_USE int door_list_take(struct ctl *ctl, size_t at, bool may_be_known, enum door_kind *kind);
+/* May this owner have such a list? approved, denied and denied-name are the site's alone. EX_DATAERR with the sentence,
+ * or 0. */
+MUST_USE int door_list_check_owner(struct ctl *ctl, enum door_kind kind, const struct door_owner *owner);
 
 /* One line of a file of entries: "ENTRY [until DAY] [# remark]". */
 struct door_list_line {

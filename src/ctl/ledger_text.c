@@ -216,6 +216,25 @@ static void write_line(const char *what, ProtobufCBinaryData text, struct buf *o
     buf_add_char(out, '\n');
 }
 
+/* Rules that are on as they are built in, and keep out what stands on a list: there is an entry to be taken away. */
+static const struct listed {
+    const char *rule, *list;
+    bool is_sites;
+} listed[] = {
+    {"black-list", "black", false},
+    {"fetched-black-list", "black", false},
+    {"denied-servers", "denied", true},
+    {"denied-host-names", "denied-name", true},
+};
+
+static const struct listed *find_list(unsigned rule)
+{
+    for (size_t i = 0; i < sizeof listed / sizeof *listed; i++)
+        if (strcmp(rules[rule].name, listed[i].rule) == 0)
+            return &listed[i];
+    return NULL;
+}
+
 /* The rule's own setting at the level that decided. */
 static const struct ledger_setting *find_setting(const StoreWrite__LedgerRow *row,
                                                  const struct ledger_setting *settings, size_t count)
@@ -250,7 +269,9 @@ static void write_rule(const StoreWrite__LedgerRow *row, struct buf *out)
     const struct other *other = find_other(binary_span(row->rule));
     if (rule != RULE_NONE) {
         buf_printf(out, "Rule %s: %s\nIt was in force by the %s%s.\n", rules[rule].name, rules[rule].summary,
-                   row->level == LEVEL_DEFAULT ? "value that is " : "setting of the ",
+                   row->level == LEVEL_DEFAULT ? "value that is "
+                   : find_list(rule)           ? "setting or the list of the "
+                                               : "setting of the ",
                    rule_level_name((enum rule_level)row->level));
     } else if (other) {
         buf_printf(out, "That is no rule of anybody's (%s): %s.\n", other->name, other->explanation);
@@ -270,7 +291,7 @@ static void write_why(const StoreWrite__LedgerRow *row, const struct ledger_sett
     else
         write_rule(row, out);
     write_line("Evidence: ", row->evidence, out);
-    write_line("The sender was told: ", row->reply, out);
+    write_line(row->fetched ? "What was done: " : "The sender was told: ", row->reply, out);
     if (count)
         buf_add_text(out, "Today's settings of that rule:\n");
     for (size_t i = 0; i < count; i++)
@@ -283,8 +304,10 @@ static void write_why(const StoreWrite__LedgerRow *row, const struct ledger_sett
 static void write_asked(const StoreWrite__LedgerRow *row, struct buf *out)
 {
     bool any = false;
+    unsigned decided = rule_find(binary_span(row->rule));
     for (unsigned i = 0; i < rule_count && i < 63; i++) {
-        if (!(row->asked & (1ull << i)))
+        /* A rule that both lets in and keeps out is asked twice. */
+        if (i == decided || !(row->asked & (1ull << i)))
             continue;
         buf_printf(out, "%s%s", any ? ", " : "\nAsked before it, and said nothing: ", rules[i].name);
         any = true;
@@ -311,17 +334,45 @@ static struct span domain_of(struct span address)
     return span_skip(address, span_find_last(address, '@'));
 }
 
+/* Would it be off if this setting were taken away? */
+static bool is_off_without(const StoreWrite__LedgerRow *row, unsigned rule, const struct ledger_setting *settings,
+                           size_t count)
+{
+    bool has_other = false;
+    for (size_t i = 0; i < count; i++)
+        has_other |= settings[i].level != row->level && span_equal(settings[i].name, binary_span(row->rule));
+    return !has_other && find_setting(row, settings, count) && strcmp(rules[rule].parameters[0].fallback, "off") == 0;
+}
+
+static void write_list_command(const StoreWrite__LedgerRow *row, unsigned rule, struct span owner, bool is_my,
+                               struct buf *out)
+{
+    const struct listed *list = find_list(rule);
+    if (!list || row->level == LEVEL_DEFAULT || (is_my && row->level != LEVEL_ACCOUNT && row->level != LEVEL_ADDRESS))
+        return;
+    buf_printf(out, "  ostiary %slist show ", is_my ? "my " : "");
+    if (list->is_sites || row->level == LEVEL_SITE)
+        buf_add_text(out, "--site");
+    else
+        write_argument(row->level == LEVEL_DOMAIN ? domain_of(owner) : owner, out);
+    buf_printf(out, " %s\n      shows the list whose entry it was; 'ostiary %slist remove' takes an entry away\n",
+               list->list, is_my ? "my " : "");
+}
+
 /* Who has to say it is off, so that this recipient is spared. */
-static void write_switch(const StoreWrite__LedgerEntry *entry, const struct ledger_setting *setting, bool is_my,
-                         struct buf *out)
+static void write_switch(const StoreWrite__LedgerEntry *entry, const struct ledger_setting *settings, size_t count,
+                         bool is_my, struct buf *out)
 {
     const StoreWrite__LedgerRow *row = entry->row;
+    const struct ledger_setting *setting = find_setting(row, settings, count);
     unsigned rule = rule_find(binary_span(row->rule));
     bool is_sites = setting && setting->is_locked;
-    bool is_own = row->level == LEVEL_ACCOUNT || row->level == LEVEL_ADDRESS;
+    bool unsets =
+        (row->level == LEVEL_ACCOUNT || row->level == LEVEL_ADDRESS) && is_off_without(row, rule, settings, count);
     struct span owner =
         row->level == LEVEL_ADDRESS || !entry->account.len ? binary_span(row->recipient) : binary_span(entry->account);
     const char *name = rules[rule].name;
+    write_list_command(row, rule, owner, is_my, out);
     if (is_sites && is_my) {
         buf_printf(out, "  Only the administrator can switch off %s: it is the site's.\n", name);
         return;
@@ -330,15 +381,15 @@ static void write_switch(const StoreWrite__LedgerEntry *entry, const struct ledg
         buf_printf(out, "  ostiary rules set --site %s=off\n      for everybody\n", name);
         return;
     }
-    buf_printf(out, "  ostiary %srules %s ", is_my ? "my " : "", is_own && setting ? "unset" : "set");
+    buf_printf(out, "  ostiary %srules %s ", is_my ? "my " : "", unsets ? "unset" : "set");
     write_argument(owner, out);
-    buf_printf(out, " %s%s\n      lets in whatever only this rule keeps out\n", name, is_own && setting ? "" : "=off");
+    buf_printf(out, " %s%s\n      lets in whatever only this rule keeps out\n", name, unsets ? "" : "=off");
     if (!is_my && row->level == LEVEL_SITE)
-        buf_printf(out, "  ostiary rules unset --site %s\n      for everybody\n", name);
+        buf_printf(out, "  ostiary rules set --site %s=off\n      for everybody who has not set it\n", name);
     if (!is_my && row->level == LEVEL_DOMAIN) {
-        buf_add_text(out, "  ostiary rules unset ");
+        buf_add_text(out, "  ostiary rules set ");
         write_argument(domain_of(owner), out);
-        buf_printf(out, " %s\n      for everybody in that domain\n", name);
+        buf_printf(out, " %s=off\n      for everybody in that domain who has not set it\n", name);
     }
 }
 
@@ -363,7 +414,7 @@ static void write_undo(const StoreWrite__LedgerEntry *entry, const struct ledger
         buf_printf(out, "  ostiary %sallow %s\n      exactly this kind, and nothing else\n", is_my ? "my " : "",
                    reference);
     }
-    write_switch(entry, find_setting(row, settings, count), is_my, out);
+    write_switch(entry, settings, count, is_my, out);
 }
 
 void ledger_write_explanation(const StoreWrite__LedgerEntry *entry, const struct ledger_setting *settings, size_t count,

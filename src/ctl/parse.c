@@ -192,9 +192,15 @@ static int check_count(struct ctl *ctl)
     if (ctl->help || (ctl->argument_count >= least && ctl->argument_count <= c->most))
         return 0;
     if (ctl->argument_count > c->most)
-        return ctl_fail(ctl, EX_USAGE, "'%.64s' is too much; usage: ostiary %s%s%s", ctl->arguments[c->most], c->name,
-                        *c->arguments ? " " : "", c->arguments);
-    return ctl_fail(ctl, EX_USAGE, "usage: ostiary %s %s; for example: ostiary %s", c->name, c->arguments, c->example);
+        ctl_fail(ctl, EX_USAGE, "'%.64s' is too much; usage: ", ctl->arguments[c->most]);
+    else
+        ctl_fail(ctl, EX_USAGE, "usage: ");
+    ctl_write_call(ctl, c, &ctl->problem);
+    if (ctl->argument_count <= c->most) {
+        buf_add_text(&ctl->problem, "; for example: ");
+        ctl_write_example(ctl, c, &ctl->problem);
+    }
+    return EX_USAGE;
 }
 
 static int parse_rest(struct ctl *ctl, struct words *w)

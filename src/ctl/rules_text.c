@@ -89,10 +89,29 @@ static int unknown(struct ctl *ctl, const char *what, struct span name, const st
     return EX_DATAERR;
 }
 
+/* What SIMS called it is a few words: any of them that is nobody else's will do ("RBL"). */
+static unsigned find_by_sims(struct span name)
+{
+    unsigned found = RULE_NONE;
+    for (unsigned i = 0; i < rule_count && name.size >= 3; i++) {
+        struct span words = span_text(rules[i].sims);
+        for (size_t at = 0; at + name.size <= words.size; at++) {
+            if (!span_equal_nocase(span_head(span_skip(words, at), name.size), name))
+                continue;
+            if (found != RULE_NONE && found != i)
+                return RULE_NONE;
+            found = i;
+        }
+    }
+    return found;
+}
+
 int rules_find(struct ctl *ctl, struct span name, unsigned *rule)
 {
     struct nearest nearest;
     *rule = rule_find(name);
+    if (*rule == RULE_NONE)
+        *rule = find_by_sims(name);
     if (*rule != RULE_NONE)
         return EX_OK;
     nearest_init(&nearest, name);

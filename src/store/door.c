@@ -18,7 +18,7 @@ static int find_domain(const struct directory *d, struct span name, struct arena
         return -ENOMEM;
     int rc = directory_domain(d->db, lower, arena, &domain);
     if (rc <= 0)
-        return rc < 0 ? rc : say(problem, name, "is not a domain of ours: `ostiary domain list` shows them");
+        return rc < 0 ? rc : say(problem, name, "is not a domain of ours: 'ostiary domain list' shows them");
     *owner = (struct door_owner){LEVEL_DOMAIN, domain.id, {"", 0}};
     return 1;
 }
@@ -42,7 +42,7 @@ static int find_address(const struct directory *d, struct span text, struct aren
         return -ENOMEM;
     int rc = directory_domain(d->db, home, arena, &domain);
     if (rc <= 0)
-        return rc < 0 ? rc : say(problem, name, "is not a domain of ours: `ostiary domain list` shows them");
+        return rc < 0 ? rc : say(problem, name, "is not a domain of ours: 'ostiary domain list' shows them");
     uint64_t id = 0;
     rc = find_account(d, domain.id, lower, &id);
     *owner = (struct door_owner){LEVEL_ACCOUNT, id, {"", 0}};
@@ -52,7 +52,7 @@ static int find_address(const struct directory *d, struct span text, struct aren
         *owner = (struct door_owner){LEVEL_ADDRESS, id, span_skip(lower, plain + 1)};
     }
     if (rc == 0 && problem)
-        buf_printf(problem, "There is no account %.*s: rules belong to accounts, `ostiary account list` shows them.",
+        buf_printf(problem, "there is no account %.*s: doors belong to accounts, 'ostiary account list' shows them",
                    SPAN_ARG(text));
     return rc;
 }

@@ -78,6 +78,8 @@ def test_levels(door):
     assert in_force(door, "alice@example.test") == {"sender-tld": ("on", "account"), "greylist.wait": ("2m", "account")}
     assert in_force(door, "bob@example.test") == {"sender-tld": ("file", "domain")}
     assert in_force(door, None, "--site") == {"sender-tld": ("watch", "site")}
+    lines = door.run("history").stdout
+    assert "  @example.test  by admin: rules set sender-tld=file\n        rule sender-tld: nothing -> file\n" in lines
     door.run("rules", "unset", "alice@example.test", "sender-tld")
     assert in_force(door, "alice@example.test")["sender-tld"] == ("file", "domain")
     assert in_force(door, "alice@example.test", "--all")["white-list"] == ("off", "built in")
@@ -118,6 +120,9 @@ def test_names_of_simbeymail(server):
     assert server.run_json("rules", "list", "MUI_WHITE_LIST_DIRECT")[0]["name"] == "white-list"
     every = server.run_json("rules", "list")
     assert len({rule["simbeymail"] for rule in every if rule["simbeymail"]}) == 21
+    assert server.run_json("rules", "list", "rbl")[0]["name"] == "dnsbl"
+    assert server.run_json("rules", "list", "return-paths")[0]["name"] == "return-path"
+    assert "there is no rule 'the'" in problem(server, "rules", "list", "the"), "that is in all of SIMS's names"
     assert all(rule["summary"] and rule["settings"] for rule in every)
 
 
@@ -132,7 +137,7 @@ def test_lists(door):
     assert [row["entry"] for row in door.run_json("list", "show", "--site")] == ["*.bad.example", "192.0.2.0/24"]
     door.run("list", "remove", "--site", "denied", "192.0.2.0/24")
     assert len(door.run_json("list", "show", "--site")) == 1
-    assert "belong to the site" in problem(door, "list", "add", "alice@example.test", "denied", "192.0.2.1")
+    assert "the list denied is the site's: say --site" in problem(door, "list", "add", "alice@example.test", "denied", "192.0.2.1")
     assert "did you mean 'white'?" in problem(door, "list", "add", "alice@example.test", "wite", "a@b.example", status=USAGE)
 
 
@@ -306,6 +311,9 @@ def test_my_own_door(door):
     reference = refused(door, "alice@example.test", "other@far.example")
     assert reference in my(door, "ledger").stdout
     assert reference not in my(door, "ledger", login="bob@example.test").stdout
+    assert "leave --for out" in my(door, "ledger", "--for", "bob@example.test", check=False).stderr
+    assert f"no {reference} of yours" in my(door, "explain", reference, login="bob@example.test", check=False).stderr
+    assert [row["reference"] for row in my_json(door, "ledger", "--verdict", "refused")][0] == reference
     my(door, "allow", reference, "--yes")
     comes_in(door, "alice@example.test", "other@far.example")
 
@@ -335,7 +343,8 @@ def test_help_of_my():
     text = subprocess.run([OSTIARY, "my"], capture_output=True, text=True, check=True).stdout
     assert "  rules set " in text and "account" not in text
     text = subprocess.run([OSTIARY, "my", "rules", "set", "--help"], capture_output=True, text=True, check=True).stdout
-    assert "usage: ostiary my rules set" in text and "--login NAME" in text
+    assert "usage: ostiary my rules set [ADDRESS] SETTING=VALUE..." in text and "--login NAME" in text
+    assert "--site" not in text and "example: ostiary my rules set white-list=on" in text
 
 
 # ---- rules test ----

@@ -52,6 +52,10 @@ static const struct row rows[] = {
     {"my rules show --login-stdin --json", NULL, "rules show", "rules show", false, true},
     {"my account list", "'ostiary account list' is not for people's own doors; 'ostiary my' lists what is"},
     {"my rules lock x", "'ostiary rules lock' is not for people's own doors; 'ostiary my' lists what is"},
+    {"my passcode add",
+     "usage: ostiary my passcode add [ADDRESS] NAME; for example: ostiary my passcode add 'Aunt May' "
+     "--until 2027-12-31"},
+    {"my undo 1 2", "'2' is too much; usage: ostiary my undo [NUMBER|ADDRESS]"},
     {"my rules show --logn alice", "'ostiary rules show' has no option '--logn'; did you mean '--login'?"},
     {"rules show --login alice", "'ostiary rules show' has no option '--login'"},
     {"rules set --site white-list=on", NULL, "rules set", "rules set", false, false, NULL, 1},

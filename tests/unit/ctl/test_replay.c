@@ -260,6 +260,28 @@ static void test_an_explanation(void **state)
     ledger_write_explanation(&a.entry, NULL, 0, true, &out);
     buf_add_char(&out, '\0');
     assert_non_null(strstr(out.data, "ostiary my rules set bob@example.test sender-tld=off"));
+    /* Where a wider level or the program has it on, taking the setting away would not do; and there is a list. */
+    const struct ledger_setting black = {.owner = span_text("bob@example.test"),
+                                         .name = span_text("black-list"),
+                                         .value = span_text("on"),
+                                         .set_by = span_text("admin"),
+                                         .level = LEVEL_ACCOUNT};
+    const struct ledger_setting both[] = {settings[0], {.name = span_text("sender-tld"), .level = LEVEL_SITE}};
+    a.row.level = LEVEL_ACCOUNT;
+    buf_reset(&out);
+    ledger_write_explanation(&a.entry, both, 2, false, &out);
+    buf_add_char(&out, '\0');
+    assert_non_null(strstr(out.data, "ostiary rules set bob@example.test sender-tld=off"));
+    a.row.rule = binary_from_span(span_text("black-list"));
+    a.row.asked |= 1ull << rule_find(span_text("black-list"));
+    a.row.fetched = true;
+    buf_reset(&out);
+    ledger_write_explanation(&a.entry, &black, 1, true, &out);
+    buf_add_char(&out, '\0');
+    assert_non_null(strstr(out.data, "ostiary my rules set bob@example.test black-list=off"));
+    assert_non_null(strstr(out.data, "ostiary my list show bob@example.test black"));
+    assert_non_null(strstr(out.data, "said nothing: helo-not-ip."));
+    assert_non_null(strstr(out.data, "What was done: 550 5.7.1 no"));
     /* No rule's refusal has no rule to switch off. */
     a.row.rule = binary_from_span(span_text("no-such-user"));
     buf_reset(&out);
