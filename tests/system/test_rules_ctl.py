@@ -341,7 +341,7 @@ def test_who_may_come_in(door):
 
 def test_help_of_my():
     text = subprocess.run([OSTIARY, "my"], capture_output=True, text=True, check=True).stdout
-    assert "  rules set " in text and "account" not in text
+    assert "  rules set " in text and "  account " not in text
     text = subprocess.run([OSTIARY, "my", "rules", "set", "--help"], capture_output=True, text=True, check=True).stdout
     assert "usage: ostiary my rules set [ADDRESS] SETTING=VALUE..." in text and "--login NAME" in text
     assert "--site" not in text and "example: ostiary my rules set white-list=on" in text
