@@ -36,6 +36,7 @@ struct entry {
     struct span address, original, orcpt, forwarder, reverse_path, last_reply; /* in the memory behind the struct */
     unsigned notify, attempts;
     uint64_t list_id, size, next_at, created_at;
+    uint64_t sender_account_id; /* 0: a stranger's message, or our own */
     bool warned, give_up;
     bool is_dead; /* not in hand any more: it stands for an answer of the reader that may be older than that */
     /* What became of it. */
@@ -190,6 +191,11 @@ void entry_settle(struct entry *e, struct verdict verdict, struct span host, str
 void entry_settle_trouble(struct entry *e, enum verdict_trouble trouble, struct span reply);
 /* The reverse path: a mailing list's copy has its own in the place of the forwarder. */
 struct span entry_sender(const struct entry *e);
+/* We send it on, for somebody whose mail goes elsewhere: who wrote it knows nothing of that address. */
+bool entry_is_sent_on(const struct entry *e);
+/* ... and no member wrote it: when it does not arrive there, it is the one who sends it on that is told, never the
+ * writer, who was told that it is here, and may be forged. */
+bool entry_goes_back(const struct entry *e);
 /* All entries of the job are settled: tells the store and the senders. Frees the job. */
 void job_finish(struct courier *c, struct job *job);
 /* Settles all that are not, and finishes. */

@@ -1,5 +1,9 @@
 /* Telling the sender: one report about all recipients of a message that have the same news at the same time, handed to
- * the store together with the results that caused it. */
+ * the store together with the results that caused it.
+ *
+ * Of a stranger's message that we sent on for somebody it is not the stranger who hears, but the one whose mail it is:
+ * with the whole message, so that nothing is lost where no copy was kept; the site's postmaster where it was nobody's
+ * own (RFC 3461 section 5.2.7.4). */
 #include "base/clock.h"
 #include "deliver/handover.h"
 #include "deliver/message.h"
@@ -17,6 +21,7 @@
 #define PAUSE (5 * NANOSECONDS)
 #define MEMORY_MAX (16u << 20)
 #define ASK_SECONDS 60
+#define REPORT_ROOM (64u << 10) /* of a mailbox, beside the message itself */
 
 struct writing {
     struct courier *courier;
@@ -25,8 +30,10 @@ struct writing {
     struct arena memory;
     struct message message;
     bool has_message;
+    bool goes_back; /* to the one who sends it on; then it has one entry */
     struct span to; /* local@domain whom it goes to */
     struct intake_body body;
+    bool eight_bit; /* of the body */
     struct envelope envelope;
 };
 
@@ -58,6 +65,11 @@ static void fill_recipient(const struct writing *w, const struct entry *e, struc
                                 .why = ""};
     if (failed)
         r->why = e->why ? e->why : verdict_status_text(span_text(e->verdict.status));
+    if (entry_is_sent_on(e) && !w->goes_back) {
+        /* Where it is sent on to is not the writer's to know, and what is said there names it. */
+        r->final = e->original;
+        r->remote = r->diagnostic = (struct span){0};
+    }
     if (e->kind == ENTRY_REMOTE)
         r->last_attempt = now;
     if (r->action == DSN_DELAYED)
@@ -72,7 +84,16 @@ static int read_message(struct fiber *self, struct writing *w)
     return error == -ENOENT || error == -EIO ? 0 : error;
 }
 
-static int compose(struct writing *w)
+/* The report's end: the message that it is about, piece by piece. */
+static int append_message(struct fiber *self, struct writing *w, const struct dsn *dsn)
+{
+    int error = message_copy(self, &w->message, 0, &w->body);
+    if (!error)
+        dsn_end_write(dsn, &w->body.memory);
+    return error;
+}
+
+static int compose(struct fiber *self, struct writing *w)
 {
     char id[QUEUE_ID_MAX], unique[40];
     struct dsn_recipient *recipients = arena_array(&w->memory, w->report->count, sizeof *recipients);
@@ -101,10 +122,15 @@ static int compose(struct writing *w)
         .count = count,
     };
     dsn.is_whole = facts && facts->ret == SMTP_RET_FULL && message_is_small(&w->message) && is_bad_news;
+    dsn.is_for_recipient = w->goes_back;
+    dsn.is_followed = w->goes_back && facts && is_bad_news;
+    dsn.eight_bit = facts && facts->eight_bit;
     trace_return_path_write((struct span){0}, &w->body.memory);
     dsn_write(&dsn, &w->body.memory);
     w->envelope.smtputf8 = dsn.smtputf8;
-    return buf_failed(&w->body.memory) ? -ENOMEM : 0;
+    w->eight_bit = !utf8_is_ascii(buf_span(&w->body.memory)) || (dsn.is_followed && dsn.eight_bit);
+    int error = dsn.is_followed ? append_message(self, w, &dsn) : 0;
+    return error ? error : buf_failed(&w->body.memory) ? -ENOMEM : 0;
 }
 
 /* ---- Whom it goes to ---- */
@@ -112,46 +138,113 @@ static int compose(struct writing *w)
 static void log_dropped(const struct writing *w, const char *why)
 {
     char id[QUEUE_ID_MAX];
-    log_write(LOG_FAILURE, "courier", queue_id(first_entry(w->report)->message_id, id), "report dropped: %s to=%s", why,
-              log_quote(w->to));
+    log_write(LOG_FAILURE, "courier", queue_id(first_entry(w->report)->message_id, id), "%s: %s to=%s",
+              w->goes_back ? "report can't go back" : "report dropped", why, log_quote(w->to));
+}
+
+static const char *const reasons[] = {
+    [INTAKE_ROUTE_LOCAL] = "the mailbox is full",
+    [INTAKE_ROUTE_NO_USER] = "there is nobody of this name",
+    [INTAKE_ROUTE_RELAY_FORM] = "the address names another host",
+    [INTAKE_ROUTE_NOT_OURS] = "the address can't be sent to",
+    [INTAKE_ROUTE_OVER_QUOTA] = "the mailbox is full",
+    [INTAKE_ROUTE_DISABLED] = "the account is closed",
+    [INTAKE_ROUTE_LIST_REFUSES] = "the mailing list takes no reports",
+    [INTAKE_ROUTE_PAUSED] = "",
+};
+
+/* Where w->to leads; with sent_on_to, whose mail it was that was sent on there. 0 or a negative errno. */
+static int look_up(struct fiber *self, struct writing *w, struct span sent_on_to, struct mail_path *path,
+                   struct intake_route *route)
+{
+    struct intake intake = {.peers = w->courier->peers, .settings = w->settings};
+    *route = (struct intake_route){.kind = INTAKE_ROUTE_NOT_OURS};
+    if (mail_address_parse(w->to, true, &w->memory, path) != NULL)
+        return 0;
+    struct intake_question question = {.path = path, .sent_on_to = sent_on_to};
+    int error = intake_route_find(self, &intake, &w->memory, &question, clock_in_seconds(ASK_SECONDS), route);
+    if (!error && route->kind == INTAKE_ROUTE_NOT_OURS && !w->goes_back)
+        error = intake_route_relay(w->settings, &w->memory, path, true, route);
+    return error ? error : route->kind == INTAKE_ROUTE_PAUSED ? -EAGAIN : 0;
 }
 
 /* The report's envelope, empty where nobody can be told. */
 static int find_way(struct fiber *self, struct writing *w)
 {
-    static const char *const reasons[] = {
-        [INTAKE_ROUTE_LOCAL] = "",
-        [INTAKE_ROUTE_NO_USER] = "there is nobody of this name",
-        [INTAKE_ROUTE_RELAY_FORM] = "the address names another host",
-        [INTAKE_ROUTE_NOT_OURS] = "the address can't be sent to",
-        [INTAKE_ROUTE_OVER_QUOTA] = "the mailbox is full",
-        [INTAKE_ROUTE_DISABLED] = "the account is closed",
-        [INTAKE_ROUTE_LIST_REFUSES] = "the mailing list takes no reports",
-        [INTAKE_ROUTE_PAUSED] = "",
-    };
     struct mail_path *path = arena_alloc(&w->memory, sizeof *path);
-    struct intake intake = {.peers = w->courier->peers, .settings = w->settings};
-    struct intake_route *route = arena_alloc(&w->memory, sizeof *route);
-    if (!path || !route)
+    struct intake_route route;
+    if (!path)
         return -ENOMEM;
-    if (mail_address_parse(w->to, true, &w->memory, path) != NULL) {
-        log_dropped(w, "the address can't be sent to");
-        return 0;
-    }
-    struct intake_question question = {.path = path};
-    int error = intake_route_find(self, &intake, &w->memory, &question, clock_in_seconds(ASK_SECONDS), route);
-    if (!error && route->kind == INTAKE_ROUTE_NOT_OURS)
-        error = intake_route_relay(w->settings, &w->memory, path, true, route);
+    int error = look_up(self, w, (struct span){0}, path, &route);
     if (error)
         return error;
-    if (route->kind == INTAKE_ROUTE_PAUSED)
-        return -EAGAIN;
-    if (route->kind != INTAKE_ROUTE_LOCAL) {
-        log_dropped(w, reasons[route->kind]);
+    if (route.kind != INTAKE_ROUTE_LOCAL) {
+        log_dropped(w, reasons[route.kind]);
         return 0;
     }
     struct intake_naming naming = {.path = path, .notify = SMTP_NOTIFY_NEVER};
-    return envelope_add(&w->envelope, &w->memory, &naming, route);
+    return envelope_add(&w->envelope, &w->memory, &naming, &route);
+}
+
+/* ---- Whom it goes back to ---- */
+
+/* Adds those targets that can hold the message. A report about what nobody sent stays in mailboxes of ours: sent on, it
+ * could fail and be reported for ever. */
+static int add_holders(struct writing *w, const struct mail_path *path, const struct intake_route *route)
+{
+    const struct entry *e = first_entry(w->report);
+    struct intake_target *targets = arena_array(&w->memory, route->count + 1, sizeof *targets);
+    struct intake_route held = {.kind = INTAKE_ROUTE_LOCAL, .targets = targets};
+    if (!targets)
+        return -ENOMEM;
+    for (size_t i = 0; i < route->count; i++) {
+        const struct intake_target *t = &route->targets[i];
+        bool is_mailbox = t->kind == INTAKE_TARGET_MAILBOX;
+        if (is_mailbox ? t->quota_left >= e->size + REPORT_ROOM : e->reverse_path.size > 0)
+            targets[held.count++] = *t;
+    }
+    struct intake_naming naming = {.path = path, .notify = SMTP_NOTIFY_NEVER};
+    return held.count ? envelope_add(&w->envelope, &w->memory, &naming, &held) : 0;
+}
+
+static int try_holder(struct fiber *self, struct writing *w, struct span address, struct span sent_on_to)
+{
+    struct mail_path *path = arena_alloc(&w->memory, sizeof *path);
+    struct intake_route route;
+    if (!path || !address.data)
+        return -ENOMEM;
+    w->to = address;
+    int error = look_up(self, w, sent_on_to, path, &route);
+    if (!error && route.kind == INTAKE_ROUTE_LOCAL)
+        error = add_holders(w, path, &route);
+    if (!error && !w->envelope.target_count)
+        log_dropped(w, reasons[route.kind]);
+    return error;
+}
+
+static struct span postmaster_of(struct arena *memory, struct span domain)
+{
+    struct buf text;
+    buf_init(&text, PATH_MAX_SMTP + DOMAIN_MAX);
+    buf_add_text(&text, "postmaster@");
+    buf_add_span(&text, domain);
+    struct span copy = buf_failed(&text) ? (struct span){0} : arena_copy(memory, buf_span(&text));
+    buf_release(&text);
+    return copy;
+}
+
+/* The person, the postmaster of the address's domain, the postmaster of the site: the first who can hold it. */
+static int find_way_back(struct fiber *self, struct writing *w)
+{
+    const struct entry *e = first_entry(w->report);
+    struct span domain = span_skip(e->original, span_find_last(e->original, '@') + 1);
+    struct span home = span_text(w->settings->auth.default_domain);
+    int error = try_holder(self, w, e->original, e->address);
+    if (!error && !w->envelope.target_count)
+        error = try_holder(self, w, postmaster_of(&w->memory, domain), (struct span){0});
+    if (!error && !w->envelope.target_count && home.size && !span_equal_nocase(home, domain))
+        error = try_holder(self, w, postmaster_of(&w->memory, home), (struct span){0});
+    return error;
 }
 
 /* ---- Handing over ---- */
@@ -164,7 +257,7 @@ static int hand_over(struct fiber *self, struct writing *w)
                          .count = w->report->count,
                          .envelope = &w->envelope,
                          .body = &w->body,
-                         .eight_bit = !utf8_is_ascii(buf_span(&w->body.memory)),
+                         .eight_bit = w->eight_bit,
                          .memory = &w->memory};
     int error = handover_send(self, w->courier, &h, &outcome);
     if (error || !w->envelope.target_count)
@@ -172,8 +265,8 @@ static int hand_over(struct fiber *self, struct writing *w)
     if (outcome.verdict != INTAKE_STORED)
         log_dropped(w, outcome.verdict == INTAKE_OVER_QUOTA ? "the mailbox is full" : "the mailbox is gone");
     else
-        log_write(LOG_LOW, "courier", queue_id(first_entry(w->report)->message_id, id),
-                  "sender is told to=%s message=%s", log_quote(w->to), queue_id(outcome.message_id, new_id));
+        log_write(LOG_LOW, "courier", queue_id(first_entry(w->report)->message_id, id), "%s is told to=%s message=%s",
+                  w->goes_back ? "who sends it on" : "sender", log_quote(w->to), queue_id(outcome.message_id, new_id));
     return 0;
 }
 
@@ -187,11 +280,12 @@ static int write_report(struct fiber *self, struct courier *c, struct report *re
     arena_init(&w->memory, MEMORY_MAX);
     intake_body_init(&w->body);
     envelope_init(&w->envelope);
-    int error = find_way(self, w);
+    w->goes_back = entry_goes_back(first_entry(report));
+    int error = w->goes_back ? find_way_back(self, w) : find_way(self, w);
     if (!error && w->envelope.target_count)
         error = read_message(self, w);
     if (!error && w->envelope.target_count)
-        error = compose(w);
+        error = compose(self, w);
     if (!error)
         error = hand_over(self, w);
     message_close(&w->message);

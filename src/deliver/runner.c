@@ -45,6 +45,16 @@ static void write_reverse_path(struct courier *c, const struct entry *e, struct 
         buf_add_span(out, is_whole ? e->forwarder : e->reverse_path);
 }
 
+/* A report of success would name the address that we send it on to: that is said by us (RFC 3461 section 5.2.7.4), as
+ * of a server that does not confirm. */
+static unsigned notify_of(const struct entry *e)
+{
+    if (!entry_is_sent_on(e) || !(e->notify & SMTP_NOTIFY_SUCCESS))
+        return e->notify;
+    unsigned rest = e->notify & ~(unsigned)SMTP_NOTIFY_SUCCESS;
+    return rest ? rest : SMTP_NOTIFY_NEVER;
+}
+
 static int prepare(struct transaction *t, size_t most)
 {
     arena_init(&t->memory, MEMORY_MAX);
@@ -61,7 +71,7 @@ static int prepare(struct transaction *t, size_t most)
             write_reverse_path(t->courier, e, &t->memory, &t->reverse_path);
         t->entries[t->count] = e;
         t->recipients[t->count++] =
-            (struct smtp_client_recipient){.address = e->address, .notify = e->notify, .orcpt = e->orcpt};
+            (struct smtp_client_recipient){.address = e->address, .notify = notify_of(e), .orcpt = e->orcpt};
     }
     return buf_failed(&t->reverse_path) ? -ENOMEM : 0;
 }
@@ -114,7 +124,7 @@ static bool settle_by_reply(struct transaction *t, const struct connection *conn
         return false;
     buf_init(&text, SMTP_REPLY_TEXT_MAX + 32);
     smtp_reply_write(final, &text);
-    e->was_relayed = v.kind == VERDICT_DELIVERED && !conn->client.extensions.dsn;
+    e->was_relayed = v.kind == VERDICT_DELIVERED && (!conn->client.extensions.dsn || notify_of(e) != e->notify);
     entry_settle(e, v, span_text(final->is_ours ? NULL : conn->host->name), buf_span(&text));
     buf_release(&text);
     if (v.kind == VERDICT_DELIVERED)

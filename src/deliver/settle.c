@@ -42,6 +42,16 @@ struct span entry_sender(const struct entry *e)
     return span_find(e->forwarder, '@') < e->forwarder.size ? e->forwarder : e->reverse_path;
 }
 
+bool entry_is_sent_on(const struct entry *e)
+{
+    return e->kind == ENTRY_REMOTE && e->forwarder.size && span_find(e->forwarder, '@') == e->forwarder.size;
+}
+
+bool entry_goes_back(const struct entry *e)
+{
+    return entry_is_sent_on(e) && !e->sender_account_id && e->verdict.kind != VERDICT_DELIVERED;
+}
+
 /* ---- Outcomes ---- */
 
 static void log_entry(enum log_level level, const struct entry *e, const char *what)
@@ -52,9 +62,12 @@ static void log_entry(enum log_level level, const struct entry *e, const char *w
               log_quote(span_text(e->host ? e->host : "")), log_quote(span_text(e->reply ? e->reply : "")));
 }
 
-/* The sender asked for it (RFC 3461), or did not say and gets what is usual. Nobody is told about mail from <>. */
+/* The sender asked for it (RFC 3461), or did not say and gets what is usual. Nobody is told about mail from <>. But
+ * what the sender asked for does not bind those whose mail it is. */
 static bool is_wanted(const struct entry *e, unsigned notify_bit)
 {
+    if (entry_goes_back(e))
+        return true;
     if (!e->reverse_path.size)
         return false;
     return e->notify ? (e->notify & notify_bit) != 0 : notify_bit != SMTP_NOTIFY_SUCCESS;
@@ -102,12 +115,29 @@ static struct report *report_new(void)
     return report;
 }
 
+/* Each is somebody else's, and nobody learns where another's mail goes. */
+static void report_alone(struct courier *c, struct entry *e)
+{
+    struct report *report = report_new();
+    if (!report) {
+        entry_release(e); /* it stays due */
+        return;
+    }
+    list_append(&report->entries, &e->node);
+    report->count = 1;
+    report_add(c, report);
+}
+
 void job_finish(struct courier *c, struct job *job)
 {
     struct report *report = NULL;
     for (struct list_node *node; (node = list_take_first(&job->entries));) {
         struct entry *e = container_of(node, struct entry, node);
         bool is_told = decide(c, e);
+        if (is_told && entry_goes_back(e)) {
+            report_alone(c, e);
+            continue;
+        }
         if (is_told && !report)
             report = report_new();
         if (is_told && report) {

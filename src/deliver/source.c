@@ -105,6 +105,7 @@ static struct entry *entry_new(struct source *s, const StoreRead__QueueEntry *ro
                         .list_id = row->list_id,
                         .size = row->size,
                         .next_at = row->next_at,
+                        .sender_account_id = row->sender_account_id,
                         .created_at = row->created_at,
                         .warned = row->warned,
                         .give_up = row->give_up};

@@ -204,14 +204,21 @@ static struct span header_of(const struct dsn *dsn)
     return span_from(dsn->message.data, end ? (size_t)(end - dsn->message.data) : 0);
 }
 
+static bool is_followed_by_eight_bit(const struct dsn *dsn)
+{
+    return dsn->is_followed && dsn->eight_bit;
+}
+
 static void returned_part_write(const struct dsn *dsn, struct buf *out)
 {
-    bool whole = dsn->is_whole && dsn->message.size && dsn->message.size <= DSN_RETURN_MAX;
-    struct span returned = whole ? dsn->message : header_of(dsn);
+    bool fits = dsn->is_whole && dsn->message.size && dsn->message.size <= DSN_RETURN_MAX;
+    bool whole = dsn->is_followed || fits;
+    struct span returned = dsn->is_followed ? (struct span){"", 0} : whole ? dsn->message : header_of(dsn);
     static const char *const types[2][2] = {{"text/rfc822-headers", "message/rfc822"},
                                             {"message/global-headers", "message/global"}};
     buf_printf(out, "Content-Type: %s\r\n", types[dsn->smtputf8][whole]);
-    buf_printf(out, "Content-Transfer-Encoding: %s\r\n\r\n", utf8_is_ascii(returned) ? "7bit" : "8bit");
+    buf_printf(out, "Content-Transfer-Encoding: %s\r\n\r\n",
+               utf8_is_ascii(returned) && !is_followed_by_eight_bit(dsn) ? "7bit" : "8bit");
     buf_add_span(out, returned);
 }
 
@@ -226,10 +233,17 @@ static const char *subject(const struct dsn *dsn)
         [DSN_RELAYED] = "Your message was passed on",
         [DSN_EXPANDED] = "Your message was sent on to several people",
     };
+    static const char *const words_for_recipient[] = {
+        [DSN_FAILED] = "A message to you could not be sent on",
+        [DSN_DELAYED] = "A message to you is delayed on its way on",
+        [DSN_DELIVERED] = "A message to you was sent on",
+        [DSN_RELAYED] = "A message to you was sent on",
+        [DSN_EXPANDED] = "A message to you was sent on",
+    };
     enum dsn_action worst = DSN_EXPANDED;
     for (size_t i = 0; i < dsn->count; i++)
         worst = dsn->recipients[i].action < worst ? dsn->recipients[i].action : worst;
-    return words[worst];
+    return dsn->is_for_recipient ? words_for_recipient[worst] : words[worst];
 }
 
 /* Our report belongs to the thread of the message it is about. */
@@ -273,6 +287,11 @@ static void header_write(const struct dsn *dsn, struct buf *out)
     buf_add_text(out, "\"\r\n");
 }
 
+void dsn_end_write(const struct dsn *dsn, struct buf *out)
+{
+    boundary_write(dsn, "--\r\n", out);
+}
+
 void dsn_write(const struct dsn *dsn, struct buf *out)
 {
     struct buf body;
@@ -287,11 +306,12 @@ void dsn_write(const struct dsn *dsn, struct buf *out)
     status_write(dsn, &body);
     boundary_write(dsn, "\r\n", &body);
     returned_part_write(dsn, &body);
-    boundary_write(dsn, "--\r\n", &body);
+    if (!dsn->is_followed)
+        dsn_end_write(dsn, &body);
     header_write(dsn, out);
     /* A composite type may not be less than its parts: RFC 2045 section 6.4. */
     buf_printf(out, "Content-Transfer-Encoding: %s\r\n",
-               utf8_is_ascii(buf_span(&body)) && !dsn->smtputf8 ? "7bit" : "8bit");
+               utf8_is_ascii(buf_span(&body)) && !dsn->smtputf8 && !is_followed_by_eight_bit(dsn) ? "7bit" : "8bit");
     buf_add_span(out, buf_span(&body));
     out->failed |= buf_failed(&body);
     buf_release(&body);

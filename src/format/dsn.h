@@ -39,13 +39,19 @@ struct dsn {
     uint64_t arrived_at, now; /* nanoseconds since 1970 */
     struct span message;      /* at least its header */
     bool is_whole;            /* `message` is all of it, and it is to be returned whole */
+    bool is_followed;         /* the whole message, of any size, is the caller's to append, and then dsn_end_write */
+    bool eight_bit;           /* what is appended may have octets above 127 */
+    bool is_for_recipient; /* told to the one who sends the message on (RFC 3461 section 5.2.7.4), not to its author */
     bool smtputf8;
     const struct dsn_recipient *recipients;
     size_t count; /* at least 1; those of one action stand together in the text */
 };
 
-/* Appends the whole message, its header included, without trace fields. Fails (see buf_failed) when *out is full. */
+/* Appends the whole message, its header included, without trace fields; with is_followed up to where the message about
+ * which it is has to stand. Fails (see buf_failed) when *out is full. */
 void dsn_write(const struct dsn *dsn, struct buf *out);
+/* What stands behind the message, with is_followed. */
+void dsn_end_write(const struct dsn *dsn, struct buf *out);
 
 /* The text part's words, without any encoding (UTF-8, CRLF): for dsn_write and for tests. */
 void dsn_text_write(const struct dsn *dsn, struct buf *out);

@@ -76,9 +76,23 @@ static void recipient_write(const struct dsn *dsn, const struct dsn_recipient *r
     buf_release(&said);
 }
 
-static const struct {
+struct words {
     const char *happened, *next;
-} words[] = {
+};
+
+static const struct words for_recipient[] = {
+    [DSN_FAILED] = {"was for you, or for an address that you look after. This server has to send it on, and could not:",
+                    "It will not be tried again. The whole message is attached to this one. Its sender is not told: "
+                    "please see to where this mail is sent on to, and answer the message if it wants an answer."},
+    [DSN_DELAYED] = {"was for you, or for an address that you look after, and could not be sent on yet:",
+                     "This server goes on trying. Should it fail in the end, you will get the whole message here. Its "
+                     "sender is not told."},
+    [DSN_DELIVERED] = {"was sent on to", ""},
+    [DSN_RELAYED] = {"was sent on to", ""},
+    [DSN_EXPANDED] = {"was sent on to", ""},
+};
+
+static const struct words for_author[] = {
     [DSN_FAILED] = {"could not be delivered to",
                     "It will not be tried again. When the reason is mended, please send the message anew."},
     [DSN_DELAYED] = {"has not been delivered yet to",
@@ -92,14 +106,17 @@ static const struct {
 
 static void action_write(const struct dsn *dsn, enum dsn_action action, struct buf *out)
 {
+    const struct words *words = dsn->is_for_recipient ? for_recipient : for_author;
     uint64_t until = 0;
     bool has = false;
     for (size_t i = 0; i < dsn->count; i++) {
         const struct dsn_recipient *r = &dsn->recipients[i];
         if (r->action != action)
             continue;
-        if (!has)
-            buf_printf(out, "\r\n%s\r\n", words[action].happened);
+        if (!has) {
+            buf_add_text(out, "\r\n");
+            paragraph_write(span_text(words[action].happened), 0, out);
+        }
         has = true;
         recipient_write(dsn, r, out);
         until = r->retry_until > until ? r->retry_until : until;
@@ -121,7 +138,7 @@ void dsn_text_write(const struct dsn *dsn, struct buf *out)
 {
     buf_add_text(out, "This is the mail server ");
     dsn_printable_write(dsn->host, false, out);
-    buf_add_text(out, ".\r\n\r\nYour message\r\n\r\n");
+    buf_add_text(out, dsn->is_for_recipient ? ".\r\n\r\nThis message\r\n\r\n" : ".\r\n\r\nYour message\r\n\r\n");
     header_line_write(dsn, "Subject", "Subject:", out);
     header_line_write(dsn, "Date", "Date:", out);
     header_line_write(dsn, "To", "To:", out);

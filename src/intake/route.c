@@ -207,6 +207,7 @@ static void fill_request(const struct asking *a, StoreRead__ResolveRequest *requ
     request->domain = binary_from_span(a->domain);
     request->reverse_path = binary_from_span(question->reverse_path);
     request->authenticated = question->authenticated;
+    request->sent_on_to = binary_from_span(question->sent_on_to);
     if (!question->judged)
         return;
     request->judged = true;
@@ -241,7 +242,7 @@ static int ask(struct fiber *self, const struct asking *a, struct intake_route *
     error = read_reply(a->arena, reply, route);
     if (!error && is_relay_form(route, a->question->path->local_part))
         *route = (struct intake_route){.kind = INTAKE_ROUTE_RELAY_FORM};
-    if (!error)
+    if (!error && !a->question->sent_on_to.size)
         intake_route_remember(a->intake->routes, a->key, a->question, route, is_by_address_only(reply));
     answer_release(&answer);
     return error;
@@ -284,7 +285,8 @@ int intake_route_find(struct fiber *self, const struct intake *intake, struct ar
     buf_add_span(&key, domain);
     const struct asking a = {intake, arena, question, domain, buf_span(&key), deadline};
     int error = buf_failed(&key) ? -ENOMEM : 0;
-    if (!error && !intake_route_recall(intake->routes, arena, a.key, question, route))
+    struct intake_route_cache *routes = question->sent_on_to.size ? NULL : intake->routes;
+    if (!error && !intake_route_recall(routes, arena, a.key, question, route))
         error = ask(self, &a, route);
     buf_release(&key);
     return error;

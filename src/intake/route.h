@@ -78,6 +78,7 @@ struct intake_question {
     const struct mail_path *path;
     struct span reverse_path; /* local@domain, empty for <>: mailing lists ask who posts */
     bool authenticated;       /* the reverse path is known to be the sender's own */
+    struct span sent_on_to;   /* not empty: whose mail was sent on to this address (store/directory.h) */
     bool judged;              /* the doors are wanted, too; and then: */
     struct span passcode;     /* the digits behind the path */
     const struct ip_address *ip;

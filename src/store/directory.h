@@ -81,6 +81,10 @@ struct directory_query {
     struct span domain;       /* A-labels; empty stands for the default domain, or the first one, and is right for
                                  postmaster only */
     struct span reverse_path; /* local@domain, empty for <>: mailing lists ask who posts */
+    /* Not empty, local@domain of a REMOTE target: whose mail was sent on to there? The routing then has the mailbox of
+     * the last account on that way, past its forwarding; where the address does not lead there any more, that of the
+     * address itself. Nobody's (an alias of the site) is NO_USER. */
+    struct span sent_on_to;
 };
 
 /* RFC 5321 sections 3.6 and 4.5.1. 0 or a negative errno. */

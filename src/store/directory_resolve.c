@@ -11,6 +11,7 @@
 struct step {
     uint64_t domain_id;
     struct span local_part;
+    const struct place *place; /* while it is open */
     bool is_open, keeps_copy;
 };
 
@@ -23,6 +24,7 @@ struct resolver {
     size_t step_count, target_room;
     struct span sender; /* the reverse path in lower case, made when first asked for */
     bool found, any_enabled, any_room, is_refused;
+    bool is_passing_by; /* query->sent_on_to: what is found on the way is no target */
 };
 
 /* An address on its way: where it is looked up. */
@@ -60,6 +62,8 @@ static bool is_same(const struct route_target *a, const struct route_target *b)
 /* 1, or -ENOMEM. */
 static int add_target(struct resolver *r, const struct route_target *target, bool enabled)
 {
+    if (r->is_passing_by)
+        return 1;
     r->found = true;
     r->any_enabled |= enabled;
     if (!enabled)
@@ -76,6 +80,8 @@ static int add_target(struct resolver *r, const struct route_target *target, boo
     return 1;
 }
 
+static int add_sender_on(struct resolver *r);
+
 static int add_remote(struct resolver *r, struct span local_part, struct span domain, struct span forwarder,
                       struct span next_hop, bool verify)
 {
@@ -86,6 +92,8 @@ static int add_remote(struct resolver *r, struct span local_part, struct span do
     memcpy(address, local_part.data, local_part.size);
     address[local_part.size] = '@';
     memcpy(address + local_part.size + 1, domain.data, domain.size);
+    if (r->is_passing_by && span_equal_nocase(span_from(address, size), r->query->sent_on_to))
+        return add_sender_on(r);
     struct route_target target = {.kind = TARGET_REMOTE,
                                   .address = span_from(address, size),
                                   .forwarder = forwarder,
@@ -120,6 +128,29 @@ static int try_account(struct resolver *r, const struct place *p, struct span lo
     }
     database_end(st);
     return rc;
+}
+
+/* The walk is where mail was sent on to: the last account on the way has it. 1, or a negative errno. */
+static int add_sender_on(struct resolver *r)
+{
+    int rc = 0;
+    r->is_passing_by = false;
+    for (size_t i = r->step_count; rc == 0 && i-- > 0;)
+        if (r->steps[i].is_open)
+            rc = try_account(r, r->steps[i].place, r->steps[i].local_part);
+    r->is_passing_by = true;
+    return rc < 0 ? rc : 1;
+}
+
+/* Nobody sends it on there any more: whose is the address itself? */
+static int add_namesake(struct resolver *r, const struct place *p)
+{
+    size_t plain = directory_plain_size(r->directory, p->local_part);
+    r->is_passing_by = false;
+    int rc = try_account(r, p, p->local_part);
+    if (rc == 0 && plain < p->local_part.size)
+        rc = try_account(r, p, span_head(p->local_part, plain));
+    return rc < 0 ? rc : 0;
 }
 
 /* 1, or a negative errno. */
@@ -183,7 +214,7 @@ static int follow(struct resolver *r, const struct place *p, struct span local_p
                   size_t count)
 {
     struct step *step = &r->steps[r->step_count++];
-    *step = (struct step){.domain_id = p->domain.id, .local_part = local_part, .is_open = true};
+    *step = (struct step){.domain_id = p->domain.id, .local_part = local_part, .place = p, .is_open = true};
     for (size_t i = 0; i < count; i++)
         step->keeps_copy |= is_of(targets[i], p, local_part);
     int rc = r->directory->past_forwarding ? try_account(r, p, local_part) : 1;
@@ -381,7 +412,7 @@ static int bare_domain(const struct directory *d, struct arena *arena, struct sp
  * sent (a bounce) goes to the others: there is nobody to hear it, and it is never a post. */
 static enum route decide(const struct resolver *r)
 {
-    if (r->is_refused && r->query->reverse_path.size)
+    if (r->is_refused && r->query->reverse_path.size && !r->query->sent_on_to.size)
         return ROUTED_LIST_REFUSES;
     if (r->any_enabled)
         return r->any_room ? ROUTED_LOCAL : ROUTED_OVER_QUOTA;
@@ -399,6 +430,7 @@ int directory_resolve(const struct directory *d, const struct directory_query *q
     if (!r)
         return -ENOMEM;
     *r = (struct resolver){.directory = d, .query = query, .arena = arena, .routing = routing};
+    r->is_passing_by = query->sent_on_to.size > 0;
     struct place p = {.local_part = directory_lower(arena, query->local_part), .forwarder = {"", 0}};
     struct span home = directory_lower(arena, query->domain);
     if (!p.local_part.data || !home.data)
@@ -416,6 +448,8 @@ int directory_resolve(const struct directory *d, const struct directory_query *q
     rc = lookup_srs(r, &p);
     if (rc == 0 && p.local_part.size)
         rc = lookup_in(r, &p);
+    if (rc >= 0 && r->is_passing_by && !r->found)
+        rc = add_namesake(r, &p);
     if (rc < 0)
         return rc;
     routing->route = decide(r);

@@ -15,7 +15,9 @@ bool door_forward_is(struct span name)
 }
 
 struct forward {
-    bool exists;   /* an alias of the address */
+    bool has_row;  /* an alias of the address */
+    bool exists;   /* ... that leads to others, too */
+    bool is_over;  /* it was said to be off */
     bool is_plain; /* that leads to one place, maybe with a copy */
     bool keep;
     struct span to;
@@ -34,6 +36,7 @@ static int read_alias(const struct directory *d, const struct door_owner *owner,
                        "u", owner->id);
     int rc;
     while ((rc = database_step(st)) > 0) {
+        f->has_row = true;
         if (span_equal_nocase(database_bytes(st, 0), address)) {
             f->keep = true;
             continue;
@@ -52,6 +55,21 @@ static int read_alias(const struct directory *d, const struct door_owner *owner,
     return rc < 0 ? rc : 0;
 }
 
+static size_t fill_items(const struct door_owner *owner, const struct forward *f, struct door_item items[3])
+{
+    const struct span names[3] = {SPAN(MODE), SPAN(TO), SPAN(KEEP)};
+    const struct span values[3] = {span_text("on"), f->to, span_text(f->keep ? "on" : "off")};
+    for (size_t i = 0; i < 3; i++)
+        items[i] = (struct door_item){.kind = DOOR_RULE,
+                                      .level = LEVEL_ACCOUNT,
+                                      .owner_id = owner->id,
+                                      .detail = {"", 0},
+                                      .name = names[i],
+                                      .value = values[i],
+                                      .set_by = {"", 0}};
+    return 3;
+}
+
 int door_forward_items(const struct directory *d, const struct door_owner *owner, struct arena *arena,
                        struct door_item items[3], size_t *count)
 {
@@ -62,20 +80,9 @@ int door_forward_items(const struct directory *d, const struct door_owner *owner
         return 0;
     int rc = door_owner_text(d, owner, arena, &address);
     rc = rc ? rc : read_alias(d, owner, address, arena, &f);
-    if (rc != 0 || !f.is_plain)
-        return rc;
-    const struct span names[3] = {SPAN(MODE), SPAN(TO), SPAN(KEEP)};
-    const struct span values[3] = {span_text("on"), f.to, span_text(f.keep ? "on" : "off")};
-    for (size_t i = 0; i < 3; i++)
-        items[i] = (struct door_item){.kind = DOOR_RULE,
-                                      .level = LEVEL_ACCOUNT,
-                                      .owner_id = owner->id,
-                                      .detail = {"", 0},
-                                      .name = names[i],
-                                      .value = values[i],
-                                      .set_by = {"", 0}};
-    *count = 3;
-    return 0;
+    if (rc == 0 && f.is_plain)
+        *count = fill_items(owner, &f, items);
+    return rc;
 }
 
 static bool default_of_keep(void)
@@ -167,7 +174,57 @@ static int gather(struct door_edit *e, struct door_step *model, struct forward *
     }
     if (mode)
         wanted->exists = mode->is && !span_is(mode->after.value, "off");
+    wanted->is_over = mode && !wanted->exists;
     return any ? WANTED : 0;
+}
+
+/* 1: nothing would be sent on, since all of it leads back to the account's mailbox, by whatever name. 0, or a negative
+ * errno. */
+static int leads_back(struct door_edit *e, uint64_t account_id, struct span address, struct span to)
+{
+    struct directory_query query = {.reverse_path = {"", 0}};
+    struct directory_domain home;
+    struct routing routing;
+    struct directory d = e->directory;
+    struct arena *arena = &e->s->arena;
+    struct directory_alias own = {.targets = &address, .target_count = 1};
+    if (!directory_split(address, &own.local_part, &query.domain))
+        return 0;
+    int rc = directory_domain(d.db, query.domain, arena, &home);
+    if (rc <= 0 || !directory_split(to, &query.local_part, &query.domain))
+        return rc < 0 ? rc : 0;
+    own.domain_id = home.id;
+    d.pending = &own;
+    rc = directory_resolve(&d, &query, arena, &routing);
+    for (size_t i = 0; rc == 0 && i < routing.count; i++)
+        if (routing.targets[i].kind != TARGET_MAILBOX || routing.targets[i].account_id != account_id)
+            return 0;
+    return rc < 0 ? rc : routing.count > 0;
+}
+
+/* What can't be, in a sentence. */
+static int check(struct door_edit *e, const struct door_step *model, struct span address, const struct forward *present,
+                 const struct forward *wanted)
+{
+    if (present->exists && !present->is_plain) {
+        buf_printf(e->problem,
+                   "%.*s has an alias with several targets: see `ostiary alias list %.*s`, and change it with `ostiary "
+                   "alias`.",
+                   SPAN_ARG(address), SPAN_ARG(address));
+        return SAID;
+    }
+    if (!wanted->exists)
+        return 0;
+    if (wanted->to.size == 0) {
+        buf_printf(e->problem, "Where should the mail of %.*s go? Set forward.to, too.", SPAN_ARG(address));
+        return SAID;
+    }
+    int rc = leads_back(e, model->owner.id, address, wanted->to);
+    if (rc <= 0)
+        return rc;
+    buf_printf(e->problem, "%.*s leads back to the mailbox of %.*s itself: name another address as forward.to.",
+               SPAN_ARG(wanted->to), SPAN_ARG(address));
+    return SAID;
 }
 
 int door_forward_apply(struct door_edit *e)
@@ -178,21 +235,19 @@ int door_forward_apply(struct door_edit *e)
     int rc = gather(e, &model, &present, &wanted, &address);
     if (rc != WANTED)
         return rc;
-    if (present.exists && !present.is_plain) {
-        buf_printf(e->problem,
-                   "%.*s has an alias with several targets: see `ostiary alias list %.*s`, and change it with `ostiary "
-                   "alias`.",
-                   SPAN_ARG(address), SPAN_ARG(address));
-        return SAID;
-    }
-    if (wanted.exists && wanted.to.size == 0) {
-        buf_printf(e->problem, "Where should the mail of %.*s go? Set forward.to, too.", SPAN_ARG(address));
-        return SAID;
-    }
+    rc = check(e, &model, address, &present, &wanted);
+    if (rc != 0)
+        return rc;
     struct door_item before[3], after[3];
     size_t count_before = 0, count_after = 0;
     rc = door_forward_items(&e->directory, &model.owner, &e->s->arena, before, &count_before);
-    if (rc == 0 && !is_same(&present, &wanted))
+    /* One that leads to the own mailbox alone is shown nowhere, and goes when forwarding is said to be off. */
+    bool is_leftover = present.has_row && !present.exists && wanted.is_over;
+    if (rc == 0 && is_leftover) {
+        present.to = address;
+        count_before = fill_items(&model.owner, &present, before);
+    }
+    if (rc == 0 && (is_leftover || !is_same(&present, &wanted)))
         rc = write_alias(e, address, &wanted);
     rc = rc ? rc : door_forward_items(&e->directory, &model.owner, &e->s->arena, after, &count_after);
     if (rc == 0)

@@ -59,6 +59,7 @@ static void put_entry(StoreRead__QueueEntry *to, const struct queue_entry *e)
     to->warned = e->warned;
     to->give_up = e->give_up;
     to->reply = binary_from_span(e->reply);
+    to->sender_account_id = e->account_id;
 }
 
 int reader_serve_queue_entries(struct store_reader *r, struct call *call)

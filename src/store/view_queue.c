@@ -132,7 +132,8 @@ static bool take_entry(struct arena *arena, struct statement *st, struct queue_e
                               .orcpt = arena_copy(arena, database_bytes(st, 13)),
                               .forwarder = arena_copy(arena, database_bytes(st, 14)),
                               .reverse_path = arena_copy(arena, database_bytes(st, 15)),
-                              .reply = arena_copy(arena, database_bytes(st, 16))};
+                              .reply = arena_copy(arena, database_bytes(st, 16)),
+                              .account_id = database_u64(st, 17)};
     return e->address.data && e->original.data && e->orcpt.data && e->forwarder.data && e->reverse_path.data &&
            e->reply.data;
 }
@@ -150,7 +151,7 @@ int view_queue_entries(struct view *v, struct span destination, uint64_t now, co
     struct statement *st = database_query(
         v->db,
         "SELECT message_id, number, kind, next_at, attempts, created_at, warned, give_up, notify, list_id, size,"
-        " address, original, orcpt, forwarder, reverse_path, reply FROM queue"
+        " address, original, orcpt, forwarder, reverse_path, reply, account_id FROM queue"
         " WHERE state = 0 AND destination = $1 AND next_at <= $2 AND (next_at, message_id, number) > ($3, $4, $5)"
         " ORDER BY next_at, message_id, number LIMIT $6",
         "tuuuuu", destination, now, after->next_at, after->message_id, (uint64_t)after->number, (uint64_t)limit);

@@ -23,6 +23,7 @@ MUST_USE int view_queue_next(struct view *v, uint64_t now, uint64_t *next_at);
 
 struct queue_entry {
     uint64_t message_id, list_id, size, next_at, created_at;
+    uint64_t account_id; /* the sender's; 0: no member's */
     uint32_t number, kind, notify, attempts;
     struct span address, original, orcpt, forwarder, reverse_path, reply;
     bool warned, give_up;

@@ -143,10 +143,14 @@ def test_what_the_sender_asked_for(fresh, peer):
 
 
 def test_nobody_is_told_about_mail_from_nobody(fresh, peer):
-    there = peer({"RCPT": "550 5.1.1 nobody"})
+    """A bounce that goes back where forwarded mail came from, and can't."""
+    there = peer()
     near = fresh(sends_to(there.port))
     near.run("alias", "add", "away@example.test", "bob@one.test")
-    near.send("Subject: a bounce\n\nof somebody\n", to="away@example.test", sender="")
+    near.send("Subject: forwarded\n\nHello\n", to="away@example.test", sender="someone@else.test")
+    wait_until(lambda: there.messages, "the forwarded message")
+    there.answers["RCPT"] = "550 5.1.1 nobody"
+    near.send("Subject: a bounce\n\nof somebody\n", to=there.messages[0][0].split(">")[0].strip("<"), sender="")
     wait_until(lambda: "failed, nobody is told" in near.log(), "the end of it")
     is_empty(near)
     assert near.messages() == [] and there.lines.count("MAIL FROM:<> SIZE=") == 0

@@ -213,6 +213,29 @@ static void a_large_message_comes_as_its_header(void **state)
     free(large);
 }
 
+/* The caller brings the message: what is before and behind it makes one whole. */
+static void to_whom_it_was_for(void **state)
+{
+    struct dsn_recipient r = refused();
+    struct dsn dsn = plain(&r, 1);
+    struct buf out;
+    dsn.is_followed = dsn.is_for_recipient = dsn.eight_bit = true;
+    buf_init(&out, 1u << 20);
+    dsn_write(&dsn, &out);
+    assert_true(
+        span_ends_nocase(buf_span(&out), span_text("message/rfc822\r\nContent-Transfer-Encoding: 8bit\r\n\r\n")));
+    buf_add_text(&out, "Subject: whole\r\n\r\nGr\xc3\xbc\xc3\x9f"
+                       "e\r\n");
+    dsn_end_write(&dsn, &out);
+    buf_add_char(&out, 0);
+    check_structure(out.data, "\"delivery-status\"", "\"rfc822\"");
+    has(out.data, "Subject: A message to you could not be sent on\r\n");
+    has(out.data, "MIME-Version: 1.0\r\n");
+    has(out.data, "boundary=\"report-0123abcd\"\r\nContent-Transfer-Encoding: 8bit\r\n");
+    assert_null(strstr(out.data, "Your message"));
+    buf_release(&out);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -222,6 +245,7 @@ int main(void)
         cmocka_unit_test(several_of_several_kinds),
         cmocka_unit_test(international),
         cmocka_unit_test(a_large_message_comes_as_its_header),
+        cmocka_unit_test(to_whom_it_was_for),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

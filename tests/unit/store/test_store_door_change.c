@@ -181,10 +181,42 @@ static void forwarding(void **state)
     assert_int_equal(door_set(&f, WORDS({ALICE, "rule", "forward.to", "x@away.test"}), NULL), 7);
     assert_int_equal(door_set(&f, WORDS({ALICE, "-rule", "forward", ""}), NULL), 8);
     expect_targets(&f, "");
+    /* What leads to oneself alone can be taken away by the rule's name, and is not to be had by it. */
+    struct span twice[] = {self, self};
+    fixture_change(&f, &(struct change){.kind = CHANGE_ALIAS_PUT, .subject = self, .targets = twice, .target_count = 2},
+                   NULL);
+    assert_int_equal(door_set(&f, WORDS({ALICE, "rule", "forward", "off"}), NULL), 9);
+    expect_targets(&f, "");
+    door_set(&f, WORDS({ALICE, "rule", "forward", "off"}), "");
+    fixture_change(&f,
+                   &(struct change){.kind = CHANGE_DOMAIN_ADD,
+                                    .subject = span_text("also.test"),
+                                    .alias_of = span_text("example.test")},
+                   NULL);
+    fixture_change(
+        &f,
+        &(struct change){
+            .kind = CHANGE_ALIAS_PUT, .subject = span_text("me@example.test"), .targets = &self, .target_count = 1},
+        NULL);
+    static const char *const selves[] = {
+        ALICE, "Alice@Example.Test", "alice+x@example.test", "alice@also.test", "me@example.test", "me+y@also.test"};
+    for (size_t i = 0; i < sizeof(selves) / sizeof(selves[0]); i++)
+        for (int keep = 0; keep < 2; keep++)
+            door_set(
+                &f,
+                WORDS({ALICE, "rule", "forward.to", selves[i]}, {ALICE, "rule", "forward.keep", keep ? "on" : "off"}),
+                "leads back to the mailbox of alice@example.test itself");
+    expect_targets(&f, "");
     /* No loops, nor what an administrator made for several. */
     struct span alice = span_text(ALICE), both[] = {span_text(BOB), span_text("x@away.test")};
     fixture_change(
         &f, &(struct change){.kind = CHANGE_ALIAS_PUT, .subject = span_text(BOB), .targets = &alice, .target_count = 1},
+        NULL);
+    door_set(&f, WORDS({ALICE, "rule", "forward.to", BOB}, {ALICE, "rule", "forward.keep", "off"}),
+             "leads back to the mailbox of");
+    struct span round[] = {alice, span_text("y@away.test")};
+    fixture_change(
+        &f, &(struct change){.kind = CHANGE_ALIAS_PUT, .subject = span_text(BOB), .targets = round, .target_count = 2},
         NULL);
     door_set(&f, WORDS({ALICE, "rule", "forward.to", BOB}, {ALICE, "rule", "forward.keep", "off"}),
              "would lead to itself");

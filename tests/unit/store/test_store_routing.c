@@ -55,10 +55,10 @@ static void write_address(struct fixture *f, uint64_t account, struct buf *out)
 
 /* "alice remote:x@y>hop/forwarder? list bounce:7", or the route's name where it is not LOCAL. */
 static void describe(struct fixture *f, const struct directory *d, const char *address, const char *sender,
-                     struct buf *out)
+                     const char *sent_on_to, struct buf *out)
 {
     static const char *const names[] = {"", "NO_USER", "NOT_OURS", "OVER_QUOTA", "DISABLED", "LIST_REFUSES"};
-    struct directory_query query = {.reverse_path = span_text(sender)};
+    struct directory_query query = {.reverse_path = span_text(sender), .sent_on_to = span_text(sent_on_to)};
     struct routing routing;
     struct arena arena;
     arena_init(&arena, 4 << 20);
@@ -88,7 +88,7 @@ static void expect(struct fixture *f, const struct directory *d, const char *add
 {
     struct buf out;
     buf_init(&out, 1 << 16);
-    describe(f, d, address, sender, &out);
+    describe(f, d, address, sender, "", &out);
     if (!span_is(buf_span(&out), expected))
         fail_msg("%s from <%s>: %.*s, expected %s", address, sender, SPAN_ARG(buf_span(&out)), expected);
     buf_release(&out);
@@ -111,6 +111,52 @@ static void expect_all(struct fixture *f, const struct row *rows, size_t count)
     struct directory d = directory_of(f);
     for (size_t i = 0; i < count; i++)
         expect(f, &d, rows[i].address, "someone@elsewhere.test", rows[i].expected);
+}
+
+/* Whose mail is it that an address sent on to another site? */
+static void who_sends_on(void **state)
+{
+    struct fixture f;
+    fixture_start(&f);
+    domain(&f, "also.test", false, "example.test", "", NULL);
+    fixture_account(&f, "closed@example.test", 0);
+    struct change close = {
+        .kind = CHANGE_ACCOUNT_SET, .subject = span_text("closed@example.test"), .set_enabled = true};
+    alias(&f, "alice@example.test", "a@else.test", NULL);
+    alias(&f, "bob@example.test", "bob@example.test b@else.test", NULL);
+    alias(&f, "closed@example.test", "c@else.test", NULL);
+    fixture_change(&f, &close, NULL);
+    alias(&f, "team@example.test", "carol@example.test bob@example.test alice@example.test t@else.test", NULL);
+    alias(&f, "carol@example.test", "alice@example.test", NULL);
+    alias(&f, "@example.test", "rest@else.test", NULL);
+    static const struct {
+        const char *address, *to, *expected;
+    } rows[] = {
+        {"alice@example.test", "a@else.test", "alice"},
+        {"Alice+Shop@also.test", "A@ELSE.test", "alice"},
+        {"bob@example.test", "b@else.test", "bob"},
+        {"team@example.test", "a@else.test", "alice"},
+        {"team@example.test", "b@else.test", "bob"},
+        {"carol@example.test", "a@else.test", "alice"},
+        {"team@example.test", "t@else.test", "NO_USER"},
+        {"nobody@example.test", "rest@else.test", "NO_USER"},
+        {"closed@example.test", "c@else.test", "DISABLED"},
+        {"alice@example.test", "old@else.test", "alice"}, /* it was changed meanwhile */
+        {"carol+x@example.test", "old@else.test", "carol"},
+        {"team@example.test", "old@else.test", "NO_USER"},
+        {"x@else.test", "y@else.test", "NOT_OURS"},
+    };
+    struct directory d = directory_of(&f);
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        struct buf out;
+        buf_init(&out, 1 << 16);
+        describe(&f, &d, rows[i].address, "", rows[i].to, &out);
+        if (!span_is(buf_span(&out), rows[i].expected))
+            fail_msg("%s to %s: %.*s, expected %s", rows[i].address, rows[i].to, SPAN_ARG(buf_span(&out)),
+                     rows[i].expected);
+        buf_release(&out);
+    }
+    fixture_stop(&f);
 }
 
 static void domains(void **state)
@@ -410,7 +456,8 @@ static void senders(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(domains), cmocka_unit_test(aliases), cmocka_unit_test(lists),
+    const struct CMUnitTest tests[] = {cmocka_unit_test(domains),           cmocka_unit_test(who_sends_on),
+                                       cmocka_unit_test(aliases),           cmocka_unit_test(lists),
                                        cmocka_unit_test(rewritten_senders), cmocka_unit_test(senders)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
