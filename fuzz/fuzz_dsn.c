@@ -27,7 +27,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
                       .count = 1,
                       .now = 1700000000000000000ull,
                       .smtputf8 = data[0] & 32,
-                      .is_whole = data[0] & 64};
+                      .is_whole = data[0] & 64,
+                      .is_for_recipient = data[0] & 128};
     r.original = span_cut(&rest, 0);
     r.final = span_cut(&rest, 0);
     r.orcpt = span_cut(&rest, 0);
