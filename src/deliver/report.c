@@ -228,7 +228,9 @@ static struct span postmaster_of(struct arena *memory, struct span domain)
     buf_init(&text, PATH_MAX_SMTP + DOMAIN_MAX);
     buf_add_text(&text, "postmaster@");
     buf_add_span(&text, domain);
-    struct span copy = buf_failed(&text) ? (struct span){0} : arena_copy(memory, buf_span(&text));
+    struct span copy = {0};
+    if (!buf_failed(&text))
+        copy = arena_copy(memory, buf_span(&text));
     buf_release(&text);
     return copy;
 }

@@ -1,9 +1,6 @@
 """Mail that was sent on for somebody and did not arrive there: who hears of it, and that nothing is lost."""
-import email
-import email.policy
-
 from conftest import wait_until
-from test_courier import HOST, QUICK, is_empty, reports, sends_to, submit
+from test_courier import QUICK, is_empty, reports, sends_to, submit
 
 BOB, CAROL = {"user": "bob@example.test"}, {"user": "carol@example.test"}
 PRIVATE = "secret@private.test"
