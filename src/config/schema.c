@@ -80,8 +80,9 @@ _Static_assert(sizeof(struct dns_list_setting) <= RECORD_SIZE_MAX, "a record is 
 const struct setting schema[] = {
     {"hostname", SETTING_DOMAIN, FIELD(hostname), 1, 253, NULL, NULL,
      "This server's name as others know it: it stands in greetings and in Received lines. Without it the system's own "
-     "name is taken, if that has a dot."},
-    {"data_directory", SETTING_PATH, FIELD(data_directory), 1, 90, NULL, "/var/lib/ostiary",
+     "name is taken, if that has a dot.",
+     .worked_out = "the system's own name"},
+    {"data_directory", SETTING_PATH, FIELD(data_directory), 1, 90, NULL, SETTINGS_DATA_DIRECTORY,
      "The directory that holds all mail, the database and the control socket. It is made at the first start."},
     {"user", SETTING_USER, FIELD(user), 1, 32, NULL, "ostiary",
      "The system user that the server becomes when it is started as root. Started otherwise it stays who it is. Where "
@@ -355,11 +356,12 @@ const struct setting schema[] = {
      "are allowed by themselves; others only when they are named here, as people could otherwise have the server talk "
      "to what only your own network is to reach."},
 
-    {"my.socket", SETTING_TEXT, FIELD(my.socket), 0, 100, NULL, "my.sock",
-     "Where people reach their own door with \"ostiary my\" and their password: a name in data_directory, which only "
-     "root "
-     "and the server's user can enter, or an absolute path like \"/run/ostiary/my.sock\" in a directory that all "
-     "people of this machine can. Everybody may connect to it. Empty: there is none."},
+    {"my.socket", SETTING_TEXT, FIELD(my.socket), 0, 100, NULL, NULL,
+     "Where people reach their own door with \"ostiary my\" and their password: an absolute path in a directory that "
+     "all people of this machine can enter, or a name in data_directory, which only root and the server's user can. "
+     "Everybody may connect to it. The directory /run/ostiary is made when the server is started by root. Empty: there "
+     "is none.",
+     .worked_out = "\"" SETTINGS_MY_SOCKET "\"; where data_directory is not the usual one, \"my.sock\" in it"},
 
     {"log.target", SETTING_LOG_TARGET, FIELD(log.target), 1, 1024, NULL, "stderr",
      "Where the log goes: \"stderr\", \"syslog\", or the path of a file."},

@@ -64,6 +64,7 @@ struct setting {
     const char *explanation;           /* one or two sentences */
     const struct word_kind *words;     /* SETTING_WORDS */
     const struct record_type *records; /* SETTING_RECORDS */
+    const char *worked_out;            /* fallback is NULL: what it will be, for people */
 };
 
 extern const struct setting schema[];

@@ -190,6 +190,9 @@ bool settings_finish(struct settings *settings, struct setting_fault *fault, str
     *fault = (struct setting_fault){0};
     if (!settings->hostname[0] && !find_hostname(settings, fault, problem))
         return false;
+    if (!settings->my.socket)
+        settings->my.socket =
+            strcmp(settings->data_directory, SETTINGS_DATA_DIRECTORY) == 0 ? SETTINGS_MY_SOCKET : "my.sock";
     return check_tls(settings, fault, problem) && check_listeners(settings, fault, problem) &&
            check_hash(settings, fault, problem) && check_sizes(settings, fault, problem);
 }

@@ -61,6 +61,10 @@ struct network_list {
     size_t count;
 };
 
+#define SETTINGS_DATA_DIRECTORY "/var/lib/ostiary" /* the usual one */
+#define SETTINGS_MY_DIRECTORY "/run/ostiary"       /* with it, everybody may enter this */
+#define SETTINGS_MY_SOCKET SETTINGS_MY_DIRECTORY "/my.sock"
+
 struct settings {
     unsigned references;
     const char *file; /* where it was read from */

@@ -353,7 +353,7 @@ void setting_write_expected(const struct setting *setting, struct buf *out)
 void setting_write_fallback(const struct setting *setting, struct buf *out)
 {
     if (!setting->fallback) {
-        buf_add_text(out, "the system's own name");
+        buf_add_text(out, setting->worked_out);
         return;
     }
     struct arena memory;

@@ -47,9 +47,10 @@ struct ctl {
     const struct ctl_command *command; /* NULL when `help` is about several */
     const char *topic;                 /* help: a command, a group ("account"), "" for all */
     bool help, json;
-    bool is_my;        /* "ostiary my ...": asked by a person, who logs in */
-    const char *login; /* with is_my: --login, NULL when not given */
-    bool login_stdin;  /* with is_my: the password is the first line of standard input */
+    bool is_my;         /* "ostiary my ...": asked by a person, who logs in */
+    const char *login;  /* with is_my: --login, NULL when not given */
+    const char *socket; /* with is_my: --socket, NULL when not given */
+    bool login_stdin;   /* with is_my: the password is the first line of standard input */
     const char *config_path;
     char **arguments;
     size_t argument_count;

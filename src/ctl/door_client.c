@@ -15,6 +15,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <sysexits.h>
+#include <unistd.h>
 
 #define CALL_SECONDS 60
 #define LOGIN_SECONDS 120 /* whoever guessed waits */
@@ -25,6 +26,7 @@ struct door_client {
     struct store_work store_work; /* the administrator's way */
     struct store_client *store;
     struct channel *my; /* a person's */
+    bool is_blind;      /* the person may not read the configuration, and the usual settings are taken */
     struct buf account;
     unsigned char remote_key[SEALED_KEY_SIZE];
 };
@@ -109,27 +111,52 @@ static int run_as_person(struct fiber *self, struct channel *channel, void *cont
     return status == EX_OK ? client->work->run(self, client, client->work) : status;
 }
 
+static int explain_connecting(const struct door_client *client, const char *name, int error)
+{
+    struct ctl *ctl = client->work->ctl;
+    bool is_path = *name == '/';
+    if (error == -ENOENT || error == -ECONNREFUSED || error == -ENOTDIR)
+        ctl_fail(ctl, EX_UNAVAILABLE, "no server answers at %s%s%s",
+                 is_path ? "" : client->work->settings->data_directory, is_path ? "" : "/", name);
+    else if (error == -EACCES || error == -EPERM)
+        return ctl_fail(
+            ctl, EX_NOPERM,
+            "the socket %s can't be reached by you; the server's administrator may put it elsewhere by my.socket",
+            name);
+    else
+        ctl_fail(ctl, EX_UNAVAILABLE, "the server's socket can't be reached: %s", strerror(-error));
+    if (client->is_blind && !ctl->socket)
+        buf_printf(&ctl->problem,
+                   "; you may not read %s, where another place may stand: ask for it, and give --socket PATH",
+                   ctl->config_path);
+    return EX_UNAVAILABLE;
+}
+
 static int connect_as_person(struct door_client *client)
 {
     struct ctl *ctl = client->work->ctl;
     const struct settings *settings = client->work->settings;
     if (!login_name(ctl) || !*login_name(ctl))
         return ctl_fail(ctl, EX_USAGE, "who are you? give --login alice@example.org, or set OSTIARY_LOGIN");
-    if (!settings->my.socket[0])
+    const char *name = ctl->socket ? ctl->socket : settings->my.socket;
+    if (!*name)
         return ctl_fail(ctl, EX_UNAVAILABLE, "this server has no such socket: the setting my.socket is empty");
-    int fd = control_socket_connect(settings, settings->my.socket);
-    if (fd == -ENOENT || fd == -ECONNREFUSED || fd == -ENOTDIR)
-        return ctl_fail(ctl, EX_UNAVAILABLE, "no server answers at %s%s%s",
-                        settings->my.socket[0] == '/' ? "" : settings->data_directory,
-                        settings->my.socket[0] == '/' ? "" : "/", settings->my.socket);
-    if (fd == -EACCES || fd == -EPERM)
-        return ctl_fail(
-            ctl, EX_NOPERM,
-            "the socket %s can't be reached by you; the server's administrator may put it elsewhere by my.socket",
-            settings->my.socket);
+    int fd = control_socket_connect(settings, name);
     if (fd < 0)
-        return ctl_fail(ctl, EX_UNAVAILABLE, "the server's socket can't be reached: %s", strerror(-fd));
+        return explain_connecting(client, name, fd);
     return conversation_run(ctl, fd, &my_service, ROLE_DESK, run_as_person, client);
+}
+
+/* The configuration is the server's. All that a person needs of it is where the socket is, which is usually known;
+ * whose door it is the server decides. NULL: it is to be read, or can't be made. */
+static struct settings *usual_settings(struct door_client *client)
+{
+    struct ctl *ctl = client->work->ctl;
+    bool is_hidden = access(ctl->config_path, R_OK) < 0 && (errno == EACCES || (errno == ENOENT && ctl->socket));
+    if (!ctl->is_my || !is_hidden)
+        return NULL;
+    client->is_blind = true;
+    return settings_parse((struct span)SPAN("hostname=unknown.invalid\n"), &ctl->problem);
 }
 
 /* ---- Both ---- */
@@ -138,7 +165,9 @@ int door_client_run(struct door_work *work)
 {
     struct ctl *ctl = work->ctl;
     struct door_client client = {.work = work};
-    work->settings = ctl_read_settings(ctl);
+    work->settings = usual_settings(&client);
+    if (!work->settings)
+        work->settings = ctl_read_settings(ctl);
     if (!work->settings)
         return EX_CONFIG;
     client.store_work = (struct store_work){run_as_admin, ctl, work->settings};

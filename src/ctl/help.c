@@ -104,8 +104,10 @@ static void write_list(struct ctl *ctl, const char *group)
     }
 }
 
-static const char my_options[] = "  --login NAME\n      Who you are: your address; else $OSTIARY_LOGIN.\n"
-                                 "  --login-stdin\n      Reads your password from the first line of standard input.\n";
+static const char my_options[] =
+    "  --login NAME\n      Who you are: your address; else $OSTIARY_LOGIN.\n"
+    "  --login-stdin\n      Reads your password from the first line of standard input.\n"
+    "  --socket PATH\n      Where the server is; else as the configuration says, else " SETTINGS_MY_SOCKET ".\n";
 
 static void write_command(struct ctl *ctl, const struct ctl_command *c)
 {
@@ -144,8 +146,9 @@ void ctl_write_help(struct ctl *ctl)
         return;
     }
     if (ctl->is_my && !*ctl->topic)
-        buf_add_text(&ctl->out, "What people do at their own door, with their own password.\n\n"
-                                "usage: ostiary my COMMAND [ARGUMENTS] [--login NAME] [--login-stdin]\n\n");
+        buf_add_text(&ctl->out,
+                     "What people do at their own door, with their own password.\n\n"
+                     "usage: ostiary my COMMAND [ARGUMENTS] [--login NAME] [--login-stdin] [--socket PATH]\n\n");
     else if (*ctl->topic)
         buf_printf(&ctl->out, "usage: ostiary %s%s COMMAND ...\n\n", ctl->is_my ? "my " : "", ctl->topic);
     else

@@ -103,13 +103,13 @@ static int unknown_second(struct ctl *ctl, const char *first, const char *second
 static int unknown_option(struct ctl *ctl, const char *given)
 {
     struct nearest nearest;
-    const char *const common[] = {"config", "help", "json"}, *const mine[] = {"login", "login-stdin"};
+    const char *const common[] = {"config", "help", "json"}, *const mine[] = {"login", "login-stdin", "socket"};
     nearest_init(&nearest, span_text(given + strspn(given, "-")));
     for (const struct ctl_option *o = ctl->command->options; o->name; o++)
         nearest_offer(&nearest, o->name);
     for (size_t i = 0; i < (ctl->command->has_json ? 3u : 2u); i++)
         nearest_offer(&nearest, common[i]);
-    for (size_t i = 0; ctl->is_my && i < 2; i++)
+    for (size_t i = 0; ctl->is_my && i < 3; i++)
         nearest_offer(&nearest, mine[i]);
     ctl_fail(ctl, EX_USAGE, "'ostiary %s' has no option '%.64s'", ctl->command->name, given);
     if (nearest_get(&nearest))
@@ -156,6 +156,12 @@ static int parse_option(struct ctl *ctl, struct words *w, const char *word)
     if (ctl->is_my && is_option(word, "login")) {
         ctl->login = take_value(ctl, w, word, "login");
         return ctl->login ? 0 : EX_USAGE;
+    }
+    if (ctl->is_my && is_option(word, "socket")) {
+        ctl->socket = take_value(ctl, w, word, "socket");
+        if (ctl->socket && *ctl->socket != '/')
+            return ctl_fail(ctl, EX_USAGE, "--socket needs an absolute path like " SETTINGS_MY_SOCKET);
+        return ctl->socket ? 0 : EX_USAGE;
     }
     if (ctl->is_my && strcmp(word, "--login-stdin") == 0) {
         ctl->login_stdin = true;

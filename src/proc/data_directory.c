@@ -137,3 +137,10 @@ int data_directory_prepare(const char *path, uid_t uid, gid_t gid, struct buf *p
         buf_printf(problem, "the data directory %s can't be used: %s", path, strerror(-error));
     return error;
 }
+
+int public_directory_prepare(const char *path)
+{
+    if (mkdir(path, 0755) < 0)
+        return errno == EEXIST ? 0 : -errno;
+    return chmod(path, 0755) < 0 ? -errno : 0; /* whatever umask we were started with */
+}

@@ -18,4 +18,8 @@ MUST_USE int find_role_user(const char *name, const char *role, uid_t *uid, gid_
  * errno with a sentence. */
 MUST_USE int data_directory_prepare(const char *path, uid_t uid, gid_t gid, struct buf *problem);
 
+/* Makes a directory that everybody may enter (0755) where it is missing; one that is there is left alone. 0 or a
+ * negative errno. */
+MUST_USE int public_directory_prepare(const char *path);
+
 #endif

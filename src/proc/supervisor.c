@@ -276,7 +276,18 @@ static int open_control_sockets(struct supervisor *s, gid_t gid, struct buf *pro
         const char *name = control_socket_name(s->settings, row);
         if (!name || !*name)
             continue;
-        int fd = control_socket_open(s->settings->data_directory, name, row->has_my_socket, s->owner, gid, problem);
+        bool is_usual_place = row->has_my_socket && strcmp(name, SETTINGS_MY_SOCKET) == 0;
+        int fd = is_usual_place ? public_directory_prepare(SETTINGS_MY_DIRECTORY) : 0;
+        if (fd == 0)
+            fd = control_socket_open(s->settings->data_directory, name, row->has_my_socket, s->owner, gid, problem);
+        else
+            buf_printf(problem, "can't make the directory " SETTINGS_MY_DIRECTORY " of my.socket: %s", strerror(-fd));
+        if (fd < 0 && is_usual_place && geteuid() != 0 && fd != -EBUSY) {
+            /* Nobody asked for it by name, and mail flows without. */
+            log_write(LOG_PROBLEM, "supervisor", NULL, "there is no my.socket: %s", log_quote(buf_span(problem)));
+            buf_reset(problem);
+            continue;
+        }
         if (fd < 0)
             return fd;
         s->admin[row->role] = fd;

@@ -399,6 +399,16 @@ def test_a_socket_that_all_people_reach(fresh, tmp_path):
         assert result.returncode == 0, result
         assert in_force(server, "alice@example.test")["white-list"] == ("on", "account")
         assert f"uid={somebody.pw_uid}" in server.log()
+        # Who may not read the configuration says where it is.
+        server.config.chmod(0o600)
+        words = [OSTIARY, "my", "rules", "show", "--json", "--login", "alice@example.test", "--login-stdin", "--config", server.config]
+        as_somebody = dict(input=PASSWORD + "\n", capture_output=True, text=True, timeout=PATIENCE, user=somebody.pw_uid, group=somebody.pw_gid, extra_groups=[])
+        result = subprocess.run([*words, "--socket", place / "my.sock"], **as_somebody)
+        assert result.returncode == 0 and json.loads(result.stdout)[0]["name"] == "white-list", result
+        result = subprocess.run([*words, "--socket", place / "none.sock"], **as_somebody)
+        assert result.returncode == 69 and f"no server answers at {place}/none.sock" in result.stderr, result
+        result = subprocess.run([*words, "--socket", "my.sock"], **as_somebody)
+        assert result.returncode == USAGE and "absolute path" in result.stderr, result
         server.stop()
         assert not (place / "my.sock").exists()
     finally:

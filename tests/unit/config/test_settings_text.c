@@ -116,9 +116,33 @@ static void test_hostile(void **state)
     buf_release(&problem);
 }
 
+/* People find the server without any setting on an ordinary installation. */
+static void test_my_socket(void **state)
+{
+    static const struct {
+        const char *text, *socket;
+    } rows[] = {
+        {"hostname=mx.example.org\n", "/run/ostiary/my.sock"},
+        {"hostname=mx.example.org\ndata_directory=/srv/mail\n", "my.sock"},
+        {"hostname=mx.example.org\nmy.socket=\n", ""},
+        {"hostname=mx.example.org\nmy.socket=x.sock\n", "x.sock"},
+        {"hostname=mx.example.org\ndata_directory=/srv/mail\nmy.socket=/run/x\n", "/run/x"},
+    };
+    struct buf problem;
+    buf_init(&problem, 1000);
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        struct settings *settings = settings_parse(span_text(rows[i].text), &problem);
+        assert_non_null(settings);
+        assert_string_equal(settings->my.socket, rows[i].socket);
+        settings_unref(settings);
+    }
+    buf_release(&problem);
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_round_trip), cmocka_unit_test(test_references),
-                                       cmocka_unit_test(test_faults), cmocka_unit_test(test_hostile)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_my_socket), cmocka_unit_test(test_round_trip),
+                                       cmocka_unit_test(test_references), cmocka_unit_test(test_faults),
+                                       cmocka_unit_test(test_hostile)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
