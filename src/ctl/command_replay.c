@@ -213,6 +213,9 @@ static int replay_page(struct fiber *self, struct door_client *client, struct re
         struct verdict verdict = {.kind = VERDICT_NO_OPINION};
         struct door *door;
         uint32_t lacks = 0;
+        /* A second row of an attempt: what else only watched there. */
+        if (entry->row->verdict == VERDICT_WATCH && entry->row->message_id == 0)
+            continue;
         status = read_door(self, client, w, owner_of(w, entry, &lower), &door);
         if (status)
             break;

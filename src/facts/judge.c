@@ -135,9 +135,11 @@ static int keep_decision(struct attempt *a, struct judged *judged, const struct 
                          struct kept_verdict *verdict)
 {
     judged->asked |= decision->asked;
+    if (decision->verdict.rule < rule_count)
+        judged->asked &= ~(1ull << decision->verdict.rule);
     int error = keep_verdict(a->transaction, &decision->verdict, verdict);
-    if (!error && decision->watched_count && judged->watched.kind == VERDICT_NO_OPINION)
-        error = keep_verdict(a->transaction, &decision->watched[0], &judged->watched);
+    for (size_t i = 0; !error && i < decision->watched_count && judged->watched_count < JUDGED_WATCHED_MAX; i++)
+        error = keep_verdict(a->transaction, &decision->watched[i], &judged->watched[judged->watched_count++]);
     return error;
 }
 

@@ -16,6 +16,8 @@
  * an alias to a thousand people does not run the script a thousand times. */
 #define JUDGED_DOORS_WITH_OWN_FACTS 50
 
+#define JUDGED_WATCHED_MAX 4 /* at one door; more are not kept */
+
 /* A verdict as it is kept. Spans are in the transaction's arena. */
 struct kept_verdict {
     enum verdict_kind kind;
@@ -34,9 +36,10 @@ struct judged {
     bool hears_everybody, passcode_not_looked_at, has_approved_names, has_denied_names, sender_is_protected;
     unsigned protected_level;
     struct span protected_account;
-    bool address_is_refused;     /* a copy of its address's !is_taken, for who has the door only */
-    struct kept_verdict rcpt;    /* at RCPT */
-    struct kept_verdict watched; /* the first that only watched; kind NO_OPINION: none */
+    bool address_is_refused;                         /* a copy of its address's !is_taken, for who has the door only */
+    struct kept_verdict rcpt;                        /* at RCPT */
+    struct kept_verdict watched[JUDGED_WATCHED_MAX]; /* those that only watched */
+    unsigned watched_count;
     struct kept_verdict content; /* behind the final dot; kind NO_OPINION: not decided */
     uint64_t asked;              /* rules that were asked and said nothing */
     /* The recipient's own facts, as far as they were fetched. */

@@ -51,24 +51,56 @@ static int add_facts(struct attempt *a, struct arena *arena, const struct judged
     return error;
 }
 
-int ledger_row_judged(struct attempt *a, struct arena *arena, const struct judged *judged, bool is_delivered,
-                      struct span reply, size_t facts_max, StoreWrite__LedgerRow *row)
+static void add_verdict(const struct kept_verdict *verdict, StoreWrite__LedgerRow *row)
 {
-    const struct kept_verdict *verdict = judged_verdict(judged);
-    int error = ledger_row_begin(a, arena, judged->recipient, reply, row);
-    if (error)
-        return error;
-    row->account_id = judged->door->account_id;
-    row->stage = judged->content.kind == VERDICT_NO_OPINION ? DECIDE_RCPT : DECIDE_CONTENT;
-    row->asked = judged->asked;
-    /* What was let in although somebody watches is what the watcher looks for. */
-    if (verdict->kind == VERDICT_ACCEPT && judged->watched.kind != VERDICT_NO_OPINION)
-        verdict = &judged->watched;
-    row->verdict = is_delivered && judged_keeps_out(judged) ? VERDICT_FILE : verdict->kind;
+    row->verdict = verdict->kind;
     row->level = verdict->level;
     if (verdict->rule < rule_count)
         row->rule = binary_from_span(span_text(rules[verdict->rule].name));
     row->evidence = binary_from_span(verdict->evidence);
     row->sentence = binary_from_span(verdict->sentence);
+}
+
+/* What was let in although somebody watches is what the watcher looks for: that is then the row of the mail itself. */
+static bool is_watched_only(const struct judged *judged)
+{
+    return judged->watched_count && judged_verdict(judged)->kind == VERDICT_ACCEPT;
+}
+
+static int begin_judged(struct attempt *a, struct arena *arena, const struct judged *judged, struct span reply,
+                        StoreWrite__LedgerRow *row)
+{
+    int error = ledger_row_begin(a, arena, judged->recipient, reply, row);
+    row->account_id = judged->door->account_id;
+    row->stage = judged->content.kind == VERDICT_NO_OPINION ? DECIDE_RCPT : DECIDE_CONTENT;
+    return error;
+}
+
+int ledger_row_judged(struct attempt *a, struct arena *arena, const struct judged *judged, bool is_delivered,
+                      struct span reply, size_t facts_max, StoreWrite__LedgerRow *row)
+{
+    int error = begin_judged(a, arena, judged, reply, row);
+    if (error)
+        return error;
+    row->asked = judged->asked;
+    add_verdict(is_watched_only(judged) ? &judged->watched[0] : judged_verdict(judged), row);
+    if (is_delivered && judged_keeps_out(judged))
+        row->verdict = VERDICT_FILE;
     return add_facts(a, arena, judged, facts_max, row);
+}
+
+void ledger_note_watched(struct ledger *ledger, struct attempt *a, const struct judged *judged, struct span reply)
+{
+    for (unsigned i = is_watched_only(judged); ledger && i < judged->watched_count; i++) {
+        StoreWrite__LedgerRow row;
+        struct arena scratch;
+        arena_init(&scratch, 4u << 10);
+        if (begin_judged(a, &scratch, judged, reply, &row) == 0) {
+            add_verdict(&judged->watched[i], &row);
+            const struct ledger_place place =
+                ledger_find_place(ledger, binary_span(row.rule), &a->facts.ip, judged->recipient);
+            ledger_note(ledger, &place, &row);
+        }
+        arena_release(&scratch);
+    }
 }

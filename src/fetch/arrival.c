@@ -200,6 +200,7 @@ static StoreWrite__LedgerRow *make_row(struct deliberation *d, const struct judg
 {
     const struct kept_verdict *verdict = judged_verdict(judged);
     StoreWrite__LedgerRow *row = arena_alloc(&d->arrival->memory, sizeof *row);
+    ledger_note_watched(d->visit->fetcher->ledger, &d->attempt, judged, (struct span){0});
     *place = (struct ledger_place){.wants_row = true};
     if (keeps_out(verdict))
         *place = ledger_find_place(d->visit->fetcher->ledger, span_text(rules[verdict->rule].name),

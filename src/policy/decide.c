@@ -89,6 +89,8 @@ static enum said weigh(struct walk *w, struct verdict *verdict)
         w->decision->asked |= 1ull << verdict->rule;
         return SAID_NOTHING;
     }
+    /* A rule with two halves may have been asked before, by its other one. */
+    w->decision->asked &= ~(1ull << verdict->rule);
     bool is_list_entry = verdict->kind == VERDICT_ACCEPT && (rules[verdict->rule].flags & RULE_LISTS_LET_IN);
     if (!is_list_entry && only_watches(w, verdict->rule)) {
         if (verdict->kind != VERDICT_ACCEPT)
@@ -175,6 +177,17 @@ static enum said ask_who_keeps_out(struct walk *w, enum rule_group group)
     return needs ? SAID_WAIT : SAID_NOTHING;
 }
 
+/* What the call-outs will lack is fetched together with what the DNS group lacks, but for the script's word: it is to
+ * see what the others brought. */
+static uint32_t needs_of_call_outs(const struct walk *w)
+{
+    uint32_t needs = 0;
+    for (unsigned i = 0; i < rule_count; i++)
+        if (is_in(w, i, GROUP_CALLS_OUT) && concerns(w, i) && mode_of(w, i) != MODE_OFF)
+            needs |= needs_of(w, i);
+    return needs & ~FACT_BIT(FACT_SCRIPT);
+}
+
 static enum said ask_about_envelope(struct walk *w)
 {
     enum said said = ask_who_keeps_out(w, GROUP_LOCKED);
@@ -185,6 +198,8 @@ static enum said ask_about_envelope(struct walk *w)
             said = ask_who_lets_in(w);
         if (said == SAID_NOTHING)
             said = ask_who_keeps_out(w, group);
+        if (said == SAID_WAIT && group == GROUP_DNS)
+            w->decision->needs |= needs_of_call_outs(w);
         if (said != SAID_NOTHING)
             return said;
     }

@@ -270,7 +270,9 @@ const struct rule rules[] = {
      .flags = RULE_DIRECT | RULE_STRANGERS,
      .keeps_out = rule_pregreet,
      PARAMETERS(plain_off),
-     .summary = "Refuses clients that speak before they are greeted."},
+     .summary = "Refuses clients that speak before they are greeted. It is looked for from the second connection on "
+                "after somebody "
+                "has set the rule, and not at an address that has once waited."},
     {.name = "helo-not-ip",
      .simbeymail = "MUI_CHECK_HELO_NOT_IP",
      .group = GROUP_LOCAL,

@@ -22,14 +22,20 @@ static bool has_memory(const struct smtp_transaction *t)
 }
 
 /* RFC 5321 section 4.5.3.1.10: not an error of the client's. It may be told so thousands of times, the log once. */
-static int refuse_too_many(struct smtp_session *s)
+static int refuse_too_many(struct smtp_session *s, struct span address)
 {
+    const struct smtp_refusal refusal = {.what = SMTP_REFUSED_RECIPIENT,
+                                         .code = 452,
+                                         .enhanced = "4.5.3",
+                                         .reason = "too many recipients",
+                                         .rule = "too-many-recipients",
+                                         .recipient = address};
     struct smtp_transaction *t = &s->transaction;
     if (!t->too_many_logged)
         log_write(LOG_FAILURE, "smtp", s->peer->session, "recipient refused: too many ip=%s from=%s taken=%u reply=452",
                   s->ip, log_quote(t->envelope.reverse_path), t->envelope.accepted);
     t->too_many_logged = true;
-    return smtp_reply(s, 452, "4.5.3", "Too many recipients; please send the rest in another transaction");
+    return smtp_put_off(s, &refusal, "Too many recipients; please send the rest in another transaction");
 }
 
 /* One that has room is enough, as at the end of the data: a full mailbox does not close an address that leads to many.
@@ -74,9 +80,15 @@ static int refuse_route(struct fiber *self, struct smtp_session *s, struct span 
 /* Not the client's fault, so it is not counted against it. */
 static int reply_paused(struct smtp_session *s, struct span address)
 {
+    const struct smtp_refusal refusal = {.what = SMTP_REFUSED_RECIPIENT,
+                                         .code = 452,
+                                         .enhanced = "4.3.2",
+                                         .reason = "intake is paused",
+                                         .rule = "paused",
+                                         .recipient = address};
     log_write(LOG_LOW, "smtp", s->peer->session, "recipient put off: intake is paused ip=%s rcpt=%s reply=452", s->ip,
               log_quote(address));
-    return smtp_reply(s, 452, "4.3.2", "No mail is taken in for the moment, please try again later");
+    return smtp_put_off(s, &refusal, "No mail is taken in for the moment, please try again later");
 }
 
 static int put_off(struct smtp_session *s, struct span address, int error)
@@ -110,6 +122,7 @@ static int refuse_daily_limit(struct fiber *self, struct smtp_session *s, struct
                                          .code = 452,
                                          .enhanced = "4.7.1",
                                          .reason = "too many recipients today",
+                                         .rule = "daily-limit",
                                          .recipient = address};
     return smtp_refuse_reported(
         self, s, &refusal,
@@ -188,7 +201,7 @@ static int check_route(struct fiber *self, struct smtp_session *s, const struct 
     if (route->kind != INTAKE_ROUTE_LOCAL)
         return refuse_route(self, s, rcpt->path.text, route->kind);
     if (!envelope_has_room(&t->envelope, naming, route))
-        return refuse_too_many(s);
+        return refuse_too_many(s, rcpt->path.text);
     if (is_over_daily_limit(t, route))
         return refuse_daily_limit(self, s, rcpt->path.text);
     return 1;
@@ -221,12 +234,42 @@ static int route_recipient(struct fiber *self, struct smtp_session *s, const str
     return result > 0 ? take_recipient(self, s, rcpt, &naming, &route) : result;
 }
 
-/* For the log: without what stands behind the path, where a passcode may be among the parameters that were not
- * understood. */
+/* The path of "TO:<path> parameters" without its brackets, however wrong it is; *behind: what follows it, where a
+ * passcode that was mistyped may be. */
+static struct span take_path(struct span argument, struct span *behind)
+{
+    static const struct span to = SPAN("TO:");
+    struct span path = span_trim(span_starts_nocase(argument, to) ? span_skip(argument, to.size) : argument);
+    bool has_bracket = path.size && path.data[0] == '<';
+    path = span_skip(path, has_bracket);
+    size_t end = span_find(path, has_bracket ? '>' : ' ');
+    if (end == path.size)
+        end = span_find(path, ' ');
+    *behind = span_trim(span_skip(path, end < path.size ? end + 1 : end));
+    return span_head(path, end);
+}
+
 static struct span path_of(struct span argument)
 {
-    size_t end = span_find(argument, '>');
-    return end < argument.size ? span_head(argument, end + 1) : span_head(argument, span_find(argument, ' '));
+    struct span behind;
+    return take_path(argument, &behind);
+}
+
+/* What stands behind the path is for the client's ears only. */
+static int refuse_syntax(struct fiber *self, struct smtp_session *s, struct span argument,
+                         const struct smtp_problem *problem)
+{
+    struct span behind;
+    const char *unquoted = "what stands behind the address is not understood";
+    struct span path = take_path(argument, &behind);
+    const struct smtp_refusal refusal = {.what = SMTP_REFUSED_RECIPIENT,
+                                         .code = problem->code,
+                                         .enhanced = problem->enhanced,
+                                         .reason = behind.size ? unquoted : problem->text,
+                                         .rule = "syntax",
+                                         .recipient = path,
+                                         .noted = behind.size ? unquoted : NULL};
+    return smtp_refuse_reported(self, s, &refusal, "%s", problem->text);
 }
 
 int smtp_handle_rcpt(struct fiber *self, struct smtp_session *s, const struct smtp_command *command)
@@ -236,17 +279,9 @@ int smtp_handle_rcpt(struct fiber *self, struct smtp_session *s, const struct sm
     if (t->envelope.accepted < s->settings->smtp.recipients && has_memory(t))
         argument = arena_copy(&t->arena, command->argument);
     if (!argument.data)
-        return refuse_too_many(s);
+        return refuse_too_many(s, path_of(command->argument));
     struct smtp_abilities abilities = smtp_abilities(s);
     struct smtp_rcpt rcpt;
     const struct smtp_problem *problem = smtp_rcpt_parse(argument, &abilities, t->mail.smtputf8, &t->arena, &rcpt);
-    if (!problem)
-        return route_recipient(self, s, &rcpt);
-    const struct smtp_refusal refusal = {.what = SMTP_REFUSED_RECIPIENT,
-                                         .code = problem->code,
-                                         .enhanced = problem->enhanced,
-                                         .reason = problem->text,
-                                         .rule = "syntax",
-                                         .recipient = path_of(argument)};
-    return smtp_refuse_reported(self, s, &refusal, "%s", problem->text);
+    return problem ? refuse_syntax(self, s, argument, problem) : route_recipient(self, s, &rcpt);
 }

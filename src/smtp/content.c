@@ -114,6 +114,8 @@ int smtp_judge_content(struct fiber *self, struct smtp_session *s, const struct 
     if (error)
         return error;
     int result = answer(self, s);
+    for (const struct judged_address *a = t->judged; a && result != -ECANCELED; a = a->next)
+        smtp_note_watched(s, a);
     if (result <= 0)
         return result;
     if (wants_replies(t))

@@ -124,6 +124,16 @@ void smtp_judged_note(struct smtp_session *s, const struct judged_address *addre
     buf_release(&line);
 }
 
+void smtp_note_watched(struct smtp_session *s, const struct judged_address *address)
+{
+    unsigned noted = 0;
+    for (size_t i = 0; i < address->count && noted < NOTED_DOORS_MAX; i++)
+        if (address->by_door[i] && address->by_door[i]->watched_count) {
+            ledger_note_watched(s->context->ledger, &s->attempt, address->by_door[i], (struct span){0});
+            noted++;
+        }
+}
+
 void smtp_judged_reply_make(struct smtp_session *s, const struct judged_address *address,
                             struct smtp_judged_reply *reply)
 {
@@ -158,6 +168,7 @@ static int refuse(struct fiber *self, struct smtp_session *s, const struct judge
 {
     struct smtp_judged_reply reply;
     smtp_judged_reply_make(s, address, &reply);
+    smtp_note_watched(s, address);
     if (!is_greylisted(address))
         return smtp_refuse_reported(self, s, &reply.refusal, "%s", reply.text);
     log_write(LOG_LOW, "smtp", s->peer->session, "recipient put off: %s ip=%s from=%s rcpt=%s reply=%u", reply.reason,
@@ -178,16 +189,25 @@ static bool fits_transaction(struct smtp_session *s, const struct judged_address
     return !t->judged || judge_same_class(&s->attempt, t->judged, judged);
 }
 
-static int ask_to_come_again(struct smtp_session *s, const struct mail_path *path)
+static int ask_to_come_again(struct smtp_session *s, const struct mail_path *path, const struct judged_address *judged)
 {
     char who[65];
+    struct smtp_refusal refusal = {.what = SMTP_REFUSED_RECIPIENT,
+                                   .code = 452,
+                                   .enhanced = "4.5.3",
+                                   .reason =
+                                       "other rules about content than those of the transaction's first recipient",
+                                   .rule = "content-class",
+                                   .recipient = judged->recipient};
+    for (size_t i = 0; i < judged->count && !refusal.account_id; i++)
+        refusal.account_id = judged->by_door[i] ? judged->by_door[i]->door->account_id : 0;
     smtp_printable(span_head(path->local_part, sizeof who - 1), who, sizeof who);
     log_write(
         LOG_LOW, "smtp", s->peer->session,
         "recipient put off: other rules about content than those of the first one ip=%s from=%s rcpt=%s reply=452",
         s->ip, log_quote(s->transaction.envelope.reverse_path), log_quote(path->text));
-    return smtp_reply(s, 452, "4.5.3",
-                      "One at a time, please: %s's mail is checked by other rules. Try this one again at once.", who);
+    return smtp_put_off(s, &refusal,
+                        "One at a time, please: %s's mail is checked by other rules. Try this one again at once", who);
 }
 
 /* Somebody of ours, or an address of ours that leads to somebody: not what a member sends to another site. */
@@ -212,5 +232,5 @@ int smtp_judge(struct fiber *self, struct smtp_session *s, const struct smtp_rcp
     }
     if (!(*judged)->is_taken)
         return refuse(self, s, *judged);
-    return fits_transaction(s, *judged) ? 1 : ask_to_come_again(s, &rcpt->path);
+    return fits_transaction(s, *judged) ? 1 : ask_to_come_again(s, &rcpt->path, *judged);
 }

@@ -31,5 +31,7 @@ void smtp_judged_reply_make(struct smtp_session *s, const struct judged_address 
 /* Notes another address that is refused by the same reply. */
 void smtp_judged_note(struct smtp_session *s, const struct judged_address *address,
                       const struct smtp_judged_reply *reply);
+/* Notes what only watched at its doors: once an address, when the last word on it is said. */
+void smtp_note_watched(struct smtp_session *s, const struct judged_address *address);
 
 #endif

@@ -95,8 +95,12 @@ static bool note(struct smtp_session *s, const struct smtp_refusal *refusal, str
     arena_init(&scratch, 64u << 10);
     buf_init(&reply, 2 * REPLY_TEXT_MAX);
     buf_printf(&reply, "%u %s ", refusal->code, refusal->enhanced);
-    buf_add_span(&reply, buf_span(text));
+    if (refusal->noted)
+        buf_printf(&reply, "%s" REFERENCE "%s", refusal->noted, shown);
+    else
+        buf_add_span(&reply, buf_span(text));
     if (ledger_row_begin(&s->attempt, &scratch, recipient, buf_span(&reply), &row) == 0) {
+        row.account_id = refusal->account_id;
         row.stage = DECIDE_RCPT;
         row.verdict = refusal->code >= 500 ? VERDICT_REFUSE : VERDICT_DEFER;
         row.rule = binary_from_span(rule);
@@ -129,21 +133,38 @@ static int hold_back(struct fiber *self, struct smtp_session *s, const struct sm
     return error ? error : fiber_sleep(self, until < s->ends_at ? until : s->ends_at);
 }
 
+/* The reply's text, with the reference where it is noted. Is the attempt one of a flood that is counted? */
+__attribute__((format(printf, 4, 0))) static bool write_text(struct smtp_session *s, const struct smtp_refusal *refusal,
+                                                             struct buf *text, const char *format, va_list args)
+{
+    buf_init(text, 2 * REPLY_TEXT_MAX);
+    buf_vprintf(text, format, args);
+    if (text->size > REPLY_TEXT_MAX - REFERENCE_SIZE)
+        buf_truncate(text, REPLY_TEXT_MAX - REFERENCE_SIZE);
+    return refusal->rule && s->context->ledger ? note(s, refusal, text) : refusal->is_counted;
+}
+
+int smtp_put_off(struct smtp_session *s, const struct smtp_refusal *refusal, const char *format, ...)
+{
+    struct buf text;
+    va_list args;
+    va_start(args, format);
+    write_text(s, refusal, &text, format, args);
+    va_end(args);
+    smtp_reply(s, refusal->code, refusal->enhanced, "%.*s", SPAN_ARG(buf_span(&text)));
+    buf_release(&text);
+    return 0;
+}
+
 int smtp_refuse_reported(struct fiber *self, struct smtp_session *s, const struct smtp_refusal *refusal,
                          const char *format, ...)
 {
     struct buf text;
     va_list args;
-    buf_init(&text, 2 * REPLY_TEXT_MAX);
-    va_start(args, format);
-    buf_vprintf(&text, format, args);
-    va_end(args);
-    if (text.size > REPLY_TEXT_MAX - REFERENCE_SIZE)
-        buf_truncate(&text, REPLY_TEXT_MAX - REFERENCE_SIZE);
     log_refusal(s, refusal);
-    bool is_counted = refusal->is_counted;
-    if (refusal->rule && s->context->ledger)
-        is_counted = note(s, refusal, &text);
+    va_start(args, format);
+    bool is_counted = write_text(s, refusal, &text, format, args);
+    va_end(args);
     int error = wants_report(refusal, is_counted) ? hold_back(self, s, refusal) : 0;
     if (!error)
         smtp_refuse(s, refusal->code, refusal->enhanced, "%.*s", SPAN_ARG(buf_span(&text)));

@@ -23,6 +23,9 @@ struct smtp_refusal {
     struct span sender;    /* as given, where it is not the transaction's yet */
     struct span recipient; /* as given; empty: the transaction's first one */
     bool is_counted;       /* one of a flood, which the ledger counts (ledger_is_counted) */
+    uint64_t account_id;   /* whose ledger has it; 0: the site's only */
+    const char *noted;     /* what the ledger keeps instead of the reply's text, where that quotes what may be a secret;
+                              NULL: the text */
 };
 
 /* Writes the record (level Failure), tells auth, waits as long as it asks (at most half a minute, and not at all when
@@ -32,5 +35,9 @@ struct smtp_refusal {
  * ends the session. */
 MUST_USE int smtp_refuse_reported(struct fiber *self, struct smtp_session *s, const struct smtp_refusal *refusal,
                                   const char *format, ...) __attribute__((format(printf, 4, 5)));
+/* The same for what is no fault of the client's, who is to come again: noted in the ledger and replied to at once, not
+ * logged, not reported, not counted as an error. 0. */
+int smtp_put_off(struct smtp_session *s, const struct smtp_refusal *refusal, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
 
 #endif

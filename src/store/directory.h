@@ -11,6 +11,7 @@
  *   6. the same three of the name without its detail
  *   7. the alias "@domain", for all names that nobody has
  *   8. the domain's next hop for unknown names (it moves house), or its main server where we are its backup
+ *   9. for "abuse": whoever gets postmaster (RFC 2142)
  *
  * An alias is followed once in each resolution, so every walk ends. */
 #ifndef STORE_DIRECTORY_H

@@ -339,6 +339,13 @@ static int lookup_exact(struct resolver *r, const struct place *p, struct span l
     return rc != 0 ? rc : try_list(r, p, local_part);
 }
 
+/* RFC 2142 section 4: complaints reach somebody in every domain of ours that has a postmaster. */
+static int lookup_abuse(struct resolver *r, const struct place *p, size_t plain)
+{
+    bool is_abuse = span_is(span_head(p->local_part, plain), "abuse");
+    return is_abuse && p->domain.kind == 0 ? lookup_exact(r, p, (struct span)SPAN("postmaster")) : 0;
+}
+
 /* Names that nobody has. */
 static int lookup_rest(struct resolver *r, const struct place *p)
 {
@@ -354,7 +361,8 @@ static int lookup_in(struct resolver *r, const struct place *p)
     int rc = lookup_exact(r, p, p->local_part);
     if (rc == 0 && plain < p->local_part.size)
         rc = lookup_exact(r, p, span_head(p->local_part, plain));
-    return rc != 0 ? rc : lookup_rest(r, p);
+    rc = rc != 0 ? rc : lookup_rest(r, p);
+    return rc != 0 ? rc : lookup_abuse(r, p, plain);
 }
 
 /* An address that an alias or a list names. */

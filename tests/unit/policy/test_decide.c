@@ -277,7 +277,8 @@ static void test_random_states(void **state)
 
 /* ---- Order ---- */
 
-/* Facts of later groups are not asked for before they matter, and those of one group at once. */
+/* Facts of later groups are not asked for before they matter, and those of one group at once; but those of the DNS and
+ * of call-outs together, and the script when all that it may see is there. */
 static void test_order_of_needs(void **state)
 {
     static const char settings[] = "2 no-ptr=on|2 greylist=on|2 whois=on|2 whois.countries=xx|2 site-script=on|"
@@ -285,9 +286,10 @@ static void test_order_of_needs(void **state)
     static const struct {
         const char *facts, *answer;
     } rows[] = {
-        {"own-list=nothing", "needs ptr dns-lists return-path"},
-        {"own-list=nothing|ptr=mx.b.example", "needs dns-lists return-path"},
-        {"own-list=nothing|ptr=1.dyn.b.example", "needs dns-lists return-path greylist"},
+        {"own-list=nothing", "needs ptr dns-lists return-path whois call-back reverse-call-back"},
+        {"own-list=nothing|ptr=mx.b.example", "needs dns-lists return-path whois call-back reverse-call-back"},
+        {"own-list=nothing|ptr=1.dyn.b.example",
+         "needs dns-lists return-path greylist whois call-back reverse-call-back"},
         {"own-list=nothing|ptr=mx.b.example|dns=not:bl.example:|return-path=takes",
          "needs whois call-back reverse-call-back"},
         {"own-list=nothing|ptr=mx.b.example|dns=not:bl.example:|return-path=takes|whois=DE",

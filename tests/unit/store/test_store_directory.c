@@ -52,6 +52,11 @@ static void routes(void **state)
         {"alice", "elsewhere.test", ROUTED_NOT_OURS, 0},
         {"alice", "", ROUTED_NOT_OURS, 0},
         {"PostMaster", "", ROUTED_LOCAL, 1},
+        {"Abuse", "example.test", ROUTED_LOCAL, 1}, /* whoever gets postmaster */
+        {"abuse+spam", "example.test", ROUTED_LOCAL, 1},
+        {"abuser", "example.test", ROUTED_NO_USER, 0},
+        {"abuse", "", ROUTED_NOT_OURS, 0},
+        {"abuse", "two.test", ROUTED_NO_USER, 0},
         {"postmaster", "two.test", ROUTED_NO_USER, 0},
         {"closed", "example.test", ROUTED_DISABLED, 0},
         {"full", "example.test", ROUTED_OVER_QUOTA, 0},
