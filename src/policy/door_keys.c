@@ -73,8 +73,14 @@ bool door_sender_entry(struct span reverse_path, const struct ip_address *ip, st
                        struct buf *problem)
 {
     struct span keys[2], name, value;
-    if (!door_item_check(DOOR_WHITE, LEVEL_ACCOUNT, reverse_path, (struct span){"", 0}, arena, &name, &value, problem))
+    /* As in the list of known people, where nothing stands behind the address. */
+    if (!door_item_check(DOOR_KNOWN, LEVEL_ACCOUNT, reverse_path, (struct span){"", 0}, arena, &name, &value, problem))
         return false;
+    size_t at = span_find_last(name, '@');
+    if (at == 0 || at == name.size) {
+        buf_printf(problem, "\"%.*s\" is no address", SPAN_ARG(span_head(reverse_path, 100)));
+        return false;
+    }
     size_t count = ip ? door_sender_keys(name, ip, arena, keys, 2) : 0;
     *entry = count == 2 && door_entry_network(keys[1]).size ? keys[1] : name;
     return true;

@@ -238,7 +238,9 @@ static void test_keys_from(void **state)
         assert_true(door_sender_entry(span_text(rows[i].sender), NULL, &arena, &entry, &problem));
         assert_int_equal(door_entry_network(entry).size, 0);
     }
-    assert_false(door_sender_entry((struct span)SPAN("a b"), NULL, &arena, &entry, &problem));
+    static const char *const none[] = {"a b", "b.example", "@b.example", "*.b.example", "a@b.example from 192.0.2.7"};
+    for (size_t i = 0; i < sizeof none / sizeof *none; i++)
+        assert_false(door_sender_entry(span_text(none[i]), NULL, &arena, &entry, &problem));
     assert_int_equal(door_entry_network((struct span)SPAN("\"a from b\"@c.example")).size, 0);
     assert_true(span_is(door_entry_network((struct span)SPAN("\"a from b\"@c.example from ::1")), "::1"));
     buf_release(&problem);
