@@ -151,7 +151,7 @@ def test_protected_address(fresh):
 
 def test_limited_address(house):
     house.run("address", "add", BOB, "shop", "--from", "@shop.test")
-    made = f"bob+shop@example.test"
+    made = "bob+shop@example.test"
     comes_to_hear(house, 550, recipient=made)
     assert hears(house, made, sender="orders@shop.test")[0] == 250
     house.run("rules", "set", BOB, "white-list=on")
