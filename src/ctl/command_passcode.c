@@ -189,7 +189,7 @@ static int list_codes(struct fiber *self, struct door_client *client, struct lis
     if (ctl->json)
         json_end_list(&json);
     else if (!items.count)
-        buf_add_text(&ctl->out, "there is none\n");
+        buf_add_text(&ctl->out, "there are no passcodes\n");
     return EX_OK;
 }
 

@@ -320,7 +320,7 @@ static void write_all(struct list_work *w, const Courier__FetchStateReply *state
     if (ctl->json)
         json_end_list(&w->json);
     else if (!w->items.count)
-        buf_add_text(&ctl->out, "there is none\n");
+        buf_add_text(&ctl->out, "there are no remote accounts\n");
 }
 
 /* Without a running server there is no state to show. */

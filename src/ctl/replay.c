@@ -1,6 +1,7 @@
 #include "ctl/replay.h"
 
 #include "base/clock.h"
+#include "ctl/ctl.h"
 #include "ctl/foreign.h"
 #include "ctl/ledger_text.h"
 #include "ipc/binary.h"
@@ -195,7 +196,8 @@ static void write_doubtful(const struct replay *r, struct buf *out)
 
 void replay_write(const struct replay *r, struct buf *out)
 {
-    buf_printf(out, "%" PRIu64 " rows of the ledger\n", r->rows);
+    ctl_write_count(out, r->rows, "row");
+    buf_add_text(out, " of the ledger\n");
     buf_printf(out, "%10" PRIu64 "  more would be refused\n", r->attempts[REPLAY_REFUSED]);
     write_count(r->attempts[REPLAY_DEFERRED], "more would be put off", out);
     write_lost(r, out);
@@ -206,7 +208,7 @@ void replay_write(const struct replay *r, struct buf *out)
                 out);
     write_lacks(r, out);
     write_count(r->attempts[REPLAY_NO_FACTS], "can't be told: their facts were not kept", out);
-    write_count(r->attempts[REPLAY_NO_RULES], "are no matter of rules (no such address, mailbox full, …)", out);
+    write_count(r->attempts[REPLAY_NO_RULES], "no rule was asked about (no such address, mailbox full, …)", out);
     write_doubtful(r, out);
 }
 

@@ -93,11 +93,6 @@ struct question *question_begin(struct answers *a, struct span key, struct call 
     return q;
 }
 
-struct call *question_call(const struct question *q)
-{
-    return container_of(q->calls.next, struct call, node);
-}
-
 struct span question_key(const struct question *q)
 {
     return span_from(q->key, q->key_size);

@@ -37,7 +37,6 @@ MUST_USE bool question_join(struct answers *a, struct span key, struct call *cal
 /* A new one, with its first call, which it takes. NULL: too many are under way, or no memory; the call is still the
  * caller's. */
 MUST_USE struct question *question_begin(struct answers *a, struct span key, struct call *call);
-struct call *question_call(const struct question *q);
 struct span question_key(const struct question *q);
 /* Answers all who asked, and frees it. `reply` NULL: fails them with `error`. */
 void question_end(struct question *q, const ProtobufCMessage *reply, int error);

@@ -272,23 +272,3 @@ struct resolver *resolver_new(struct loop *loop, const struct settings *settings
     }
     return r;
 }
-
-void resolver_free(struct resolver *r)
-{
-    if (!r)
-        return;
-    ub_ctx_delete(r->context);
-    struct list_node *const lists[] = {&r->waiting, &r->asked};
-    for (size_t i = 0; i < sizeof lists / sizeof *lists; i++) {
-        list_each_safe (node, lists[i]) {
-            struct question *q = container_of(node, struct question, node);
-            if (q->call)
-                call_fail(q->call, -EIO);
-            question_free(q);
-        }
-    }
-    attachments_release(&r->clients);
-    unbound_events_free(r->events);
-    buf_release(&r->settings);
-    free(r);
-}

@@ -29,7 +29,5 @@ MUST_USE int resolver_set_settings(struct resolver *r, const struct settings *se
                                    struct buf *problem);
 /* Serves `peer` on fd, which is taken, also on failure. 0 or -ENOMEM. */
 MUST_USE int resolver_attach(struct resolver *r, int fd, enum role peer);
-/* Those under way are failed with -EIO. NULL-safe. */
-void resolver_free(struct resolver *r);
 
 #endif

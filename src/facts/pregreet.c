@@ -23,14 +23,6 @@ struct pregreet *pregreet_new(void)
     return p;
 }
 
-void pregreet_free(struct pregreet *p)
-{
-    if (!p)
-        return;
-    map_release(&p->polite);
-    free(p);
-}
-
 static struct span key_of(const struct ip_address *ip)
 {
     return span_from(ip->bytes, sizeof ip->bytes);

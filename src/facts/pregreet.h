@@ -11,7 +11,6 @@
 
 struct pregreet;
 MUST_USE struct pregreet *pregreet_new(void);
-void pregreet_free(struct pregreet *p);
 
 /* Somebody's rule wants to know: of clients from now on. NULL-safe, as the others. */
 void pregreet_ask(struct pregreet *p);

@@ -17,11 +17,3 @@ const char *role_name(enum role role)
 {
     return (unsigned)role < ROLE_COUNT ? names[role] : "?";
 }
-
-int role_parse(struct span name)
-{
-    for (int i = 0; i < ROLE_COUNT; i++)
-        if (span_is(name, names[i]))
-            return i;
-    return -1;
-}

@@ -21,6 +21,5 @@ enum role {
 #define ROLE_BIT(role) (1u << (role))
 
 const char *role_name(enum role role); /* "gate" */
-int role_parse(struct span name);      /* -1 when there is none */
 
 #endif

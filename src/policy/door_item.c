@@ -103,6 +103,9 @@ static bool sender_name(struct check *c, struct span text, struct buf *out)
         mail_path_write(lower(c->arena, path.local_part), domain, out);
         return true;
     }
+    /* "bob", where bob@example.net was meant, would be a domain that lets nobody in. */
+    if (!is_pattern && text.size && text.data[0] != '@' && span_find(text, '.') == text.size)
+        return false;
     if (!is_domain(c, span_skip(text, is_pattern ? 2 : text.size && text.data[0] == '@'), &domain))
         return false;
     buf_add_text(out, is_pattern ? "*." : "@");
@@ -411,7 +414,9 @@ bool door_item_check(enum door_kind kind, enum rule_level level, struct span nam
         return false;
     }
     if ((unsigned)level >= LEVEL_DEFAULT || !(kinds[kind].levels & AT(level))) {
-        buf_printf(problem, "%s items belong to %s", door_kind_name(kind), kinds[kind].owners);
+        bool is_sites = kinds[kind].levels == AT(LEVEL_SITE);
+        buf_printf(problem, "%s items belong to %s%s", door_kind_name(kind), kinds[kind].owners,
+                   is_sites ? " (--site)" : "");
         return false;
     }
     if (name.size > DOOR_NAME_MAX || value.size > DOOR_VALUE_MAX) {

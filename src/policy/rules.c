@@ -20,11 +20,12 @@
     {                                                                                           \
         .name = parameter, .type = PARAMETER_WORDS, .fallback = by_default, .explanation = what \
     }
-#define FOLDER_PARAMETER                                                        \
-    {                                                                           \
-        .name = "folder", .type = PARAMETER_FOLDER, .fallback = "Junk",         \
-        .explanation = "Where the mode \"file\" puts what it would not refuse." \
+#define FOLDER_PARAMETER                                                                        \
+    {                                                                                           \
+        .name = "folder", .type = PARAMETER_FOLDER, .fallback = "Junk",                         \
+        .explanation = "Where the mode \"file\" puts what it would refuse. " FOLDERS_ARE_HIDDEN \
     }
+#define FOLDERS_ARE_HIDDEN "POP3 shows the INBOX only: an administrator reads the others with 'ostiary mail export'."
 #define UNKNOWN_PARAMETER(by_default)                                                                                  \
     {                                                                                                                  \
         .name = "on-unknown", .type = PARAMETER_CHOICE, .fallback = by_default, .words = "pass|defer",                 \
@@ -154,7 +155,10 @@ static const struct rule_parameter block_agent[] = {
 
 static const struct rule_parameter fetched_block_folder[] = {
     SWITCH_PARAMETER("", "on", "on: it goes to the folder. off: it is deleted."),
-    {.name = "folder", .type = PARAMETER_FOLDER, .fallback = "Blocked", .explanation = "The folder's name."}};
+    {.name = "folder",
+     .type = PARAMETER_FOLDER,
+     .fallback = "Blocked",
+     .explanation = "The folder's name. " FOLDERS_ARE_HIDDEN}};
 
 static const struct rule_parameter forward[] = {
     SWITCH_PARAMETER("", "off", "off or on."),
@@ -251,7 +255,7 @@ const struct rule rules[] = {
      .keeps_out = rule_denied_servers,
      PARAMETERS(plain_on),
      .summary = "Refuses what comes from an address, by a HELO name or from a sender's domain on the site's list of "
-                "denied ones."},
+                "denied ones; spam.example there is this name only, *.spam.example all below it."},
     {.name = "black-list",
      .group = GROUP_LOCAL,
      .flags = RULE_DIRECT,

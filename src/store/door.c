@@ -5,7 +5,7 @@
 static int say(struct buf *problem, struct span text, const char *what)
 {
     if (problem)
-        buf_printf(problem, "\"%.*s\" %s.", SPAN_ARG(text), what);
+        buf_printf(problem, "'%.*s' %s", SPAN_ARG(text), what);
     return 0;
 }
 

@@ -19,7 +19,7 @@ static int find_owner(struct door_edit *e, const struct door_wish *wish, struct 
     if (rc <= 0)
         return rc < 0 ? rc : SAID;
     if (e->change->account_id && (owner->level < LEVEL_ACCOUNT || owner->id != e->change->account_id)) {
-        buf_printf(e->problem, "\"%.*s\" is not yours: everybody changes their own door only.", SPAN_ARG(wish->owner));
+        buf_printf(e->problem, "'%.*s' is not yours: everybody changes their own door only", SPAN_ARG(wish->owner));
         return SAID;
     }
     e->last_owner = *owner;
@@ -45,18 +45,18 @@ static bool is_for_the_site_to_set(struct door_edit *e, const struct door_wish *
 static int check_kind(struct door_edit *e, const struct door_wish *wish)
 {
     if (wish->kind == 0 || wish->kind >= DOOR_KIND_COUNT)
-        buf_printf(e->problem, "There is no kind %u of door items.", (unsigned)wish->kind);
+        buf_printf(e->problem, "there is no kind %u of door items", (unsigned)wish->kind);
     else if (wish->level > LEVEL_ADDRESS)
-        buf_printf(e->problem, "There is no level %u.", (unsigned)wish->level);
+        buf_printf(e->problem, "there is no level %u", (unsigned)wish->level);
     else if (wish->name.size > DOOR_NAME_MAX || wish->value.size > DOOR_VALUE_MAX)
-        buf_printf(e->problem, "A name has at most %d bytes and a value %d.", DOOR_NAME_MAX, DOOR_VALUE_MAX);
+        buf_printf(e->problem, "a name has at most %d bytes and a value %d", DOOR_NAME_MAX, DOOR_VALUE_MAX);
     else if (wish->expires_at > INT64_MAX)
-        buf_add_text(e->problem, "The time of expiry is out of range.");
+        buf_add_text(e->problem, "the time of expiry is out of range");
     else if (wish->locked && (wish->kind != DOOR_RULE || wish->level != LEVEL_SITE))
-        buf_add_text(e->problem, "Only a rule of the site can be locked.");
+        buf_add_text(e->problem, "only a rule of the site can be locked");
     else if (wish->expires_at && (wish->kind == DOOR_RULE || wish->kind == DOOR_KNOWN || wish->kind == DOOR_CODE_FOR ||
                                   wish->kind == DOOR_REMOTE))
-        buf_printf(e->problem, "A %s has no time of expiry.", door_kind_name((enum door_kind)wish->kind));
+        buf_printf(e->problem, "a %s has no time of expiry", door_kind_name((enum door_kind)wish->kind));
     else if (!is_for_the_site_to_set(e, wish))
         return 0;
     return SAID;
@@ -65,10 +65,12 @@ static int check_kind(struct door_edit *e, const struct door_wish *wish)
 static int say_missing(struct door_edit *e, const struct door_wish *wish)
 {
     const char *kind = door_kind_name((enum door_kind)wish->kind);
-    if (wish->owner.size)
-        buf_printf(e->problem, "%.*s has no %s \"%.*s\".", SPAN_ARG(wish->owner), kind, SPAN_ARG(wish->name));
+    struct span owner = wish->owner.size ? wish->owner : span_text("the site");
+    if (wish->kind == DOOR_RULE)
+        buf_printf(e->problem, "'%.*s' is not set for %.*s: there is nothing to take away", SPAN_ARG(wish->name),
+                   SPAN_ARG(owner));
     else
-        buf_printf(e->problem, "The site has no %s \"%.*s\".", kind, SPAN_ARG(wish->name));
+        buf_printf(e->problem, "%.*s has no %s '%.*s'", SPAN_ARG(owner), kind, SPAN_ARG(wish->name));
     return SAID;
 }
 
@@ -155,7 +157,7 @@ static int check_once(struct door_edit *e, const struct door_step *step)
     buf_release(&key);
     if (!twice)
         return rc;
-    buf_printf(e->problem, "\"%.*s\" stands there twice.", SPAN_ARG(item->name));
+    buf_printf(e->problem, "'%.*s' stands there twice", SPAN_ARG(item->name));
     return SAID;
 }
 
@@ -251,8 +253,8 @@ static int check_room(struct door_edit *e, const struct door_step *step, const c
         return rc;
     if (there + more <= most)
         return 0;
-    buf_printf(e->problem, "%.*s would have more than %ju %s: remove some first.",
-               SPAN_ARG(step->owner_text.size ? step->owner_text : span_text("The site")), (uintmax_t)most, what);
+    buf_printf(e->problem, "%.*s would have more than %ju %s: remove some first",
+               SPAN_ARG(step->owner_text.size ? step->owner_text : span_text("the site")), (uintmax_t)most, what);
     return SAID;
 }
 
@@ -339,7 +341,7 @@ static int take_person(struct door_edit *e)
         return 0;
     int rc = door_owner_text(&e->directory, &owner, &e->s->arena, &e->own);
     if (rc == 0 && e->own.size == 0) {
-        buf_add_text(e->problem, "The account is gone.");
+        buf_add_text(e->problem, "the account is gone");
         return SAID;
     }
     e->by = e->own;
@@ -365,8 +367,7 @@ static int check_pace(struct door_edit *e)
     database_end(st);
     if (rc < 0 || (count < DOOR_PERSON_CHANGES && bytes < DOOR_PERSON_BYTES))
         return rc < 0 ? rc : 0;
-    buf_add_text(e->problem,
-                 "That is more than may be changed within a day: go on tomorrow, or ask the administrator.");
+    buf_add_text(e->problem, "that is more than may be changed within a day: go on tomorrow, or ask the administrator");
     return SAID;
 }
 
@@ -374,13 +375,13 @@ static int check_change(struct door_edit *e)
 {
     const struct door_change *c = e->change;
     if (c->count > DOOR_CHANGE_ITEMS_MAX)
-        buf_printf(e->problem, "One change has at most %d items.", DOOR_CHANGE_ITEMS_MAX);
+        buf_printf(e->problem, "one change has at most %d items", DOOR_CHANGE_ITEMS_MAX);
     else if (c->words.size > WORDS_MAX || c->by.size > WORDS_MAX)
-        buf_printf(e->problem, "The words for the history are longer than %d bytes.", WORDS_MAX);
+        buf_printf(e->problem, "the words for the history are longer than %d bytes", WORDS_MAX);
     else if (c->undo && c->count)
-        buf_add_text(e->problem, "What takes a change back can't wish for something, too.");
+        buf_add_text(e->problem, "what takes a change back can't wish for something, too");
     else if (c->number > INT64_MAX)
-        buf_printf(e->problem, "There is no change %ju.", (uintmax_t)c->number);
+        buf_printf(e->problem, "there is no change %ju", (uintmax_t)c->number);
     else
         return 0;
     return SAID;

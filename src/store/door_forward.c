@@ -153,8 +153,8 @@ static int gather(struct door_edit *e, struct door_step *model, struct forward *
             continue;
         if (step->owner.level != LEVEL_ACCOUNT || (any && step->owner.id != model->owner.id)) {
             buf_add_text(e->problem,
-                         any ? "Set the forwarding of one account at a time."
-                             : "Forwarding is set for an account: `ostiary alias` does it for other addresses.");
+                         any ? "set the forwarding of one account at a time"
+                             : "forwarding is set for an account: 'ostiary alias' does it for other addresses");
             return SAID;
         }
         if (!any) {
@@ -208,21 +208,21 @@ static int check(struct door_edit *e, const struct door_step *model, struct span
 {
     if (present->exists && !present->is_plain) {
         buf_printf(e->problem,
-                   "%.*s has an alias with several targets: see `ostiary alias list %.*s`, and change it with `ostiary "
-                   "alias`.",
+                   "%.*s has an alias with several targets: see 'ostiary alias list %.*s', and change it with 'ostiary "
+                   "alias'",
                    SPAN_ARG(address), SPAN_ARG(address));
         return SAID;
     }
     if (!wanted->exists)
         return 0;
     if (wanted->to.size == 0) {
-        buf_printf(e->problem, "Where should the mail of %.*s go? Set forward.to, too.", SPAN_ARG(address));
+        buf_printf(e->problem, "where should the mail of %.*s go? set forward.to, too", SPAN_ARG(address));
         return SAID;
     }
     int rc = leads_back(e, model->owner.id, address, wanted->to);
     if (rc <= 0)
         return rc;
-    buf_printf(e->problem, "%.*s leads back to the mailbox of %.*s itself: name another address as forward.to.",
+    buf_printf(e->problem, "%.*s leads back to the mailbox of %.*s itself: name another address as forward.to",
                SPAN_ARG(wanted->to), SPAN_ARG(address));
     return SAID;
 }

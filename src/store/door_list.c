@@ -49,7 +49,7 @@ static int choose_owners(struct listing *l, struct buf *problem)
     if (rc <= 0)
         return rc < 0 ? rc : SAID;
     if (q->account_id && (l->owner.level < LEVEL_ACCOUNT || l->owner.id != q->account_id)) {
-        buf_printf(problem, "\"%.*s\" is not yours.", SPAN_ARG(q->owner));
+        buf_printf(problem, "'%.*s' is not yours", SPAN_ARG(q->owner));
         return SAID;
     }
     if (l->owner.level >= LEVEL_ACCOUNT) {

@@ -25,18 +25,18 @@ static int find_change(struct door_edit *e, struct door_past *past)
     if (number == 0)
         rc = find_last(e, &owner, &number);
     if (rc == 0) {
-        buf_add_text(e->problem, "There is no change that could be taken back.");
+        buf_add_text(e->problem, "there is no change that could be taken back");
         return SAID;
     }
     rc = rc < 0 ? rc : door_history_get(e->s->db, number, &e->s->arena, past);
     /* Somebody else's is as unknown as one that there is not. */
     if (rc == 0 ||
         (rc > 0 && c->account_id && (past->owner.level < LEVEL_ACCOUNT || past->owner.id != c->account_id))) {
-        buf_printf(e->problem, "There is no change %ju: the history shows those that there are.", (uintmax_t)number);
+        buf_printf(e->problem, "there is no change %ju: the history shows those that there are", (uintmax_t)number);
         return SAID;
     }
     if (rc > 0 && past->undone) {
-        buf_printf(e->problem, "Change %ju was taken back already.", (uintmax_t)number);
+        buf_printf(e->problem, "change %ju was taken back already", (uintmax_t)number);
         return SAID;
     }
     return rc < 0 ? rc : 0;
@@ -71,7 +71,7 @@ static int check_untouched(struct door_edit *e, const struct door_step *step)
                        : !step->is;
     if (same)
         return 0;
-    buf_printf(e->problem, "\"%.*s\" was changed since: take that back first, or set it anew.", SPAN_ARG(then->name));
+    buf_printf(e->problem, "'%.*s' was changed since: take that back first, or set it anew", SPAN_ARG(then->name));
     return SAID;
 }
 
@@ -80,7 +80,7 @@ static int take_back(struct door_edit *e, const struct door_step *step)
     struct span text;
     int rc = door_owner_text(&e->directory, &step->owner, &e->s->arena, &text);
     if (rc == 0 && text.size == 0 && step->owner.level != LEVEL_SITE) {
-        buf_printf(e->problem, "Whose \"%.*s\" it was is gone.", SPAN_ARG(step->after.name));
+        buf_printf(e->problem, "whose '%.*s' it was is gone", SPAN_ARG(step->after.name));
         return SAID;
     }
     rc = rc ? rc : check_untouched(e, step);

@@ -108,11 +108,6 @@ void volume_facts_write(struct buf *out, const struct volume_facts *f)
     wire_write_u64(out, f->created_at);
 }
 
-bool volume_facts_parse(struct span s, struct volume_facts *f)
-{
-    return id_facts_parse(s, &f->created_at);
-}
-
 #define ENTRY_LEAST (8 + 8 + 4 + 4 + 8 + 8 + 4 * 4 + 4)
 
 static void message_entry_write(struct buf *out, const struct message_entry *e)

@@ -276,7 +276,6 @@ void remote_seen_facts_write(struct buf *out, const struct remote_seen_facts *f)
 void id_facts_write(struct buf *out, uint64_t id);
 
 /* False when the bytes are not exactly such facts, or the arena is full. Lists are in the arena. */
-MUST_USE bool volume_facts_parse(struct span s, struct volume_facts *f);
 MUST_USE bool message_facts_parse(struct span s, struct arena *arena, struct message_facts *f);
 MUST_USE bool entry_facts_parse(struct span s, struct entry_facts *f);
 MUST_USE bool expunge_facts_parse(struct span s, struct arena *arena, struct expunge_facts *f);

@@ -365,6 +365,12 @@ static void test_asked(void **state)
         assert_int_equal(d.asked >> rule_find(span_text(rows[i].rule)) & 1, rows[i].asked);
     assert_string_equal(d.verdict.evidence, "bl.example");
     attempt_release(a);
+    /* A rule with two halves that decides was not silent. */
+    attempt_init(a, "2 white-list=on", "");
+    assert_int_equal(decide_recipient(&a->facts, &a->r, &a->set, DECIDE_RCPT, NULL, &d), DECIDE_DONE);
+    assert_string_equal(rules[d.verdict.rule].name, "white-list");
+    assert_int_equal(d.asked >> d.verdict.rule & 1, 0);
+    attempt_release(a);
     free(a);
 }
 

@@ -18,18 +18,19 @@ static void all_or_nothing(void **state)
         struct door_words words;
         const char *sentence;
     } cases[] = {
-        {{"nobody@example.test", "white", "a@b.test", ""}, "There is no account nobody@example.test"},
-        {{"away.test", "white", "a@b.test", ""}, "\"away.test\" is not a domain of ours"},
+        {{"nobody@example.test", "white", "a@b.test", ""}, "there is no account nobody@example.test"},
+        {{"away.test", "white", "a@b.test", ""}, "'away.test' is not a domain of ours"},
         {{ALICE, "rule", "no-such-rule", "on"}, "no-such-rule"},
         {{ALICE, "rule", "white-list", "perhaps"}, "white-list"},
         {{ALICE, "approved", "192.0.2.1", ""}, "approved"},
-        {{ALICE, "rule", "white-list", "on", .locked = true}, "Only a rule of the site can be locked."},
+        {{ALICE, "rule", "white-list", "on", .locked = true}, "only a rule of the site can be locked"},
         {{ALICE, "rule", "white-list", "on", .expires_at = 5}, "has no time of expiry"},
-        {{ALICE, "-white", "x@y.test", ""}, ALICE " has no white \"x@y.test\"."},
-        {{"", "-black", "x@y.test", ""}, "The site has no black \"x@y.test\"."},
+        {{ALICE, "-white", "x@y.test", ""}, ALICE " has no white 'x@y.test'"},
+        {{ALICE, "-rule", "white-list", ""}, "'white-list' is not set for " ALICE},
+        {{"", "-black", "x@y.test", ""}, "the site has no black 'x@y.test'"},
         {{ALICE, "white", "A@B.test", ""}, "stands there twice"},
         {{ALICE, "white", "not an address", ""}, "not an address"},
-        {{"alice+@example.test", "white", "x@y.test", ""}, "There is no account"},
+        {{"alice+@example.test", "white", "x@y.test", ""}, "there is no account"},
     };
     struct fixture f;
     fixture_start(&f);
@@ -53,21 +54,21 @@ static void taken_back(void **state)
 {
     struct fixture f;
     fixture_start(&f);
-    door_undo(&f, ALICE, 0, "There is no change that could be taken back.");
+    door_undo(&f, ALICE, 0, "there is no change that could be taken back");
     assert_int_equal(
         door_set(&f, WORDS({ALICE, "white", "a@b.test", "one"}, {ALICE, "rule", "white-list", "on"}), NULL), 1);
     assert_int_equal(door_set(&f, WORDS({ALICE, "white", "a@b.test", "two"}), NULL), 2);
     assert_int_equal(door_set(&f, WORDS({BOB, "white", "c@b.test", ""}), NULL), 3);
     /* The first can't go while the second stands on it. */
-    door_undo(&f, "", 1, "\"a@b.test\" was changed since");
+    door_undo(&f, "", 1, "'a@b.test' was changed since");
     assert_int_equal(door_undo(&f, ALICE, 0, NULL), 4);
     door_expect(&f, ALICE " white a@b.test=one\n" ALICE " rule white-list=on\n" BOB " white c@b.test=\n");
     /* Without a number the next older one is meant, not the undo. */
     assert_int_equal(door_undo(&f, ALICE, 0, NULL), 5);
     door_expect(&f, BOB " white c@b.test=\n");
-    door_undo(&f, ALICE, 0, "There is no change that could be taken back.");
-    door_undo(&f, ALICE, 1, "Change 1 was taken back already.");
-    door_undo(&f, ALICE, 99, "There is no change 99");
+    door_undo(&f, ALICE, 0, "there is no change that could be taken back");
+    door_undo(&f, ALICE, 1, "change 1 was taken back already");
+    door_undo(&f, ALICE, 99, "there is no change 99");
     /* An undo can be undone, and then what it had undone may be again. */
     assert_int_equal(door_undo(&f, "", 5, NULL), 6);
     door_expect(&f, BOB " white c@b.test=\n" ALICE " white a@b.test=one\n" ALICE " rule white-list=on\n");
@@ -88,7 +89,7 @@ static void people(void **state)
     door_set_as(&f, alice, WORDS({"example.test", "rule", "white-list", "on"}), "is not yours");
     door_set_as(&f, alice, WORDS({"bob+x@example.test", "rule", "white-list", "on"}), "is not yours");
     door_set_as(&f, alice, WORDS({ALICE, "denied", "192.0.2.1", ""}), "denied");
-    door_set_as(&f, 4711, WORDS({ALICE, "white", "a@b.test", ""}), "The account is gone.");
+    door_set_as(&f, 4711, WORDS({ALICE, "white", "a@b.test", ""}), "the account is gone");
     assert_int_equal(
         door_set_as(&f, alice,
                     WORDS({ALICE, "white", "a@b.test", ""}, {"alice+x@example.test", "black", "c@d.test", ""}), NULL),
@@ -101,7 +102,7 @@ static void people(void **state)
     buf_init(&problem, 4096);
     assert_int_equal(store_begin(f.store), 0);
     assert_int_equal(store_door_change(f.store, &undo, &outcome, &problem), 0);
-    assert_true(span_is(buf_span(&problem), "There is no change 1: the history shows those that there are."));
+    assert_true(span_is(buf_span(&problem), "there is no change 1: the history shows those that there are"));
     undo.account_id = alice;
     buf_reset(&problem);
     assert_int_equal(store_door_change(f.store, &undo, &outcome, &problem), 0);
@@ -154,7 +155,7 @@ static void forwarding(void **state)
 {
     struct fixture f;
     fixture_start(&f);
-    door_set(&f, WORDS({ALICE, "rule", "forward", "on"}), "Where should the mail of alice@example.test go?");
+    door_set(&f, WORDS({ALICE, "rule", "forward", "on"}), "where should the mail of alice@example.test go?");
     door_set(&f, WORDS({"example.test", "rule", "forward.to", "x@away.test"}), "");
     door_set(&f, WORDS({ALICE, "rule", "forward.to", "nobody@example.test"}), "nobody here");
     assert_int_equal(
@@ -275,7 +276,7 @@ static void bounds(void **state)
     assert_int_equal(store_door_change(f.store, &c, &outcome, &problem), 0);
     assert_int_equal(outcome.number, 0);
     assert_true(span_is(buf_span(&problem),
-                        "That is more than may be changed within a day: go on tomorrow, or ask the administrator."));
+                        "that is more than may be changed within a day: go on tomorrow, or ask the administrator"));
     /* The administrator still may; the oldest is forgotten. */
     c.account_id = 0;
     assert_int_equal(store_door_change(f.store, &c, &outcome, &problem), 0);
@@ -357,7 +358,7 @@ static void caps(void **state)
         assert_int_equal(problem.size == 0, i < DOOR_PATTERNS_MAX);
     }
     assert_true(
-        span_is(buf_span(&problem), "The site would have more than 1000 host names with a \"*\": remove some first."));
+        span_is(buf_span(&problem), "the site would have more than 1000 host names with a \"*\": remove some first"));
     buf_reset(&problem);
     for (int i = 0; i <= DOOR_PASSCODES_MAX; i++) {
         snprintf(name, sizeof(name), "friend %d", i);
@@ -370,7 +371,7 @@ static void caps(void **state)
         assert_int_equal(store_door_change(f.store, &c, &outcome, &problem), 0);
         assert_int_equal(problem.size == 0, i < DOOR_PASSCODES_MAX);
     }
-    assert_true(span_is(buf_span(&problem), ALICE " would have more than 1000 passcodes: remove some first."));
+    assert_true(span_is(buf_span(&problem), ALICE " would have more than 1000 passcodes: remove some first"));
     assert_int_equal(store_commit(f.store), 0);
     buf_release(&problem);
     fixture_stop(&f);

@@ -167,11 +167,11 @@ static void lists(struct fiber *self, struct house *h)
     q.kinds = 1u << DOOR_PASSCODE | 1u << DOOR_CODE_FOR;
     expect_list(self, h, true, q, A "May=123456," A "x@away.test=1111,");
     q.owner = binary("bob@example.test");
-    expect_list(self, h, true, q, "\"bob@example.test\" is not yours.");
+    expect_list(self, h, true, q, "'bob@example.test' is not yours");
     q.owner = binary("nobody@example.test");
     expect_list(
         self, h, false, q,
-        "There is no account nobody@example.test: rules belong to accounts, `ostiary account list` shows them.");
+        "there is no account nobody@example.test: rules belong to accounts, 'ostiary account list' shows them");
     q = (StoreWrite__DoorListRequest)STORE_WRITE__DOOR_LIST_REQUEST__INIT;
     expect_list(self, h, false, q, " x@away.test=, no-ptr=on, dyn-*=,");
     q.limit = 2;
@@ -193,7 +193,7 @@ static void history(struct fiber *self, struct house *h)
     undo.undo = true;
     undo.number = 3;
     assert_int_equal(ask(self, h->desk, STORE_WRITE_DOOR_CHANGE, &undo.base, &answer), 0);
-    assert_non_null(strstr(((const StoreWrite__DoorChangeReply *)answer.message)->problem, "There is no change 3"));
+    assert_non_null(strstr(((const StoreWrite__DoorChangeReply *)answer.message)->problem, "there is no change 3"));
     answer_release(&answer);
     undo.number = 1;
     undo.words = binary("never mind");
