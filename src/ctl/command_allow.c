@@ -180,6 +180,6 @@ int ctl_allow(struct ctl *ctl)
 {
     struct allow_work w = {.work = {.run = run_allow, .ctl = ctl}, .answer = {.fd = -1}};
     if (!reference_parse(span_text(ctl->arguments[0]), &w.reference))
-        return ctl_fail(ctl, EX_USAGE, "'%.40s' is no reference like 7F3K-2QXD", ctl->arguments[0]);
+        return ctl_fail(ctl, EX_DATAERR, "'%.40s' is no reference like 7F3K-2QXD", ctl->arguments[0]);
     return door_client_run(&w.work);
 }

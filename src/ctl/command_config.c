@@ -33,7 +33,7 @@ int ctl_config_check(struct ctl *ctl)
     buf_init(&notes, NOTES_MAX);
     int status = settings ? config_look(ctl, settings, &notes) : EX_CONFIG;
     if (status == EX_OK)
-        config_look_at_script(settings, &notes);
+        status = config_look_at_script(ctl, settings);
     struct span rest = buf_span(&notes);
     if (ctl->json) {
         write_check_json(ctl, status == EX_OK, rest);

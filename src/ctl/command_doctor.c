@@ -50,7 +50,9 @@ static void look_at_config(struct doctor *d)
                     SPAN_ARG(buf_span(&d->ctl->problem)));
     else
         doctor_tell(d, DOCTOR_GOOD, "config", "", "%s is good", d->ctl->config_path);
-    config_look_at_script(d->settings, &notes);
+    if (config_look_at_script(d->ctl, d->settings))
+        doctor_tell(d, DOCTOR_WARNING, "script", "put it right, then 'ostiary reload'", "%.*s",
+                    SPAN_ARG(buf_span(&d->ctl->problem)));
     buf_reset(&d->ctl->problem);
     for (struct span rest = buf_span(&notes); rest.size;) {
         struct span note = span_cut(&rest, '\n');

@@ -4,6 +4,7 @@
 #include "ctl/commands.h"
 #include "ctl/door_client.h"
 #include "ctl/ledger_text.h"
+#include "ctl/rules_text.h"
 #include "format/ip_address.h"
 #include "ipc/binary.h"
 #include "policy/decide.h"
@@ -87,10 +88,11 @@ static int take_choice(struct ledger_work *l)
 {
     struct ctl *ctl = l->work.ctl;
     StoreWrite__LedgerListRequest *q = &l->request;
+    unsigned rule = rule_find(binary_span(option_bytes(ctl, "rule"))); /* by SimbeyMail's name, too */
     q->account = option_bytes(ctl, "for");
     if (ctl->is_my && q->account.len)
         return ctl_fail(ctl, EX_USAGE, "'ostiary my ledger' has your own rows only: leave --for out");
-    q->rule = option_bytes(ctl, "rule");
+    q->rule = rule == RULE_NONE ? option_bytes(ctl, "rule") : binary_from_span(span_text(rules[rule].name));
     q->sender = option_bytes(ctl, "sender");
     q->fate = true;
     int status = take_time(ctl, "since", &q->since);
@@ -122,12 +124,37 @@ static void write_page(struct ledger_work *l, const StoreWrite__LedgerListReply 
     }
 }
 
+/* Nothing was found: is it that a name was misspelt? Rows may outlive what they are about, so it is asked only then.
+ * `nobody` gets the store's sentence where it knows no such account or domain. */
+static int look_at_names(struct fiber *self, struct door_client *client, struct ledger_work *l, struct buf *nobody)
+{
+    struct ctl *ctl = l->work.ctl;
+    StoreWrite__DoorListRequest q = STORE_WRITE__DOOR_LIST_REQUEST__INIT;
+    struct span rule = binary_span(l->request.rule);
+    struct answer answer;
+    unsigned found;
+    int status = rule.size && !ledger_has_reason(rule) ? rules_find(ctl, rule, &found) : EX_OK;
+    if (status || !l->request.account.len || ctl->is_my)
+        return status;
+    q.owner = l->request.account;
+    q.kinds = 1u << DOOR_RULE;
+    q.limit = 1;
+    status = door_client_call(self, client, MY_DOOR_LIST, &q.base, &answer);
+    if (status)
+        return status;
+    buf_add_text(nobody, ((const StoreWrite__DoorListReply *)answer.message)->problem);
+    answer_release(&answer);
+    return status;
+}
+
 static int run_ledger(struct fiber *self, struct door_client *client, struct door_work *work)
 {
     struct ledger_work *l = container_of(work, struct ledger_work, work);
     struct ctl *ctl = work->ctl;
     bool more = true;
+    struct buf nobody;
     int status = take_choice(l);
+    buf_init(&nobody, 2000);
     json_init(&l->json, &ctl->out);
     if (ctl->json)
         json_list(&l->json, NULL);
@@ -143,12 +170,18 @@ static int run_ledger(struct fiber *self, struct door_client *client, struct doo
         l->request.before_id = reply->last_id;
         answer_release(&answer);
     }
+    if (status == EX_OK && l->count == 0)
+        status = look_at_names(self, client, l, &nobody);
     if (ctl->json) {
         json_end_list(&l->json);
     } else if (status == EX_OK) {
         ctl_write_count(&ctl->out, l->count, "row");
-        buf_add_text(&ctl->out, more ? "; there may be more: --limit or --since shows them\n" : "\n");
+        if (nobody.size)
+            buf_printf(&ctl->out, ": %.*s\n", SPAN_ARG(buf_span(&nobody)));
+        else
+            buf_add_text(&ctl->out, more ? "; there may be more: --limit or --since shows them\n" : "\n");
     }
+    buf_release(&nobody);
     return status;
 }
 
@@ -228,15 +261,16 @@ static int explain_entries(struct fiber *self, struct door_client *client, struc
     if (ctl->json)
         json_list(&json, NULL);
     for (size_t i = 0; status == EX_OK && i < reply->n_entries; i++) {
+        status = gather_settings(self, client, e, reply->entries[i]);
+        if (status)
+            break;
         if (ctl->json) {
-            ledger_write_entry_json(reply->entries[i], &json);
+            ledger_write_explanation_json(reply->entries[i], e->settings, e->count, ctl->is_my, &json);
             continue;
         }
-        status = gather_settings(self, client, e, reply->entries[i]);
-        if (status == EX_OK && i > 0)
+        if (i > 0)
             buf_add_char(&ctl->out, '\n');
-        if (status == EX_OK)
-            ledger_write_explanation(reply->entries[i], e->settings, e->count, ctl->is_my, &ctl->out);
+        ledger_write_explanation(reply->entries[i], e->settings, e->count, ctl->is_my, &ctl->out);
     }
     if (ctl->json)
         json_end_list(&json);
@@ -270,6 +304,6 @@ int ctl_explain(struct ctl *ctl)
 {
     struct explain_work e = {.work = {.run = run_explain, .ctl = ctl}};
     if (!reference_parse(span_text(ctl->arguments[0]), &e.reference) || e.reference == 0)
-        return ctl_fail(ctl, EX_USAGE, "'%.40s' is no reference: they look like 7F3K-2QXD", ctl->arguments[0]);
+        return ctl_fail(ctl, EX_DATAERR, "'%.40s' is no reference: they look like 7F3K-2QXD", ctl->arguments[0]);
     return door_client_run(&e.work);
 }

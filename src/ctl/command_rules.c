@@ -102,7 +102,9 @@ static void write_list(struct ctl *ctl)
         write_names(&rules[i], &ctl->out);
         buf_printf(&ctl->out, "\n      %s\n", rules[i].summary);
     }
-    buf_add_text(&ctl->out, "\n'ostiary rules list NAME' tells more of one.\n");
+    buf_add_text(&ctl->out,
+                 "\nMail that a rule puts into a folder is kept there. POP3 shows the INBOX only: 'ostiary mail "
+                 "export' shows\nan administrator the others.\n\n'ostiary rules list NAME' tells more of one.\n");
 }
 
 int ctl_rules_list(struct ctl *ctl)
@@ -144,6 +146,10 @@ static void write_value(struct show_work *w, unsigned rule, unsigned parameter)
     buf_printf(&setting, "=%.*s", SPAN_ARG(value->text));
     buf_printf(out, "%-40.*s  %s", SPAN_ARG(buf_span(&setting)), rule_level_name(value->level));
     buf_release(&setting);
+    const struct rule_values *values = &w->in_force.set.rules[rule];
+    if (parameter == VALUE_MODE && rule_mode_get(&rules[rule], values) > MODE_WATCH &&
+        rule_is_unsure(&rules[rule], values))
+        buf_printf(out, ", only watches without %s.sure=on", rules[rule].name);
     if (w->in_force.set.rules[rule].is_locked && value->level == LEVEL_SITE)
         buf_add_text(out, ", locked");
     if (w->in_force.who[rule][parameter].by.size) {

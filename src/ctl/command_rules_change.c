@@ -2,6 +2,7 @@
 #include "base/list.h"
 #include "ctl/commands.h"
 #include "ctl/door_edit.h"
+#include "ctl/foreign.h"
 #include "ctl/rules_text.h"
 #include "ipc/binary.h"
 
@@ -118,6 +119,13 @@ static int take_value(struct change_work *w, unsigned rule, unsigned parameter, 
     if (w->action == SET && !has_value)
         return ctl_fail(ctl, EX_USAGE, "what shall %s be? give a value, as in %s=%s", rules[rule].name,
                         rules[rule].name, rules[rule].parameters[VALUE_MODE].type == PARAMETER_MODE ? "on" : "off");
+    /* A lock of what is off would switch off everybody's own at once: that has to be said. */
+    if (!has_value && !(w->has_row[rule] & 1ull << parameter)) {
+        struct span name = setting_name(&w->work.arena, rule, parameter);
+        return ctl_fail(ctl, EX_USAGE, "the site has not set %.*s: say what it shall be for everybody, as in %.*s=%s",
+                        SPAN_ARG(name), SPAN_ARG(name),
+                        parameter == VALUE_MODE ? "on" : rules[rule].parameters[parameter].fallback);
+    }
     if (!has_value)
         value = w->site.set.rules[rule].value[parameter].text;
     if (w->action == LOCK)
@@ -145,6 +153,27 @@ static int take_setting(struct change_work *w, const char *text)
     if (w->action == UNSET)
         return door_edit_remove(w->edit, DOOR_RULE, setting_name(&w->work.arena, rule, parameter));
     return take_value(w, rule, parameter, span_trim(value), has_value);
+}
+
+/* What a lock, or its end, means to everybody. */
+static void report_locks(struct change_work *w)
+{
+    struct buf *out = &w->work.ctl->out;
+    for (unsigned i = 0; i < rule_count && !w->work.ctl->json; i++) {
+        if (!(w->lock_named & 1ull << i))
+            continue;
+        buf_printf(out, w->action == LOCK ? "now for everybody:" : "the site's, where nobody sets others:");
+        for (size_t k = 0; k < w->edit->count; k++) {
+            struct span name = binary_span(w->edit->items[k].name), first = name;
+            if (span_is(span_cut(&first, '.'), rules[i].name)) {
+                buf_printf(out, " %.*s=", SPAN_ARG(name));
+                foreign_write(binary_span(w->edit->items[k].value), false, out);
+            }
+        }
+        if (w->action == UNLOCK)
+            buf_printf(out, "; 'ostiary rules unset --site %s' ends that, too", rules[i].name);
+        buf_add_char(out, '\n');
+    }
 }
 
 /* ---- The command ---- */
@@ -177,6 +206,8 @@ static int run_change(struct fiber *self, struct door_client *client, struct doo
         status = put_locks(w);
     if (status == EX_OK)
         status = door_edit_send(self, client, &edit, "setting");
+    if (status == EX_OK && is_lock)
+        report_locks(w);
     door_edit_release(&edit);
     return status;
 }

@@ -139,13 +139,16 @@ static int look_at_files(struct ctl *ctl, const struct settings *settings, struc
     return status;
 }
 
-void config_look_at_script(const struct settings *settings, struct buf *notes)
+int config_look_at_script(struct ctl *ctl, const struct settings *settings)
 {
     struct buf problem;
+    int status = EX_OK;
     buf_init(&problem, 2000);
     if (script_trial_load(settings, &problem))
-        buf_printf(notes, "the script has no opinion of any mail: %.*s\n", SPAN_ARG(buf_span(&problem)));
+        status = ctl_fail(ctl, EX_CONFIG, "the script would have no opinion of any mail: %.*s",
+                          SPAN_ARG(buf_span(&problem)));
     buf_release(&problem);
+    return status;
 }
 
 int config_look(struct ctl *ctl, const struct settings *settings, struct buf *notes)

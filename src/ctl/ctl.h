@@ -29,8 +29,9 @@ struct ctl_command {
     const char *summary;
     const char *example; /* the whole line, without "ostiary" */
     struct ctl_option options[CTL_OPTIONS_MAX + 1];
-    int (*run)(struct ctl *ctl); /* its exit status */
-    unsigned flags;              /* CTL_MINE, CTL_OWNER */
+    int (*run)(struct ctl *ctl);         /* its exit status */
+    unsigned flags;                      /* CTL_MINE, CTL_OWNER */
+    void (*write_more)(struct buf *out); /* appends to its help what the table can't say; NULL: there is nothing */
 };
 
 /* People may use it for their own door: "ostiary my NAME ..." (ctl/door_client.h). */

@@ -131,6 +131,8 @@ static void write_command(struct ctl *ctl, const struct ctl_command *c)
         buf_add_text(&ctl->out, my_options);
     buf_add_text(&ctl->out,
                  "  --config FILE\n      The configuration; else $OSTIARY_CONFIG, else /etc/ostiary/ostiary.conf.\n");
+    if (c->write_more)
+        c->write_more(&ctl->out);
     if (c->flags & CTL_MINE && !ctl->is_my)
         buf_printf(&ctl->out, "\nFor one's own door, with one's own password: ostiary my %s --help\n", c->name);
     buf_add_text(&ctl->out, "\nexample: ");

@@ -88,13 +88,12 @@ void ledger_write_entry(const StoreWrite__LedgerEntry *entry, struct buf *out)
     }
 }
 
-void ledger_write_entry_json(const StoreWrite__LedgerEntry *entry, struct json *json)
+static void write_fields_json(const StoreWrite__LedgerEntry *entry, struct json *json)
 {
     const StoreWrite__LedgerRow *row = entry->row;
     char reference[10] = "";
     if (row->reference)
         reference_write(row->reference, reference);
-    json_object(json, NULL);
     json_number(json, "id", entry->id);
     json_text(json, "reference", span_text(reference));
     json_number(json, "at", row->at / NANOSECONDS);
@@ -117,6 +116,12 @@ void ledger_write_entry_json(const StoreWrite__LedgerEntry *entry, struct json *
     json_text(json, "sentence", binary_span(row->sentence));
     json_text(json, "reply", binary_span(row->reply));
     json_text(json, "fate", span_text(ledger_fate_word(entry->fate)));
+}
+
+void ledger_write_entry_json(const StoreWrite__LedgerEntry *entry, struct json *json)
+{
+    json_object(json, NULL);
+    write_fields_json(entry, json);
     json_end_object(json);
 }
 
@@ -165,6 +170,11 @@ static const struct other *find_other(struct span rule)
         if (span_is(rule, others[i].name))
             return &others[i];
     return NULL;
+}
+
+bool ledger_has_reason(struct span name)
+{
+    return find_other(name);
 }
 
 static void write_who(const StoreWrite__LedgerEntry *entry, struct buf *out)
@@ -424,4 +434,55 @@ void ledger_write_explanation(const StoreWrite__LedgerEntry *entry, const struct
     write_why(entry->row, settings, count, out);
     write_asked(entry->row, out);
     write_undo(entry, settings, count, is_my, out);
+}
+
+static void write_setting_json(const struct ledger_setting *s, struct json *json)
+{
+    json_object(json, NULL);
+    json_text(json, "name", s->name);
+    json_text(json, "value", s->value);
+    json_text(json, "level", span_text(rule_level_name((enum rule_level)s->level)));
+    json_text(json, "owner", s->owner);
+    json_bool(json, "locked", s->is_locked);
+    json_text(json, "set_by", s->set_by);
+    json_number(json, "set_at", s->set_at / NANOSECONDS);
+    json_end_object(json);
+}
+
+/* The commands of write_undo's text, each as it is typed. */
+static void write_undo_json(struct span text, struct json *json)
+{
+    static const struct span mark = SPAN("  ostiary ");
+    json_list(json, "undo");
+    while (text.size) {
+        struct span line = span_cut(&text, '\n');
+        if (span_equal(span_head(line, mark.size), mark))
+            json_text(json, NULL, span_skip(line, 2));
+    }
+    json_end_list(json);
+}
+
+void ledger_write_explanation_json(const StoreWrite__LedgerEntry *entry, const struct ledger_setting *settings,
+                                   size_t count, bool is_my, struct json *json)
+{
+    unsigned rule = rule_find(binary_span(entry->row->rule));
+    const struct other *other = find_other(binary_span(entry->row->rule));
+    struct buf undo;
+    buf_init(&undo, 4096);
+    json_object(json, NULL);
+    write_fields_json(entry, json);
+    json_text(json, "summary", span_text(rule != RULE_NONE ? rules[rule].summary : other ? other->explanation : ""));
+    json_list(json, "settings");
+    for (size_t i = 0; i < count; i++)
+        write_setting_json(&settings[i], json);
+    json_end_list(json);
+    json_list(json, "asked");
+    for (unsigned i = 0; i < rule_count && i < 63; i++)
+        if (entry->row->asked & 1ull << i)
+            json_text(json, NULL, span_text(rules[i].name));
+    json_end_list(json);
+    write_undo(entry, settings, count, is_my, &undo);
+    write_undo_json(buf_span(&undo), json);
+    json_end_object(json);
+    buf_release(&undo);
 }

@@ -29,9 +29,16 @@ struct ledger_setting {
     uint64_t set_at; /* nanoseconds since 1970 */
 };
 
+/* Is it the name of a refusal that is no rule's ("no-such-user")? */
+bool ledger_has_reason(struct span name);
+
 /* All that there is to say of one attempt, in plain words. `settings` are those of the row's rule, of all levels that
  * bear on its recipient; `is_my`: the reader is the recipient. */
 void ledger_write_explanation(const StoreWrite__LedgerEntry *entry, const struct ledger_setting *settings, size_t count,
                               bool is_my, struct buf *out);
+/* The same as one object: that of ledger_write_entry_json with the rule's summary, settings, those that were asked
+ * before it, and the commands that let such mail in. */
+void ledger_write_explanation_json(const StoreWrite__LedgerEntry *entry, const struct ledger_setting *settings,
+                                   size_t count, bool is_my, struct json *json);
 
 #endif

@@ -203,8 +203,10 @@ static void write_greeting(const struct sandbox *s, struct buf *out)
         buf_printf(
             out,
             "Rules:    alice takes mail of people she knows (@friends.example), bob puts what does not end in .com "
-            "and the like\n          into Junk, carol takes everything: ostiary rules show alice@%s --config '%.*s'\n",
-            SANDBOX_DOMAIN, (int)s->config_path.size - 1, s->config_path.data);
+            "and the like\n          into Junk (which POP3 does not show: ostiary mail export --account bob@%s DIR), "
+            "carol "
+            "takes\n          everything: ostiary rules show alice@%s --config '%.*s'\n",
+            SANDBOX_DOMAIN, SANDBOX_DOMAIN, (int)s->config_path.size - 1, s->config_path.data);
     buf_printf(out, "Manage:   ostiary account list --config '%.*s'\n", (int)s->config_path.size - 1,
                s->config_path.data);
     buf_printf(out, "Files:    %s%s\n", s->directory, s->temporary ? " (removed at the end)" : "");

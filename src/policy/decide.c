@@ -64,14 +64,7 @@ static void file(struct walk *w, struct verdict *verdict)
 
 static bool only_watches(const struct walk *w, unsigned rule)
 {
-    if (mode_of(w, rule) == MODE_WATCH)
-        return true;
-    if (!(rules[rule].flags & RULE_TWICE))
-        return false;
-    for (size_t k = 0; k < rules[rule].parameter_count; k++)
-        if (strcmp(rules[rule].parameters[k].name, "sure") == 0)
-            return w->set->rules[rule].value[k].number == 0;
-    return true;
+    return mode_of(w, rule) == MODE_WATCH || rule_is_unsure(&rules[rule], &w->set->rules[rule]);
 }
 
 static enum said accept(struct walk *w, const struct verdict *verdict)

@@ -51,6 +51,14 @@ enum rule_mode rule_mode_get(const struct rule *rule, const struct rule_values *
     return (enum rule_mode)number;
 }
 
+bool rule_is_unsure(const struct rule *rule, const struct rule_values *values)
+{
+    for (size_t k = 0; k < rule->parameter_count && rule->flags & RULE_TWICE; k++)
+        if (strcmp(rule->parameters[k].name, "sure") == 0)
+            return values->value[k].number == 0;
+    return rule->flags & RULE_TWICE;
+}
+
 bool rule_looks_at_content(const struct rule *rule, const struct rule_values *values)
 {
     if (rule_mode_get(rule, values) == MODE_OFF)

@@ -143,6 +143,8 @@ extern const size_t rule_count;
 unsigned rule_find(struct span name);
 /* The mode that the values mean, of a rule with a switch MODE_OFF or MODE_ON. */
 enum rule_mode rule_mode_get(const struct rule *rule, const struct rule_values *values);
+/* Does it need to be said twice, and was not: it only watches. */
+bool rule_is_unsure(const struct rule *rule, const struct rule_values *values);
 /* Is it asked of the message, with these values? */
 bool rule_looks_at_content(const struct rule *rule, const struct rule_values *values);
 /* Splits "sender-tld.tlds" (or "sender-tld"): the rule's number and the parameter's place in it. False: unknown. */

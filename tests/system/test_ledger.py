@@ -49,6 +49,9 @@ def test_the_reference_of_the_reply_leads_to_the_row(bob):
     assert row["sender"] == "x@b.example" and row["recipient"] == row["account"] == "bob@example.test"
     assert row["ip"] == "127.0.0.1" and row["helo"] == "mx.b.org" and not row["fetched"] and row["stage"] == "rcpt"
     assert row["reply"].endswith(bob.reply) and row["sentence"] in bob.reply
+    assert "top-level domains" in row["summary"] and "white-list" in row["asked"] and "sender-tld" not in row["asked"]
+    assert [(s["name"], s["value"], s["level"], s["set_by"]) for s in row["settings"]] == [("sender-tld", "on", "account", "admin")]
+    assert row["undo"] == [f"ostiary allow {bob.reference}", "ostiary rules unset bob@example.test sender-tld"]
     # However people write it.
     assert bob.run_json("explain", bob.reference.lower().replace("-", "")) == [row]
 
@@ -75,9 +78,17 @@ def test_what_it_says_is_true(fresh):
 
 def test_unknown_references(bob):
     result = bob.run("explain", "0000-0000", check=False)
-    assert result.returncode == 64 and "is no reference" in result.stderr
+    assert result.returncode == 65 and "is no reference" in result.stderr
     result = bob.run("explain", "ZZZZ-ZZZZ", check=False)
     assert result.returncode == 65 and "the ledger has no ZZZZ-ZZZZ" in result.stderr
+
+
+def test_misspelt_names_are_told(bob):
+    result = bob.run("ledger", "--rule", "sender-tdl", check=False)
+    assert result.returncode == 65 and "there is no rule 'sender-tdl'; did you mean 'sender-tld'?" in result.stderr
+    assert bob.run("ledger", "--rule", "quota").stdout == "0 rows\n"
+    assert "0 rows: there is no account nobody@example.test" in bob.run("ledger", "--for", "nobody@example.test").stdout
+    assert len(rows(bob, "--rule", "MUI_CHECK_SENDER_TYPE")) == len(rows(bob, "--rule", "sender-tld")) > 0
 
 
 def test_accepted_mail_has_its_row_and_its_fate(bob):

@@ -95,6 +95,11 @@ def test_a_locked_rule_is_everybodys(door):
     door.run("rules", "unlock", "max-size")
     assert in_force(door, "alice@example.test") == {"max-size": ("on", "site"), "max-size.size": ("1G", "account")}
     assert "is not locked" in problem(door, "rules", "unlock", "max-size")
+    sentence = problem(door, "rules", "lock", "white-list", status=USAGE)
+    assert "the site has not set white-list: say what it shall be for everybody, as in white-list=on" in sentence
+    assert "now for everybody: max-size=on max-size.size=30M\n" in door.run("rules", "lock", "max-size").stdout
+    text = door.run("rules", "unlock", "max-size").stdout
+    assert "the site's, where nobody sets others: max-size=on max-size.size=30M; 'ostiary rules unset --site max-size' ends that, too" in text
 
 
 @pytest.mark.parametrize("words, status, sentence", [
@@ -114,6 +119,13 @@ def test_mistakes(server, words, status, sentence):
     before = server.run_json("history")
     assert sentence in problem(server, "rules", "set", *words, status=status)
     assert server.run_json("history") == before
+
+
+def test_what_is_to_be_said_twice(door):
+    door.run("rules", "set", "alice@example.test", "reverse-sender=on")
+    assert "only watches without reverse-sender.sure=on" in door.run("rules", "show", "alice@example.test").stdout
+    door.run("rules", "set", "alice@example.test", "reverse-sender.sure=on")
+    assert "only watches" not in door.run("rules", "show", "alice@example.test").stdout
 
 
 def test_names_of_simbeymail(server):
@@ -138,6 +150,8 @@ def test_lists(door):
     door.run("list", "remove", "--site", "denied", "192.0.2.0/24")
     assert len(door.run_json("list", "show", "--site")) == 1
     assert "the list denied is the site's: say --site" in problem(door, "list", "add", "alice@example.test", "denied", "192.0.2.1")
+    assert '"bob" is no sender' in problem(door, "list", "add", "alice@example.test", "white", "bob")
+    assert "'helo-not-ip' is not set for alice@example.test" in problem(door, "rules", "unset", "alice@example.test", "helo-not-ip")
     assert "did you mean 'white'?" in problem(door, "list", "add", "alice@example.test", "wite", "a@b.example", status=USAGE)
 
 
