@@ -94,7 +94,7 @@ static const struct {
     {DOOR_ADDRESS, LEVEL_ACCOUNT, "Shop-X7", "", "shop-x7", ""},
     {DOOR_ADDRESS, LEVEL_ACCOUNT, "x", "A@b.example  shop.example *.c.example", "x",
      "a@b.example @shop.example *.c.example"},
-    {DOOR_ADDRESS, LEVEL_ACCOUNT, "x", "a b@", NULL, "\"b@\" is no sender"},
+    {DOOR_ADDRESS, LEVEL_ACCOUNT, "x", "a.example b@", NULL, "\"b@\" is no sender"},
     {DOOR_ADDRESS, LEVEL_ACCOUNT, "a.b", "", "a.b", ""},
     {DOOR_ADDRESS, LEVEL_ACCOUNT, "a+b", "", NULL, "\"a+b\" can't stand behind the + of an address"},
     {DOOR_ADDRESS, LEVEL_ACCOUNT, "a..b", "", NULL, "\"a..b\" can't stand behind the + of an address"},
