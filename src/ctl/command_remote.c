@@ -200,6 +200,14 @@ int ctl_remote_set(struct ctl *ctl)
     return change(ctl, &w);
 }
 
+void ctl_remote_write_settings(struct buf *out)
+{
+    buf_add_text(out, "\nSettings:\n");
+    for (size_t i = 0; remote_account_field_name(i); i++)
+        if (strcmp(remote_account_field_name(i), "secret") != 0)
+            buf_printf(out, "  %s\n      %s\n", remote_account_field_name(i), remote_account_field_help(i));
+}
+
 int ctl_remote_remove(struct ctl *ctl)
 {
     struct remote_work w = {.removes = true};

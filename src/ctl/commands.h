@@ -71,6 +71,7 @@ int ctl_address_add(struct ctl *ctl);
 int ctl_address_list(struct ctl *ctl);
 int ctl_remote_add(struct ctl *ctl);
 int ctl_remote_set(struct ctl *ctl);
+void ctl_remote_write_settings(struct buf *out); /* their help: what a remote account can be set to */
 int ctl_remote_remove(struct ctl *ctl);
 int ctl_remote_list(struct ctl *ctl);
 int ctl_remote_fetch(struct ctl *ctl);

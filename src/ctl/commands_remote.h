@@ -12,7 +12,8 @@
      "remote add alice@example.org work host=pop.example.net login=alice leave=yes delete-after=7d",       \
      {{"password-stdin", NULL, "Reads the password there from the first line of standard input."}},        \
      ctl_remote_add,                                                                                       \
-     CTL_MINE | CTL_OWNER},                                                                                \
+     CTL_MINE | CTL_OWNER,                                                                                 \
+     ctl_remote_write_settings},                                                                           \
         {"remote set",                                                                                     \
          "ADDRESS NAME SETTING=VALUE...",                                                                  \
          2,                                                                                                \
@@ -22,7 +23,8 @@
          "remote set alice@example.org work interval=5m",                                                  \
          {{"password-stdin", NULL, "Reads a new password from the first line of standard input."}},        \
          ctl_remote_set,                                                                                   \
-         CTL_MINE | CTL_OWNER},                                                                            \
+         CTL_MINE | CTL_OWNER,                                                                             \
+         ctl_remote_write_settings},                                                                       \
         {"remote remove",                                                                                  \
          "ADDRESS NAME",                                                                                   \
          2,                                                                                                \

@@ -359,6 +359,8 @@ def test_help_of_my():
     text = subprocess.run([OSTIARY, "my", "rules", "set", "--help"], capture_output=True, text=True, check=True).stdout
     assert "usage: ostiary my rules set [ADDRESS] SETTING=VALUE..." in text and "--login NAME" in text
     assert "--site" not in text and "example: ostiary my rules set white-list=on" in text
+    text = subprocess.run([OSTIARY, "remote", "add", "--help"], capture_output=True, text=True, check=True).stdout
+    assert "\n  delete-after\n      with leave=yes:" in text and "secret" not in text
 
 
 # ---- rules test ----
