@@ -169,9 +169,8 @@ static void lists(struct fiber *self, struct house *h)
     q.owner = binary("bob@example.test");
     expect_list(self, h, true, q, "'bob@example.test' is not yours");
     q.owner = binary("nobody@example.test");
-    expect_list(
-        self, h, false, q,
-        "there is no account nobody@example.test: doors belong to accounts, 'ostiary account list' shows them");
+    expect_list(self, h, false, q,
+                "there is no account nobody@example.test: doors belong to accounts, 'ostiary account list' shows them");
     q = (StoreWrite__DoorListRequest)STORE_WRITE__DOOR_LIST_REQUEST__INIT;
     expect_list(self, h, false, q, " x@away.test=, no-ptr=on, dyn-*=,");
     q.limit = 2;
