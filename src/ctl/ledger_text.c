@@ -162,6 +162,11 @@ static const struct other {
     {"closed", "the account is closed", "account set", " --enable"},
     {"list-post", "the sender may not write to this mailing list", "mailinglist show", ""},
     {"syntax", "the address was not written as addresses are", NULL, NULL},
+    {"content-class", "the first recipient of the message has other rules about content: it was asked to come again",
+     NULL, NULL},
+    {"paused", "intake was paused: it was asked to come again", NULL, NULL},
+    {"daily-limit", "the account has sent to as many recipients at other sites as are allowed in a day", NULL, NULL},
+    {"too-many-recipients", "one message can't have so many recipients: the rest was asked to come again", NULL, NULL},
 };
 
 static const struct other *find_other(struct span rule)
