@@ -144,7 +144,7 @@ static int look_at_names(struct fiber *self, struct door_client *client, struct 
         return status;
     buf_add_text(nobody, ((const StoreWrite__DoorListReply *)answer.message)->problem);
     answer_release(&answer);
-    return status;
+    return EX_OK;
 }
 
 static int run_ledger(struct fiber *self, struct door_client *client, struct door_work *work)
