@@ -65,6 +65,8 @@ bool door_list_parse_line(struct span line, uint64_t now, struct door_list_line 
     struct span word = next_word(&text);
     if (span_is(word, "from")) { /* its network belongs to the entry */
         struct span network = next_word(&text);
+        if (network.size == 0)
+            return false;
         out->entry = span_from(out->entry.data, (size_t)(network.data + network.size - out->entry.data));
         word = next_word(&text);
     }
