@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Measures the optimised build and writes bench/RESULTS.md.
+"""Measures the optimised build by itself and writes that part of bench/RESULTS.md.
 
 Load: Postfix's smtp-source (as a load tool only) and bench/load.c. CPU is the scheduler's own count
 (/proc/PID/schedstat) over all processes of the server. Everything runs on loopback.
@@ -23,6 +23,7 @@ import sys
 import tempfile
 import time
 
+import page
 import relay
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
@@ -343,7 +344,7 @@ def spread(rounds, key, digits=0):
 
 
 def report(results):
-    out = ["# Measured", "",
+    out = ["## Ostiary by itself", "",
            f"{datetime.date.today()}, {platform.processor() or platform.machine()}, {os.cpu_count()} cores, "
            f"Linux {platform.release()}. Command: `{results['command']}`. Medians of three rounds, smallest and largest in brackets.",
            "Load and server share the cores; CPU is what all processes of the server used, the load's own is not in it.", ""]
@@ -351,7 +352,7 @@ def report(results):
         rows = [(f"{r['size'] // 1024} KiB", r["sessions"], "reused" if r["reuse"] else "one a message",
                  spread(r["rounds"], "rate"), spread(r["rounds"], "cpu", 1), spread(r["rounds"], "syncs", 3))
                 for r in results["smtp"]["rows"]]
-        out += ["## Receiving: accepted and durable", "",
+        out += ["### Receiving: accepted and durable", "",
                 table(["size", "sessions", "connections", "messages/s", "CPU us a message", "syncs a message"], rows), "",
                 "Where the CPU goes, us a message, 4 KiB, 50 sessions:", ""]
         for r in results["smtp"]["rows"]:
@@ -363,31 +364,31 @@ def report(results):
     if "relay" in results:
         rows = [(r["server"], "reused" if r["reuse"] else "one a message", r["count"], spread(r["rounds"], "rate"),
                  spread(r["rounds"], "cpu")) for r in results["relay"]]
-        out += ["## Relaying: smtp-source, the server, smtp-sink; 4 KiB, 50 sessions, until the queue is empty", "",
+        out += ["### Relaying: smtp-source, the server, smtp-sink; 4 KiB, 50 sessions, until the queue is empty", "",
                 table(["server", "connections in", "messages", "messages/s", "CPU us a message"], rows), "",
                 "Postfix as Debian ships it, but for its queue's place and a way to the sink.", ""]
     if "queue" in results:
         rows = [(f"{r['length']:,}", r["recipient"], spread(r["rounds"], "rate"), spread(r["rounds"], "cpu", 1)) for r in results["queue"]]
-        out += ["## Taking mail in beside a long queue; 4 KiB, 50 sessions, new connections, five rounds", "",
+        out += ["### Taking mail in beside a long queue; 4 KiB, 50 sessions, new connections, five rounds", "",
                 table(["entries in the queue", "for", "messages/s", "CPU us a message"], rows), ""]
     if "blacklist" in results:
         rows = [(f"{r['entries']:,}", spread(r["rounds"], "address_us", 2), spread(r["rounds"], "name_us", 2),
                  spread(r["rounds"], "build_seconds", 2), f"{r['rounds'][0]['bytes'] / 1048576:.1f}") for r in results["blacklist"]]
-        out += ["## Looking into the own black list; half of it addresses, half host names; half of what is looked for is listed", "",
+        out += ["### Looking into the own black list; half of it addresses, half host names; half of what is looked for is listed", "",
                 table(["entries", "CPU us an address", "CPU us a name", "CPU s to read and compile it", "MiB"], rows), ""]
     if "door" in results:
-        out += [f"## What is in force at a door: CPU us of a reader for a RCPT, {results['door']['accounts']:,} accounts", "",
+        out += [f"### What is in force at a door: CPU us of a reader for a RCPT, {results['door']['accounts']:,} accounts", "",
                 table(list(DOORS.values()), [[spread(results["door"]["rounds"], key, 1) for key in DOORS]]), "",
                 "A gate remembers for a second the doors at which nothing but the address decides: most mail under load costs no look-up.", ""]
     if "ledger" in results:
         rounds = results["ledger"]
-        out += ["## Rows of the ledger: CPU of the writer's code, no other process", "",
+        out += ["### Rows of the ledger: CPU of the writer's code, no other process", "",
                 table(["us a message without a row", "with one", f"with one, beside {rounds[0]['rows']:,} rows", "a refusal", "pruning a row"],
                       [[spread(rounds, key, 1) for key in ("message_us", "message_with_row_us", "message_beside_rows_us", "refusal_us", "prune_us")]]), ""]
     if "flood" in results:
         rows = [(f"{r['rate']:,}", f"{r['reached']:,.0f}", spread(r["rounds"], "rate"), spread(r["rounds"], "writer_seconds", 2), f"{r['refused']:,}",
                  f"{r['rows']:,}", f"{r['attempts']:,}", f"{middle(r['rounds'], 'bytes') / 1024:.0f}") for r in results["flood"]]
-        out += ["## Honest mail beside a flood of refusals; 4 KiB, 20 sessions, connections reused", "",
+        out += ["### Honest mail beside a flood of refusals; 4 KiB, 20 sessions, connections reused", "",
                 table(["refusals/s wanted", "reached", "honest messages/s", "CPU s of the writer a round", "refused", "rows of the ledger", "attempts in them",
                        "KiB of database and reject.log a round"], rows), "",
                 "The flood's own client takes its share of the two cores. Each message has a row of the ledger, too.", ""]
@@ -395,14 +396,14 @@ def report(results):
         rows = [(connections, role, f"{sum(table.values()):.2f}",
                  ", ".join(f"{name} {n:.2f}" for name, n in sorted(table.items(), key=lambda kv: -kv[1]) if n >= 0.01))
                 for connections, calls in results["counts"].items() for role, table in calls.items()]
-        out += ["## System calls a message (4 KiB, 50 sessions; under strace, which makes batches larger)", "",
+        out += ["### System calls a message (4 KiB, 50 sessions; under strace, which makes batches larger)", "",
                 table(["connections", "process", "calls", "which"], rows), ""]
     if "retr" in results:
         rows = [(r["window"], f"{r['rate']:.0f}", f"{r['cpu']:.1f}") for r in results["retr"]]
-        out += ["## POP3: RETR of a maildrop of 4 KiB messages", "", table(["RETRs under way", "messages/s", "CPU us a message"], rows), ""]
+        out += ["### POP3: RETR of a maildrop of 4 KiB messages", "", table(["RETRs under way", "messages/s", "CPU us a message"], rows), ""]
     if "idle" in results:
         rows = [(r["kind"], "TLS" if r["tls"] else "plain", r["count"], f"{r['kib']:.1f}") for r in results["idle"]]
-        out += ["## Memory of an idle session, all processes", "", table(["service", "channel", "sessions", "KiB each"], rows), ""]
+        out += ["### Memory of an idle session, all processes", "", table(["service", "channel", "sessions", "KiB each"], rows), ""]
     return "\n".join(out)
 
 
@@ -426,7 +427,7 @@ def main():
     if not given.quick and not given.parts:
         (ROOT / "bench/raw").mkdir(exist_ok=True)
         (ROOT / "bench/raw/results.json").write_text(json.dumps(results, indent=1))
-        (ROOT / "bench/RESULTS.md").write_text(report(results))
+        page.put("own", report(results))
         print("written: bench/RESULTS.md")
     else:
         print(report(results))
