@@ -153,7 +153,7 @@ def run_dialogues(tally):
 
 
 def run_fuzz_target(name):
-    return subprocess.run(["nice", ROOT / "tools/run_fuzz.sh", "--seconds", str(FUZZ_SECONDS), name], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+    return subprocess.run(["nice", ROOT / "tools/run_fuzz.py", "--each", str(FUZZ_SECONDS), name], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                           stderr=subprocess.STDOUT, text=True, errors="replace")
 
 
