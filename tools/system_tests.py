@@ -15,8 +15,8 @@ PART_TIMEOUT = 900  # seconds for a file; they take one to fifty
 STOP_PATIENCE = 20
 NOTHING_FOUND = 5  # pytest's status
 # Where no run left its times yet: these first.
-LONG = ("test_processes.py", "test_courier.py", "test_clients_out.py", "test_smtp_client.py", "test_pwd.py", "test_ctl.py", "test_peers.py", "test_blacklist.py",
-        "test_bad_input.py", "test_crash_queue.py", "test_backup.py", "test_routes.py", "test_relay.py", "test_directory.py")
+LONG = ("test_torture.py", "test_processes.py", "test_courier.py", "test_clients_out.py", "test_smtp_client.py", "test_pwd.py", "test_ctl.py", "test_peers.py", "test_blacklist.py",
+        "test_bad_input.py", "test_backup.py", "test_routes.py", "test_relay.py", "test_directory.py")
 
 # `planned` is the number of cases that were found in the file before anything ran.
 Part = collections.namedtuple("Part", "group program path planned")

@@ -1,0 +1,436 @@
+"""Everything that people do with a mail server, all at once, by workers that each note what was acknowledged, what was refused, and what may or may not have happened
+because the answer never came.
+
+  mail in     numbered messages to one, two or three people, each sent once and never again, some large enough for the spool;
+  mail out    a member's messages through port 587 or as a client of the site's networks: to two people at the other site and one by a forwarding alias; half of them
+              to one here and to a mailing list with a member here and one there; some to one that the other site refuses;
+  deletion    POP3 sessions that delete, some up to QUIT, some only up to the line before it;
+  changes     aliases, members of a list, entries and settings of a door, the queue held, released, retried and paused, volumes compacted, backups.
+
+The other site is a second server, which nobody harms.
+"""
+import collections
+import json
+import poplib
+import random
+import re
+import smtplib
+import threading
+import time
+
+from sandbox import Server, unverified, wait_until
+
+from .promise import Broken
+
+PEOPLE = ("alice", "bob", "carol")
+FAR = ("erin", "frank", "grace", "heidi")  # two by their names, one by an alias, one by a list
+THERE = ("erin@far.test", "frank@far.test", "away@example.test")
+HERE = ("alice@example.test", "team@example.test")
+REFUSED_TO = "closed@far.test"  # not an unknown name: the other site would soon take its time to answer those
+FILLER = "y" * 76 + "\r\n"
+SIZES = (1,) * 4 + (50,) * 20 + (400,) * 3 + (8000,)  # lines
+REFUSED = (OSError, EOFError, smtplib.SMTPException, poplib.error_proto)
+SETTINGS = """store.volume_size = "1M"
+store.compress_from = {}
+smtp.message_size = "1M"
+store.compact_dead_percent = 20
+client_networks = {{ "127.0.0.0/8" }}
+submission.daily_recipients = 1000000
+courier = {{ smart_host = "127.0.0.1:{}", smart_host_tls = "none", retry_first = "1s", retry_longest = "2s" }}"""
+
+
+def pause():
+    time.sleep(0.02)  # not synchronisation: a client that was thrown out does not hammer
+
+
+class Mail:
+    """What is known of the messages, by their numbers. A person's are keyed (number, kind): "mail", or "report" of one that could not go out."""
+
+    def __init__(self):
+        self.lock = threading.Lock()
+        self.sent = 0
+        self.due = {name: set() for name in PEOPLE}  # acknowledged, or follows from what was
+        self.deleted = {name: set() for name in PEOPLE}  # acknowledged
+        self.unsure = {name: set() for name in PEOPLE}  # a deletion whose answer never came
+        self.uidls = {name: {} for name in PEOPLE}
+        self.accepted, self.listed = set(), set()  # for the other site: of its people all, of the list's member there
+        self.passing = set()  # has nobody here, accepted or not
+        self.quits = self.aborts = self.answers = 0
+
+    def number(self):
+        with self.lock:
+            self.sent += 1
+            return self.sent
+
+    def answered(self):
+        with self.lock:
+            self.answers += 1
+
+
+class Sender:
+    def __init__(self, server, mail, seed):
+        self.server, self.mail, self.choose, self.smtp = server, mail, random.Random(seed), None
+
+    def step(self):
+        number = self.mail.number()
+        text = f"Subject: crash {number}\r\n\r\n" + FILLER * self.choose.choice(SIZES)
+        try:
+            self.smtp = self.smtp or self.connect()
+            self.send(number, text)
+        except REFUSED:
+            self.smtp = None
+            pause()
+
+    def transaction(self, sender, to, text):
+        """Where one recipient is refused for now the others do not get it either: sendmail() would go on."""
+        smtp = self.smtp
+        smtp.ehlo_or_helo_if_needed()
+        if {smtp.mail(sender)[0], *(smtp.rcpt(recipient)[0] for recipient in to)} == {250}:
+            if smtp.data(text)[0] == 250:
+                self.mail.answered()
+                return True
+        else:
+            smtp.rset()
+        return False
+
+
+class SenderIn(Sender):
+    def connect(self):
+        return self.server.smtp()
+
+    def send(self, number, text):
+        to = self.choose.sample(PEOPLE, self.choose.randint(1, 3))
+        if self.transaction("load@elsewhere.test", [f"{name}@example.test" for name in to], text):
+            for name in to:
+                self.mail.due[name].add((number, "mail"))
+
+
+class SenderOut(Sender):
+    """One transaction for all: each gets it, or the client hears that they did not."""
+
+    def connect(self):
+        if self.choose.random() < 0.5:
+            return self.server.smtp()
+        smtp = self.server.smtp(587)
+        smtp.starttls(context=unverified())
+        smtp.login("bob@example.test", "sandbox")
+        return smtp
+
+    def send(self, number, text):
+        is_refused, is_here = self.choose.random() < 0.3, self.choose.random() < 0.5
+        if not is_here:
+            self.mail.passing.add(number)
+        to = [*THERE, *(HERE if is_here else ()), *([REFUSED_TO] if is_refused else ())]
+        if self.transaction("bob@example.test", to, text):
+            self.mail.accepted.add(number)
+            if is_refused:
+                self.mail.due["bob"].add((number, "report"))
+            if is_here:
+                self.mail.listed.add(number)
+                self.mail.due["alice"].add((number, "mail"))
+                self.mail.due["carol"].add((number, "mail"))
+
+
+def key_of(pop, i):
+    """Of the i-th message, from its header, and for a report from the returned header in it."""
+    top = b"\n".join(pop.top(i, 0)[1])
+    if b"multipart/report" in top:
+        text = b"\n".join(pop.retr(i)[1])
+        if b"\nAction: failed" not in text or REFUSED_TO.encode() not in text:
+            raise Broken(f"a report about something else: {text[-3000:]!r}")
+        return int(re.search(rb"^Subject: crash (\d+)$", text, re.M)[1]), "report"
+    return int(re.search(rb"^Subject: crash (\d+)$", top, re.M)[1]), "mail"
+
+
+class Deleter:
+    """Reads some messages, marks them, and says QUIT or just goes away."""
+
+    def __init__(self, server, mail, name, seed):
+        self.server, self.mail, self.name, self.choose = server, mail, name, random.Random(seed)
+
+    def step(self):
+        try:
+            self.session()
+        except REFUSED:
+            pause()
+
+    def session(self):
+        pop = self.server.pop(f"{self.name}@example.test")
+        uidls = [line.split()[1] for line in pop.uidl()[1]]
+        some = self.choose.sample(range(len(uidls)), min(len(uidls), self.choose.randint(0, 60)))
+        marked = set()
+        for i in some:
+            key = key_of(pop, i + 1)
+            if self.mail.uidls[self.name].setdefault(key, uidls[i]) != uidls[i]:
+                raise Broken(f"{self.name}'s {key} has another UIDL than before, or is there twice", doubled=1)
+            pop.dele(i + 1)
+            marked.add(key)
+        if self.choose.random() < 0.2:
+            pop.close()
+            self.mail.aborts += 1
+            return
+        self.mail.unsure[self.name] |= marked
+        if pop.quit().startswith(b"+OK"):
+            self.mail.deleted[self.name] |= marked
+            self.mail.quits += 1
+
+
+class Member:
+    """One kind of thing that is added and removed by the command line."""
+
+    def __init__(self, add, remove, show):
+        self.add, self.remove, self.show = add, remove, show
+        self.made, self.gone, self.unsure = set(), set(), set()
+
+
+class Changer:
+    """An administrator who can't leave anything alone. A command would go to the store itself while no server runs, so nothing is begun then."""
+
+    ACTIONS = (("queue", "hold", "@far.test"), ("queue", "hold", "team@example.test"), ("queue", "release", "--all"), ("queue", "retry", "--all"),
+               ("queue", "pause", "out"), ("queue", "resume", "both"), ("queue", "pause", "in"), ("queue", "resume", "in"), ("store", "compact"))
+
+    def __init__(self, server, seed):
+        self.server, self.choose = server, random.Random(seed)
+        self.may_run = threading.Lock()
+        self.count = self.limit = self.limit_tried = 0
+        self.members = [
+            Member(lambda x: ("alias", "add", x, "bob@example.test"), lambda x: ("alias", "remove", x), ("alias", "list")),
+            Member(lambda x: ("mailinglist", "join", "crew@example.test", x), lambda x: ("mailinglist", "leave", "crew@example.test", x),
+                   ("mailinglist", "show", "crew@example.test")),
+            Member(lambda x: ("list", "add", "bob@example.test", "white", x), lambda x: ("list", "remove", "bob@example.test", "white", x),
+                   ("list", "show", "bob@example.test", "white")),
+        ]
+        self.done = collections.Counter()
+
+    def act(self, *words):
+        with self.may_run:
+            good = self.server.run(*words, check=False).returncode == 0
+        self.done[" ".join(words[:2])] += good
+        return good
+
+    def step(self):
+        kind = self.choose.random()
+        if kind < 0.6:
+            self.change(self.choose.choice(self.members))
+        elif kind < 0.7:
+            self.limit_tried += 1
+            if self.act("rules", "set", "bob@example.test", f"max-size.size={self.limit_tried + 10}M"):
+                self.limit = self.limit_tried
+        else:
+            self.act(*self.choose.choice(self.ACTIONS))
+            if self.choose.random() < 0.5:
+                self.act("queue", "resume", "both")
+                self.act("queue", "release", "--all")
+        time.sleep(0.05)  # not synchronisation: a program is started each time, which is not what is tried here
+
+    def change(self, member):
+        there = sorted(member.made - member.gone - member.unsure)
+        if there and self.choose.random() < 0.3:
+            name, done, words = self.choose.choice(there), member.gone, member.remove
+        else:
+            self.count += 1
+            name, done, words = f"crash-{self.count}@example.test", member.made, member.add
+        member.unsure.add(name)
+        if self.act(*words(name)):
+            done.add(name)
+            member.unsure.discard(name)
+
+    def end(self):
+        """What stopped is let go, for good."""
+        for words in (("resume", "both"), ("release", "--all")):
+            wait_until(lambda words=words: self.server.run("queue", *words, check=False).returncode == 0, f"queue {words[0]}")
+
+    def check(self):
+        """How many changes were acknowledged."""
+        for member in self.members:
+            found = set(re.findall(r"crash-\d+@example\.test", self.server.run(*member.show).stdout))
+            lost = member.made - member.gone - member.unsure - found
+            undone = (member.gone & found) - member.unsure
+            if lost or undone:
+                raise Broken(f"{member.show}: lost {sorted(lost)[:10]}, came back {sorted(undone)[:10]}", lost=len(lost), doubled=len(undone))
+        shown = re.search(r"max-size\.size\s*=?\s*(\d+)M", self.server.run("rules", "show", "bob@example.test").stdout)
+        if self.limit and (not shown or int(shown[1]) - 10 < self.limit):
+            raise Broken(f"bob's max-size.size was set to {self.limit + 10}M and is {shown and shown[0]}", lost=1)
+        return sum(len(member.made) + len(member.gone) for member in self.members) + self.limit
+
+
+class Saver:
+    """Backups into the same directory, one after the other."""
+
+    def __init__(self, server):
+        self.server, self.directory, self.done = server, server.directory / "backup", 0
+
+    def step(self):
+        self.done += self.server.run("backup", str(self.directory), check=False).returncode == 0
+        time.sleep(0.5)  # not synchronisation: a program is started each time, which is not what is tried here
+
+    def check(self):
+        """The last whole one is a store without a fault."""
+        place = self.server.directory / "restored"
+        config = self.server.directory / "restored.conf"
+        config.write_text(self.server.config.read_text().replace(str(self.server.directory / "data"), str(place)))
+        result = self.server.run("restore", str(self.directory), check=False, config=config)
+        if result.returncode or not (place / "store.db").exists():
+            raise Broken(f"the last backup can't be restored: {result.stderr}", lost=1)
+
+
+class Work:
+    """Each worker's steps in a thread of its own. What a worker finds wrong is raised at the end."""
+
+    def __init__(self, workers):
+        self.ended = threading.Event()
+        self.problems = []
+        self.threads = [threading.Thread(target=self.run, args=(worker,), daemon=True) for worker in workers]
+        for thread in self.threads:
+            thread.start()
+
+    def run(self, worker):
+        while not self.ended.is_set():
+            try:
+                worker.step()
+            except Exception as problem:  # what it found, or a mistake in here: the try fails with it
+                self.problems.append(problem)
+                return
+
+    def end(self):
+        self.ended.set()
+        for thread in self.threads:
+            thread.join()
+        if self.problems:
+            raise self.problems[0]
+
+
+class World:
+    """A server with people, lists and aliases, the other site, and all the workers. end() checks everything; close() is to be called in any case."""
+
+    def __init__(self, directory, seed, senders=2, **options):
+        choose = random.Random(seed)
+        self.mail, self.far, self.server = Mail(), None, None
+        try:
+            self.far = make_far_site(directory)
+            self.server = Server(SETTINGS.format(choose.choice((0, 4096)), self.far.port(25)), parent=directory, **options)
+            self.server.run("alias", "add", "away@example.test", "grace@far.test")
+            self.server.run("mailinglist", "add", "crew@example.test")
+            self.server.run("mailinglist", "add", "team@example.test", "--posting", "everybody")
+            self.server.run("mailinglist", "join", "team@example.test", "carol@example.test", "heidi@far.test")
+        except BaseException:
+            self.close()
+            raise
+        self.changer, self.saver = Changer(self.server, seed), Saver(self.server)
+        self.workers = [*(SenderIn(self.server, self.mail, seed + i) for i in range(senders)),
+                        *(SenderOut(self.server, self.mail, seed + 100 + i) for i in range(senders)),
+                        *(Deleter(self.server, self.mail, name, seed) for name in ("alice", "carol")), self.changer, self.saver]
+        self.work = None
+
+    def begin(self):
+        self.work = Work(self.workers)
+
+    def wait_for_mail(self, count):
+        """Until so many more were acknowledged."""
+        goal = self.mail.answers + count
+        wait_until(lambda: self.mail.answers >= goal or self.work.problems, "mail flowing again")
+
+    def end(self, crashes):
+        """Everything comes to rest; checks it. The figures."""
+        wait_until_more(lambda: self.mail.quits, self.work, "a deletion at the end")
+        self.work.end()
+        self.changer.end()
+        wait_for_the_queue(self.server)
+        kept = {name: wait_until(lambda name=name: keys_when_possible(self.server, f"{name}@example.test"), f"{name}'s maildrop") for name in PEOPLE}
+        for name in PEOPLE:
+            check_person(name, self.mail, kept[name])
+        extra = check_far(self.far, self.mail, kept, crashes)
+        changes = self.changer.check()
+        self.server.stop()
+        self.server.run("store", "check")
+        self.saver.check()
+        return {"messages acknowledged": self.mail.answers, "deleted": sum(map(len, self.mail.deleted.values())), "changes": changes,
+                "copies too many at the other site": extra, "backups": self.saver.done}
+
+    def check_rebuilt(self):
+        """What is done is in the volumes, too: the database that is made of them has nothing to send."""
+        self.server.run("store", "rebuild")
+        self.server.run("store", "check")
+        if not is_empty(self.server):
+            raise Broken("a rebuilt database has mail to send that went out before")
+
+    def close(self):
+        """Also from the middle of things."""
+        if getattr(self, "work", None):
+            self.work.ended.set()
+        for server in (self.server, self.far):
+            if server and server.process and server.process.poll() is None:
+                server.stop()
+        faults = [line for server in (self.server, self.far) if server for line in server.faults()]
+        if faults:
+            raise Broken(f"a process broke: {faults[:3]}")
+
+
+def wait_until_more(count, work, what):
+    goal = count() + 1
+    wait_until(lambda: count() >= goal or work.problems, what)
+
+
+def make_far_site(directory):
+    far = Server(parent=directory)
+    far.run("domain", "add", "far.test")
+    for name in (*FAR, "closed"):
+        far.run("account", "add", f"{name}@far.test", "--password-stdin", text_input="sandbox\n")
+    far.run("account", "set", REFUSED_TO, "--disable")
+    return far
+
+
+def is_empty(server):
+    result = server.run("store", "status", "--json", check=False)
+    return result.returncode == 0 and json.loads(result.stdout)["queued"] == 0
+
+
+def wait_for_the_queue(server):
+    try:
+        wait_until(lambda: is_empty(server), "an empty queue at the end")
+    except AssertionError as problem:
+        raise Broken(f"{problem}: {server.run('queue', 'list', check=False).stdout[:2000]}") from problem
+
+
+def keys(server, address):
+    pop = server.pop(address)
+    out = collections.Counter(key_of(pop, i + 1) for i in range(pop.stat()[0]))
+    pop.quit()
+    return out
+
+
+def keys_when_possible(*arguments):
+    """None while a process is on its way back; an empty Counter would look the same, so it comes in a tuple."""
+    try:
+        return (keys(*arguments),)
+    except REFUSED:
+        return None
+
+
+def check_person(name, mail, kept):
+    """Nothing of this leaves the store, so nothing of it may happen twice."""
+    there = set(kept[0])
+    lost = mail.due[name] - mail.unsure[name] - there
+    back = mail.deleted[name] & there
+    doubled = {key for key, times in kept[0].items() if times > 1} | back
+    if lost or doubled:
+        raise Broken(f"{name}: lost {sorted(lost)[:10]}, doubled {sorted(doubled - back)[:10]}, deleted and there again {sorted(back)[:10]}",
+                     lost=len(lost), doubled=len(doubled))
+
+
+def check_far(far, mail, kept, crashes):
+    """How many copies too many: one for each crash that swallowed the other site's final reply may be."""
+    extra = 0
+    known = {number for number, _ in {*kept["alice"][0], *mail.deleted["alice"], *mail.unsure["alice"]}}
+    for name in FAR:
+        there = keys(far, f"{name}@far.test")
+        numbers = {number for number, _ in there}
+        lost = (mail.listed if name == "heidi" else mail.accepted) - numbers
+        if lost:
+            raise Broken(f"{name} at the other site: lost {sorted(lost)[:10]}", lost=len(lost))
+        if there and max(there.values()) > 1 + crashes:
+            raise Broken(f"{name} at the other site: {max(there.values())} copies after {crashes} crashes", doubled=max(there.values()) - 1 - crashes)
+        if not numbers <= known | mail.passing:
+            raise Broken(f"{name} at the other site got what was never accepted: {sorted(numbers - known - mail.passing)[:10]}")
+        extra += sum(there.values()) - len(there)
+    return extra
