@@ -1,15 +1,16 @@
 /* The bench's own clients: what Postfix's smtp-source does not do.
  *
- *   load retr ADDRESS PORT LOGIN PASSWORD WINDOW      reads a whole maildrop with pipelined RETRs
- *   load idle ADDRESS PORT COUNT pop3|smtp [tls]      opens COUNT sessions, says "open" and holds them until its
- * standard input ends
- *   load refuse ADDRESS PORT RATE RECIPIENT           has so many RCPTs for it refused in a second, each ten from
- * another address, until its standard input ends
+ *   load idle ADDRESS PORT COUNT pop3|smtp [tls | LOGIN PASSWORD]
+ *       opens COUNT sessions, says "open" and holds them until its standard input ends; with STARTTLS or STLS, or
+ *       logged in: a * in LOGIN is the number of one of a hundred accounts
+ *   load refuse ADDRESS PORT RATE RECIPIENT
+ *       has so many RCPTs for it refused in a second, each ten from another address, until its standard input ends
  *
  * Sources are spread over 127.0.0.x, 10,000 connections each, so that ports suffice. A load tool for loopback, no part
  * of the product.
  */
-#include <arpa/inet.h>
+#include "client.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <openssl/ssl.h>
@@ -18,155 +19,51 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
-
-#define BUFFER_SIZE (256 << 10)
-
-static void die(const char *what)
-{
-    fprintf(stderr, "load: %s: %s\n", what, strerror(errno));
-    exit(1);
-}
-
-static int connect_from(unsigned source, const char *address, unsigned port)
-{
-    int fd = socket(AF_INET, SOCK_STREAM, 0);
-    struct sockaddr_in from = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK + source)};
-    struct sockaddr_in to = {.sin_family = AF_INET, .sin_port = htons((uint16_t)port)};
-    int on = 1;
-    if (fd < 0 || inet_pton(AF_INET, address, &to.sin_addr) != 1)
-        die("socket");
-    setsockopt(fd, IPPROTO_IP, 24 /* IP_BIND_ADDRESS_NO_PORT */, &on, sizeof on);
-    if (bind(fd, (struct sockaddr *)&from, sizeof from) < 0 || connect(fd, (struct sockaddr *)&to, sizeof to) < 0)
-        die("connect");
-    return fd;
-}
-
-/* Reads until the given bytes end what was read. */
-static void expect(int fd, const char *end)
-{
-    static char buffer[BUFFER_SIZE];
-    size_t size = 0, n = strlen(end);
-    while (size < n || memcmp(buffer + size - n, end, n) != 0) {
-        ssize_t got = read(fd, buffer + size, sizeof buffer - size);
-        if (got <= 0)
-            die("read");
-        size += (size_t)got;
-        if (size >= 4 && memcmp(buffer, "-ERR", 4) == 0) {
-            fprintf(stderr, "load: the server said %.*s", (int)size, buffer);
-            exit(1);
-        }
-    }
-}
-
-static void say(int fd, const char *text)
-{
-    if (write(fd, text, strlen(text)) < 0)
-        die("write");
-}
-
-/* ---- retr ---- */
-
-static unsigned stat_count(int fd)
-{
-    char line[256] = {0};
-    say(fd, "STAT\r\n");
-    ssize_t n = read(fd, line, sizeof line - 1);
-    unsigned count = 0;
-    if (n <= 0 || sscanf(line, "+OK %u", &count) != 1)
-        die("STAT");
-    return count;
-}
-
-/* Counts the CRLF.CRLF that end replies, over any cut of the input. */
-static unsigned count_ends(const char *data, size_t size, unsigned *state)
-{
-    static const char end[] = "\r\n.\r\n";
-    unsigned ends = 0, at = *state;
-    for (size_t i = 0; i < size; i++) {
-        if (data[i] == end[at])
-            at++;
-        else
-            at = data[i] == '\r' ? 1 : 0;
-        if (at == 5) {
-            ends++;
-            at = 2;
-        }
-    }
-    *state = at;
-    return ends;
-}
-
-static double now(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
-}
-
-static int retr(char **argv)
-{
-    static char buffer[BUFFER_SIZE];
-    unsigned window = (unsigned)atoi(argv[6]), state = 0;
-    int fd = connect_from(0, argv[2], (unsigned)atoi(argv[3]));
-    expect(fd, "\r\n");
-    dprintf(fd, "USER %s\r\n", argv[4]);
-    expect(fd, "\r\n");
-    dprintf(fd, "PASS %s\r\n", argv[5]);
-    expect(fd, "\r\n");
-    unsigned count = stat_count(fd), asked = 0, done = 0;
-    double began = now();
-    unsigned long long octets = 0;
-    while (done < count) {
-        char commands[65536];
-        size_t size = 0;
-        /* Asks again when half of the window came, so that commands travel together. */
-        if (asked - done <= window / 2)
-            while (asked < count && asked - done < window && size + 32 < sizeof commands)
-                size += (size_t)snprintf(commands + size, sizeof commands - size, "RETR %u\r\n", ++asked);
-        if (size && write(fd, commands, size) != (ssize_t)size)
-            die("write");
-        ssize_t n = read(fd, buffer, sizeof buffer);
-        if (n <= 0)
-            die("read");
-        octets += (unsigned long long)n;
-        done += count_ends(buffer, (size_t)n, &state);
-    }
-    double seconds = now() - began;
-    printf("{\"messages\": %u, \"octets\": %llu, \"seconds\": %.6f, \"rate\": %.1f}\n", count, octets, seconds,
-           count / seconds);
-    return 0;
-}
 
 /* ---- idle ---- */
 
-static void handshake(SSL_CTX *context, int fd, bool keep)
+#define IDLE_ACCOUNTS 100 /* that log in, in turn */
+
+static void handshake(SSL_CTX *context, int fd)
 {
     SSL *ssl = SSL_new(context);
     if (!ssl || !SSL_set_fd(ssl, fd) || SSL_connect(ssl) != 1)
         die("TLS handshake");
     /* The session lives at the server's end; here only the descriptor is kept, without a close_notify. */
-    if (!keep)
-        SSL_set_quiet_shutdown(ssl, 1);
+    SSL_set_quiet_shutdown(ssl, 1);
     SSL_free(ssl);
+}
+
+static void greet(int fd, bool is_smtp)
+{
+    if (is_smtp) {
+        expect_reply(fd);
+        say(fd, "EHLO load.test\r\n");
+        expect_reply(fd);
+    } else {
+        expect(fd, "\r\n");
+        say(fd, "CAPA\r\n");
+        expect(fd, "\r\n.\r\n");
+    }
 }
 
 static int idle(int argc, char **argv)
 {
     unsigned count = (unsigned)atoi(argv[4]);
-    bool is_smtp = strcmp(argv[5], "smtp") == 0, tls = argc > 6;
+    bool is_smtp = strcmp(argv[5], "smtp") == 0, tls = argc == 7 && strcmp(argv[6], "tls") == 0;
+    char **login = argc == 8 ? argv + 6 : NULL;
     SSL_CTX *context = tls ? SSL_CTX_new(TLS_client_method()) : NULL;
     for (unsigned i = 0; i < count; i++) {
         int fd = connect_from(i / 10000, argv[2], (unsigned)atoi(argv[3]));
-        expect(fd, "\r\n");
-        say(fd, is_smtp ? "EHLO load.test\r\n" : "CAPA\r\n");
-        expect(fd, is_smtp ? "ENHANCEDSTATUSCODES\r\n" : "\r\n.\r\n");
+        greet(fd, is_smtp);
         if (tls) {
             say(fd, is_smtp ? "STARTTLS\r\n" : "STLS\r\n");
             expect(fd, "\r\n");
-            handshake(context, fd, false);
+            handshake(context, fd);
         }
+        if (login)
+            log_in(fd, login[0], i % IDLE_ACCOUNTS, login[1]);
     }
     puts("open");
     fflush(stdout);
@@ -278,11 +175,9 @@ int main(int argc, char **argv)
 {
     if (argc == 6 && strcmp(argv[1], "refuse") == 0)
         return refuse(argv);
-    if (argc == 7 && strcmp(argv[1], "retr") == 0)
-        return retr(argv);
-    if (argc >= 6 && strcmp(argv[1], "idle") == 0)
+    if (argc >= 6 && argc <= 8 && strcmp(argv[1], "idle") == 0)
         return idle(argc, argv);
-    fputs("usage: load retr ADDRESS PORT LOGIN PASSWORD WINDOW | load idle ADDRESS PORT COUNT pop3|smtp [tls] |"
+    fputs("usage: load idle ADDRESS PORT COUNT pop3|smtp [tls | LOGIN PASSWORD] |"
           " load refuse ADDRESS PORT RATE RECIPIENT\n",
           stderr);
     return 64;
