@@ -1,7 +1,6 @@
 #include "deliver/handover.h"
 
 #include "base/clock.h"
-#include "format/summary.h"
 #include "ipc/binary.h"
 #include "ipc/services.h"
 
@@ -32,23 +31,17 @@ static int fill_results(const struct handover *h, StoreWrite__DeliverRequest *re
     return 0;
 }
 
-static int fill_message(const struct handover *h, StoreWrite__DeliverRequest *request, struct buf *summary)
+static int fill_message(const struct handover *h, StoreWrite__DeliverRequest *request, struct intake_summary *summary)
 {
-    struct arena scratch;
-    struct span whole;
-    int error = intake_body_map(h->body, &whole);
-    if (error)
-        return error;
-    arena_init(&scratch, SUMMARY_ARENA_MAX);
-    error = summary_make(whole, &scratch, summary);
-    arena_release(&scratch);
-    intake_body_unmap(h->body, whole);
+    int error = intake_summarise(h->body, summary);
+    if (!error && summary->is_held)
+        envelope_hold(h->envelope);
     if (!error)
         error = intake_fill_request(h->envelope, h->memory, request);
     request->received_at = clock_wall();
     request->protocol = (char *)(uintptr_t) "LOCAL";
     request->eight_bit = h->eight_bit;
-    request->summary = binary_from_span(buf_span(summary));
+    request->summary = binary_from_span(buf_span(&summary->bytes));
     return error;
 }
 
@@ -56,10 +49,9 @@ int handover_send(struct fiber *self, struct courier *c, const struct handover *
 {
     StoreWrite__DeliverRequest request = STORE_WRITE__DELIVER_REQUEST__INIT;
     struct answer answer = {.fd = -1};
-    struct buf summary;
+    struct intake_summary summary = {.automatic = false};
     bool has_message = h->envelope->target_count != 0;
     *outcome = (struct intake_outcome){.verdict = INTAKE_STORED};
-    buf_init(&summary, SUMMARY_SIZE_MAX);
     int error = fill_results(h, &request);
     if (!error && has_message)
         error = fill_message(h, &request, &summary);
@@ -74,6 +66,6 @@ int handover_send(struct fiber *self, struct courier *c, const struct handover *
         error = intake_read_outcomes((const StoreWrite__DeliverReply *)answer.message, h->envelope->target_count,
                                      outcome, NULL);
     answer_release(&answer);
-    buf_release(&summary);
+    buf_release(&summary.bytes);
     return error;
 }

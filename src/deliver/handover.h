@@ -7,11 +7,11 @@
 #include "intake/deliver.h"
 
 struct handover {
-    struct list_node *entries;       /* whose outcomes are told; may be empty; or NULL: */
-    const struct entry *entry;       /* the one whose outcome is told */
-    size_t count;                    /* of them */
-    const struct envelope *envelope; /* without targets: outcomes only, no message */
-    struct intake_body *body;        /* begins with its trace fields */
+    struct list_node *entries; /* whose outcomes are told; may be empty; or NULL: */
+    const struct entry *entry; /* the one whose outcome is told */
+    size_t count;              /* of them */
+    struct envelope *envelope; /* without targets: outcomes only, no message; folders may be set in it */
+    struct intake_body *body;  /* begins with its trace fields */
     bool eight_bit;
     uint64_t account_id; /* whose recipients at other sites are counted now, and wait for a day with room where today's
                             limit is used up; 0: nobody's */

@@ -36,6 +36,7 @@ struct attempt {
     struct arena *transaction;                 /* those of the sender, the message and the recipients */
     const struct mail_path *sender;            /* MAIL FROM */
     bool has_approved_names, has_denied_names; /* intake/route.h: whether the site's lists have host names */
+    uint64_t fingerprint;                      /* policy/poison.h: of the message whose FACT_CONTENT is known */
     struct facts facts;
 };
 

@@ -5,6 +5,7 @@
 #include "facts/rules_memo.h"
 #include "ipc/binary.h"
 #include "ipc/services.h"
+#include "policy/poison.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -106,6 +107,19 @@ static unsigned greylist_seconds(const struct ruleset *set)
     return (unsigned)ruleset_get(set, "greylist.wait")->number;
 }
 
+/* What looks at a message may fail at it as its parser may. -EAGAIN: it was listed a moment ago. */
+static int decide(struct attempt *a, struct recipient_facts *r, const struct ruleset *set, enum decide_stage stage,
+                  const struct verdict *before, struct decision *decision, enum decide_result *result)
+{
+    bool has_content = stage == DECIDE_CONTENT;
+    if (has_content && !poison_begin(a->fingerprint))
+        return -EAGAIN;
+    *result = decide_recipient(&a->facts, r, set, stage, has_content ? before : NULL, decision);
+    if (has_content)
+        poison_end();
+    return 0;
+}
+
 /* Decides and fetches in turns, until there is an answer. Each turn fetches something, so there are not many. */
 static int decide_at_door(struct fiber *self, struct attempt *a, struct judged *judged, enum decide_stage stage,
                           struct decision *decision)
@@ -119,12 +133,15 @@ static int decide_at_door(struct fiber *self, struct attempt *a, struct judged *
         const struct ruleset *set = rules_of(a, judged->door);
         if (!set)
             return -EPROTO;
-        if (decide_recipient(&a->facts, &r, set, stage, stage == DECIDE_CONTENT ? &before : NULL, decision) ==
-            DECIDE_DONE) {
+        enum decide_result result;
+        int error = decide(a, &r, set, stage, &before, decision, &result);
+        if (error)
+            return error;
+        if (result == DECIDE_DONE) {
             keep_facts(&r, judged);
             return 0;
         }
-        int error = facts_gather(self, a, &r, decision->needs, greylist_seconds(set));
+        error = facts_gather(self, a, &r, decision->needs, greylist_seconds(set));
         if (error)
             return error;
     }

@@ -1,7 +1,10 @@
 #include "facts/judged_envelope.h"
 
+#include "base/log.h"
 #include "facts/content.h"
 #include "facts/ledger_row.h"
+#include "ipc/binary.h"
+#include "policy/poison.h"
 
 #include <errno.h>
 
@@ -15,8 +18,14 @@ int facts_learn_content(struct attempt *a, struct reception *reception, const st
     int error = intake_body_map(&reception->body, &whole);
     if (error)
         return error;
+    a->fingerprint = summary->fingerprint;
+    if (!poison_begin(a->fingerprint)) {
+        intake_body_unmap(&reception->body, whole);
+        return -EAGAIN; /* it was listed a moment ago: held when it comes again */
+    }
     error = facts_fill_content(&facts->content, whole, reception->trace_size, buf_span(&summary->bytes),
                                summary->automatic, a->transaction);
+    poison_end();
     intake_body_unmap(&reception->body, whole);
     facts->state[FACT_CONTENT] = error ? FACT_UNKNOWN : FACT_KNOWN;
     return error;
@@ -56,6 +65,33 @@ static void add_folder(struct intake_recipient *r, const struct judged *judged, 
         return;
     r->folder = folder;
     *left -= folder.size ? folder.size + 4 : 0;
+}
+
+/* Nobody's rules about content were asked: they had nothing to go by. */
+static void tell_held(const struct intake_recipient *r)
+{
+    StoreWrite__LedgerRow *row = (StoreWrite__LedgerRow *)(uintptr_t)r->ledger;
+    row->verdict = VERDICT_FILE;
+    row->rule = binary_from_span((struct span)SPAN("held-aside"));
+    row->sentence = binary_from_span((struct span)SPAN(
+        "Reading this message made the server fail several times, so it lies unread in the folder " POISON_FOLDER));
+}
+
+int judged_envelope_hold(struct attempt *a, struct envelope *envelope)
+{
+    a->facts.state[FACT_CONTENT] = FACT_UNKNOWN;
+    int error = judged_envelope_complete(a, envelope);
+    envelope_hold(envelope);
+    for (const struct intake_recipient *r = envelope->recipients; r && !error; r = r->next)
+        if (r->ledger)
+            tell_held(r);
+    log_write(LOG_MAJOR, "intake", a->session,
+              "message held aside: reading it made the server fail several times, so it lies unread in the "
+              "folder " POISON_FOLDER
+              " (\"ostiary mail export\" brings it out); please report it as a fault of the server "
+              "from=%s fingerprint=%016llx",
+              log_quote(a->facts.reverse_path), (unsigned long long)a->fingerprint);
+    return error;
 }
 
 int judged_envelope_complete(struct attempt *a, struct envelope *envelope)

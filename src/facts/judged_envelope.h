@@ -15,5 +15,7 @@ struct judged *judged_door_of(const struct intake_recipient *r);
 /* Fills in folder and ledger of each recipient, when all are judged. Rows and folders are left out where the one call
  * has no room for them. 0 or -ENOMEM. */
 MUST_USE int judged_envelope_complete(struct attempt *a, struct envelope *envelope);
+/* The same for a message that is held aside (policy/poison.h): nobody's rules are asked about it. */
+MUST_USE int judged_envelope_hold(struct attempt *a, struct envelope *envelope);
 
 #endif

@@ -6,6 +6,7 @@
 #include "format/header.h"
 #include "format/trace.h"
 #include "intake/pace.h"
+#include "policy/poison.h"
 
 #include <errno.h>
 
@@ -88,7 +89,21 @@ static void write_trace(struct arrival *a, struct buf *out)
         received.recipient = v->account_address;
     trace_return_path_write(a->reverse_path, out);
     trace_received_write(&received, out);
-    a->trace_size = out->size;
+    a->trace_size = a->body.own_size = out->size;
+}
+
+/* One that ends processes tells nothing: no sender, no origin. */
+static void read_header(struct arrival *a)
+{
+    a->fingerprint = poison_fingerprint(a->header);
+    a->is_held = !poison_begin(a->fingerprint);
+    if (a->is_held) {
+        a->sender = (struct mail_path){.is_null = true};
+        return;
+    }
+    find_sender(a);
+    find_origin(a);
+    poison_end();
 }
 
 /* There is one Return-Path:, the last server's (RFC 5321 section 4.4): the provider's goes, ours says the same. */
@@ -99,8 +114,7 @@ static int put_trace(struct arrival *a)
     a->header = arena_copy(&a->memory, buf_span(memory));
     if (!a->header.data)
         return -ENOMEM;
-    find_sender(a);
-    find_origin(a);
+    read_header(a);
     buf_init(&out, memory->limit);
     write_trace(a, &out);
     struct span rest = a->header;

@@ -42,8 +42,10 @@ struct arrival {
     struct smtp_data data;
     struct intake_body body;
     bool header_is_read;
-    size_t trace_size;  /* what we put before the message */
-    struct span header; /* as it came */
+    uint64_t fingerprint; /* of the header: policy/poison.h */
+    bool is_held;         /* it is not to be looked into */
+    size_t trace_size;    /* what we put before the message */
+    struct span header;   /* as it came */
     struct origin origin;
     struct mail_path sender;  /* of its Return-Path: */
     struct span reverse_path; /* what is stored; empty for <> */

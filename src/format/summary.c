@@ -215,6 +215,14 @@ int summary_make(struct span message, struct arena *arena, struct buf *out)
     return -ENOMEM;
 }
 
+int summary_make_unread(uint64_t message_size, struct buf *out)
+{
+    static const struct message_envelope envelope;
+    const struct mime_part root = {.body_size = message_size, .envelope = (struct message_envelope *)&envelope};
+    put_summary(&(struct writer){.out = out, .measure = &measures[0]}, &root, SUMMARY_PARTS_DROPPED);
+    return out->failed ? -ENOMEM : 0;
+}
+
 /* Takes from the front; the first thing that can't be sets `bad`, and all later ones are empty or 0. */
 struct reader {
     struct span rest;

@@ -36,6 +36,10 @@ struct summary {
  * *out points into it. */
 MUST_USE int summary_make(struct span message, struct arena *arena, struct buf *out);
 
+/* Appends the summary of a message of that size which nobody has looked into: one text/plain without a header, and
+ * SUMMARY_PARTS_DROPPED. 0 or -ENOMEM. */
+MUST_USE int summary_make_unread(uint64_t message_size, struct buf *out);
+
 /* False when the bytes are not a summary that summary_make could have written, or the arena is full. Strings of
  * *summary point into `bytes`, the rest is in the arena. A true result keeps every promise of mime.h, and all offsets
  * lie within message_size and within the parent's body. */

@@ -19,6 +19,7 @@ struct intake_body {
     struct buf memory; /* what is not in the spool yet */
     int spool;         /* -1 while all is in memory */
     uint64_t spooled;  /* bytes in the spool */
+    size_t own_size;   /* bytes at its front that we wrote ourselves: other ones when the message comes again */
     size_t counted;    /* its part of the sum of all bodies */
 };
 

@@ -6,6 +6,7 @@
 #include "format/summary.h"
 #include "ipc/binary.h"
 #include "ipc/services.h"
+#include "policy/poison.h"
 
 #include <errno.h>
 
@@ -66,10 +67,19 @@ int intake_summarise(struct intake_body *body, struct intake_summary *summary)
     int error = intake_body_map(body, &whole);
     if (error)
         return error;
-    arena_init(&scratch, SUMMARY_ARENA_MAX);
-    error = summary_make(whole, &scratch, &summary->bytes);
-    arena_release(&scratch);
-    summary->automatic = header_is_automatic(whole);
+    struct span content = span_skip(whole, body->own_size);
+    summary->fingerprint = poison_fingerprint(content);
+    summary->is_held = !poison_begin(summary->fingerprint);
+    if (summary->is_held) {
+        error = summary_make_unread(whole.size, &summary->bytes);
+    } else {
+        poison_test(content);
+        arena_init(&scratch, SUMMARY_ARENA_MAX);
+        error = summary_make(whole, &scratch, &summary->bytes);
+        arena_release(&scratch);
+        summary->automatic = header_is_automatic(whole);
+        poison_end();
+    }
     intake_body_unmap(body, whole);
     return error;
 }

@@ -25,10 +25,13 @@ struct intake_outcome {
 
 /* What is parsed out of a message, once. */
 struct intake_summary {
-    struct buf bytes; /* format/summary.h, of the whole body with its trace fields; released with buf_release */
-    bool automatic;   /* format/automatic.h */
+    struct buf bytes;     /* format/summary.h, of the whole body with its trace fields; released with buf_release */
+    bool automatic;       /* format/automatic.h */
+    uint64_t fingerprint; /* policy/poison.h */
+    bool is_held; /* parsing it ends processes, so it was not parsed and is not to be: `bytes` say next to nothing */
 };
-/* 0 or a negative errno; *summary is to be released in any case. */
+/* 0 or a negative errno; *summary is to be released in any case. A message that is held goes to its people's folders
+ * POISON_FOLDER: envelope_hold(). */
 MUST_USE int intake_summarise(struct intake_body *body, struct intake_summary *summary);
 /* Hands the message (`body` begins with its trace fields) to the store and waits until it is durable. `eight_bit`: it
  * has bytes above 127. `summary`: intake_summarise's; NULL: it is made here. 0 with *outcome, or a negative errno: a

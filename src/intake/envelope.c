@@ -2,6 +2,7 @@
 
 #include "base/map.h"
 #include "format/summary.h"
+#include "policy/poison.h"
 
 #include <errno.h>
 
@@ -83,6 +84,18 @@ static void add_recipient(struct envelope *envelope, struct intake_recipient *r)
     envelope->remote_count +=
         r->target->kind == INTAKE_TARGET_REMOTE && !span_is(r->target->next_hop, INTAKE_ASK_AGAIN);
     envelope->request_bytes += bytes_of(r->target, r->address.size + r->orcpt.size);
+}
+
+void envelope_hold(struct envelope *envelope)
+{
+    static const struct span folder = SPAN(POISON_FOLDER);
+    size_t left = envelope_bytes_left(envelope);
+    for (struct intake_recipient *r = envelope->recipients; r; r = r->next) {
+        if (r->target->kind != INTAKE_TARGET_MAILBOX || left < folder.size + 4)
+            continue;
+        r->folder = folder;
+        left -= folder.size + 4;
+    }
 }
 
 void envelope_keep(struct envelope *envelope, bool (*is_kept)(const struct intake_recipient *r))

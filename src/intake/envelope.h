@@ -56,4 +56,8 @@ MUST_USE int envelope_add(struct envelope *envelope, struct arena *arena, const 
 /* Leaves only those targets in it of which is_kept says so: nothing is to be added any more. */
 void envelope_keep(struct envelope *envelope, bool (*is_kept)(const struct intake_recipient *r));
 
+/* The message is held aside (policy/poison.h): its copies here go to the folder for that, as far as the call has room
+ * to say so. Copies for other sites go on: what is poison to us need not be to them. */
+void envelope_hold(struct envelope *envelope);
+
 #endif

@@ -37,7 +37,7 @@ static int write_trace(struct reception *r, const struct intake *intake, const s
     };
     trace_return_path_write(envelope->reverse_path, out);
     trace_received_write(&received, out);
-    r->trace_size = out->size;
+    r->trace_size = r->body.own_size = out->size;
     return buf_failed(out) ? -ENOMEM : 0;
 }
 
@@ -90,6 +90,7 @@ static int mend_header(struct reception *r, const char *hostname)
         memmove(memory->data + r->trace_size + fields.size, memory->data + r->trace_size, content.size);
         memcpy(memory->data + r->trace_size, fields.data, fields.size);
         memory->size += fields.size;
+        r->body.own_size += fields.size;
     }
     buf_release(&fields);
     return error;

@@ -37,6 +37,8 @@ enum control_use {
                                it the file can't be read */
     CONTROL_FD_REMOTE_KEY,  /* for the courier: the key of remote accounts' passwords, a file open for reading */
     CONTROL_FD_REMOTE_AUTHORITIES, /* for the courier, beside settings: whom to believe as their providers (PEM) */
+    CONTROL_FD_PARSING,            /* for who parses mail: policy/poison.h, `instance`: its own place */
+    CONTROL_FD_POISON,             /* with it: the list, read-only */
     CONTROL_USE_END
 };
 

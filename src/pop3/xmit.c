@@ -301,9 +301,13 @@ static int judge_message(struct fiber *self, struct xmit *x)
 {
     struct intake_summary summary;
     int error = intake_summarise(&x->reception.body, &summary);
-    if (!error)
+    bool is_held = !error && summary.is_held;
+    x->attempt.fingerprint = summary.fingerprint;
+    if (!error && !is_held)
         error = facts_learn_content(&x->attempt, &x->reception, &summary);
     buf_release(&summary.bytes);
+    if (is_held)
+        return judged_envelope_hold(&x->attempt, &x->envelope);
     for (struct judged_address *a = x->judged; a && !error; a = a->next) {
         bool was_taken = a->is_taken;
         if (a->needs_content && was_taken)

@@ -2,6 +2,7 @@
 
 #include "base/log.h"
 #include "ipc/services.h"
+#include "policy/poison.h"
 #include "proc/escape_test.h"
 #include "proc/remote_key.h"
 #include "script/engine.h"
@@ -191,9 +192,21 @@ static int take_blacklist(struct child *child, const struct control_descriptor *
     return 0;
 }
 
+static int take_poison(const struct control_frame *frame)
+{
+    const struct control_descriptor *places = NULL, *list = NULL;
+    for (size_t i = 0; i < frame->descriptor_count; i++) {
+        if (frame->descriptors[i].use == CONTROL_FD_PARSING)
+            places = &frame->descriptors[i];
+        if (frame->descriptors[i].use == CONTROL_FD_POISON)
+            list = &frame->descriptors[i];
+    }
+    return places && list ? poison_attach(places->fd, list->fd, places->instance) : 0;
+}
+
 static int take_descriptors(struct child *child, struct control_frame *frame)
 {
-    int error = 0;
+    int error = take_poison(frame);
     for (size_t i = 0; i < frame->descriptor_count; i++) {
         struct control_descriptor *d = &frame->descriptors[i];
         if (d->use == CONTROL_FD_PEER) {

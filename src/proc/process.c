@@ -109,6 +109,17 @@ static int add_boards(const struct process *p, struct control_frame *frame)
     return error;
 }
 
+/* Its place among those that parse mail, and the list of what is not to be parsed. */
+static int add_poison(const struct process *p, struct control_frame *frame)
+{
+    const struct supervisor *s = p->supervisor;
+    if (!p->row->parses_mail)
+        return 0;
+    int error =
+        control_add(frame, CONTROL_FD_PARSING, 0, (unsigned)(p - s->processes), poison_register_places(s->poison));
+    return error ? error : control_add(frame, CONTROL_FD_POISON, 0, 0, poison_register_list(s->poison));
+}
+
 static int add_descriptors(struct process *p, struct control_frame *frame)
 {
     struct supervisor *s = p->supervisor;
@@ -124,6 +135,8 @@ static int add_descriptors(struct process *p, struct control_frame *frame)
     }
     if (!error)
         error = add_boards(p, frame);
+    if (!error)
+        error = add_poison(p, frame);
     if (!error)
         error = add_listeners(s, p->row, frame);
     return error ? error : add_peers(p, frame);
@@ -180,8 +193,8 @@ static int send_boot(struct process *p)
 static void make_environment(char *environment[ENVIRONMENT_MAX])
 {
     /* The last two: a library that makes system calls fail (tests/system/fault_shim.c), and its control page. */
-    static const char *const kept[] = {"ASAN_OPTIONS",        "UBSAN_OPTIONS", "LSAN_OPTIONS",
-                                       "OSTIARY_ESCAPE_TEST", "LD_PRELOAD",    "OSTIARY_FAULTS"};
+    static const char *const kept[] = {"ASAN_OPTIONS", "UBSAN_OPTIONS",  "LSAN_OPTIONS",       "OSTIARY_ESCAPE_TEST",
+                                       "LD_PRELOAD",   "OSTIARY_FAULTS", "OSTIARY_TEST_POISON"};
     static_assert(sizeof kept / sizeof *kept < ENVIRONMENT_MAX, "there is room for the NULL");
     size_t count = 0;
 #ifdef OSTIARY_TEST_BUILD
@@ -396,6 +409,33 @@ static void record_end(const struct process *p, int status)
     }
 }
 
+/* Was it a fault of its own, and not somebody who ended it? A sanitizer exits where others are killed. */
+static bool died_by_itself(int status)
+{
+    if (!WIFSIGNALED(status))
+        return WEXITSTATUS(status) != 0;
+    int number = WTERMSIG(status);
+    return number != SIGKILL && number != SIGTERM && number != SIGINT && number != SIGALRM;
+}
+
+/* A message whose parsing ends process after process is left alone. */
+static void look_for_poison(const struct process *p, int status)
+{
+    uint64_t fingerprint;
+    unsigned place = (unsigned)(p - p->supervisor->processes);
+    unsigned deaths = poison_register_died(p->supervisor->poison, place, died_by_itself(status), &fingerprint);
+    if (deaths)
+        log_write(LOG_CRASH, "supervisor", NULL,
+                  "it died while it parsed a message role=%s fingerprint=%016llx deaths=%u", role_name(p->row->role),
+                  (unsigned long long)fingerprint, deaths);
+    if (deaths == POISON_DEATHS)
+        log_write(LOG_CRASH, "supervisor", NULL,
+                  "this message is held aside from now on: when it comes again it is stored unread in the "
+                  "folder " POISON_FOLDER
+                  " of whom it is for; please report it as a fault of the server fingerprint=%016llx",
+                  (unsigned long long)fingerprint);
+}
+
 static void forget(struct process *p)
 {
     struct counted_role *counted = &p->supervisor->counted[p->row->role];
@@ -441,6 +481,7 @@ static int live_once(struct fiber *self, struct process *p)
         give_up(p->supervisor, status);
     else
         record_end(p, status);
+    look_for_poison(p, status);
     forget(p);
     return status;
 }

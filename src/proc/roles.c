@@ -71,6 +71,7 @@ const struct role_row role_rows[] = {
                  SERVICE_BIT(SERVICE_POP3S) | SERVICE_BIT(SERVICE_PWD) | SERVICE_BIT(SERVICE_PWDS),
      .has_tls = true,
      .has_my_socket = true,
+     .parses_mail = true,
      .descriptors = 512},
     {.role = ROLE_GATE,
      .count = count_gates,
@@ -78,6 +79,7 @@ const struct role_row role_rows[] = {
      .services = SERVICE_BIT(SERVICE_SMTP),
      .has_tls = true,
      .has_blacklist = true,
+     .parses_mail = true,
      .descriptors = 512},
     /* Its transactions in hand have the grace that sessions have. */
     {.role = ROLE_COURIER,
@@ -87,6 +89,7 @@ const struct role_row role_rows[] = {
      .has_password = true,
      .has_blacklist = true,
      .admin_socket = "courier.sock",
+     .parses_mail = true,
      .descriptors = 4096},
     {.role = ROLE_SCRIPT,
      .count = count_scripts,

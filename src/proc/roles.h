@@ -26,6 +26,7 @@ struct role_row {
     bool sees_boards;         /* the boards of sessions of all */
     bool has_password;        /* the smart host's, and the certificates of authorities */
     bool has_script;          /* the site's */
+    bool parses_mail;         /* it notes which message it parses (policy/poison.h) */
     bool has_alarm;           /* it may end by a timer of its own: that is a script which takes too long */
     unsigned descriptors;     /* beside those of its connections */
 };

@@ -237,6 +237,9 @@ static int make_loop(struct supervisor *s)
     if (!s->loop)
         return -ENOMEM;
     int error = list_processes(s);
+    s->poison = error ? NULL : poison_register_new((unsigned)s->process_count);
+    if (!error && !s->poison)
+        error = -ENOMEM;
     if (!error)
         error = make_tables(s);
     if (!error)
@@ -360,6 +363,7 @@ static void close_all(struct supervisor *s)
         if (s->counted[i].board_fd >= 0)
             close(s->counted[i].board_fd);
     }
+    poison_register_free(s->poison);
     if (s->signals >= 0)
         close(s->signals);
     if (s->blacklist.fd >= 0)

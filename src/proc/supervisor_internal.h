@@ -6,6 +6,7 @@
 #include "ipc/control.h"
 #include "ipc/grant.h"
 #include "policy/connection_table.h"
+#include "policy/poison.h"
 #include "policy/session_board.h"
 #include "proc/listeners.h"
 #include "proc/log_file.h"
@@ -59,6 +60,7 @@ struct supervisor {
     int admin[ROLE_COUNT]; /* the control sockets; -1: none */
     struct log_file log;
     struct counted_role counted[ROLE_COUNT];
+    struct poison_register *poison; /* a place for each of `processes` */
     unsigned char grant_key[GRANT_KEY_SIZE];
     struct buf certificate, key;                  /* PEM; empty: no TLS */
     struct buf password;                          /* of the smart host; empty: none */

@@ -1,6 +1,7 @@
 #include "intake/deliver.h"
 
 #include "base/log.h"
+#include "facts/judged_envelope.h"
 #include "smtp/content.h"
 #include "smtp/refusal.h"
 
@@ -87,7 +88,11 @@ static int store(struct fiber *self, struct smtp_session *s, const struct intake
 static int judge(struct fiber *self, struct smtp_session *s, struct intake_summary *summary)
 {
     int error = intake_summarise(&s->transaction.reception.body, summary);
-    return error ? error : smtp_judge_content(self, s, summary);
+    if (error || !summary->is_held)
+        return error ? error : smtp_judge_content(self, s, summary);
+    s->attempt.fingerprint = summary->fingerprint;
+    error = judged_envelope_hold(&s->attempt, &s->transaction.envelope);
+    return error ? error : 1;
 }
 
 int smtp_deliver(struct fiber *self, struct smtp_session *s)

@@ -356,12 +356,37 @@ static void test_no_room(void **state)
     }
 }
 
+static void test_unread(void **state)
+{
+    static const uint64_t sizes[] = {0, 1, 4096, 1ull << 40};
+    (void)state;
+    for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
+        struct arena arena;
+        struct buf out;
+        struct summary summary;
+        arena_init(&arena, SUMMARY_ARENA_MAX);
+        buf_init(&out, SUMMARY_SIZE_MAX);
+        assert_int_equal(summary_make_unread(sizes[i], &out), 0);
+        assert_true(summary_parse(buf_span(&out), &arena, &summary));
+        assert_int_equal(summary.message_size, sizes[i]);
+        assert_int_equal(summary.flags, SUMMARY_PARTS_DROPPED);
+        assert_int_equal(summary.root->kind, MIME_LEAF);
+        assert_int_equal(summary.root->envelope->subject.size, 0);
+        buf_release(&out);
+        arena_release(&arena);
+    }
+    struct buf small;
+    buf_init(&small, 5);
+    assert_int_equal(summary_make_unread(1, &small), -ENOMEM);
+    buf_release(&small);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_rows),        cmocka_unit_test(test_dates),      cmocka_unit_test(test_part_numbers),
         cmocka_unit_test(test_too_complex), cmocka_unit_test(test_round_trip), cmocka_unit_test(test_damage),
-        cmocka_unit_test(test_no_room),
+        cmocka_unit_test(test_no_room),     cmocka_unit_test(test_unread),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
