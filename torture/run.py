@@ -29,7 +29,7 @@ from torture import ROOT  # noqa: E402
 from torture.promise import LIMITS, Outcome, Report, processors  # noqa: E402
 
 # In the order in which they are begun: those that take longest first.
-PARTS = ("kill",)
+PARTS = ("kill", "poison")
 BUILD = ROOT / "build/torture"
 WIDTH = 72  # of the table's column of promises
 

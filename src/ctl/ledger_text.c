@@ -164,6 +164,8 @@ static const struct other {
     {"syntax", "the address was not written as addresses are", NULL, NULL},
     {"content-class", "the first recipient of the message has other rules about content: it was asked to come again",
      NULL, NULL},
+    {"held-aside", "reading the message made the server fail several times, so it lies unread in the folder Held",
+     "mail export --account", " DIRECTORY"},
     {"paused", "intake was paused: it was asked to come again", NULL, NULL},
     {"daily-limit", "the account has sent to as many recipients at other sites as are allowed in a day", NULL, NULL},
     {"too-many-recipients", "one message can't have so many recipients: the rest was asked to come again", NULL, NULL},

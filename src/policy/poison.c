@@ -46,18 +46,21 @@ static uint64_t stir(uint64_t h)
 /* Four lanes, as a multiplication takes its time. */
 static uint64_t mix(uint64_t seed, struct span s)
 {
-    uint64_t lanes[4] = {seed, seed ^ 1, seed ^ 2, seed ^ 3};
-    while (s.size >= 32) {
-        for (size_t i = 0; i < 4; i++)
-            lanes[i] = stir(lanes[i] ^ load(s.data + 8 * i));
-        s = span_skip(s, 32);
+    uint64_t a = seed, b = seed ^ 1, c = seed ^ 2, d = seed ^ 3;
+    size_t done = 0;
+    for (; s.size - done >= 32; done += 32) {
+        const char *p = s.data + done;
+        a = stir(a ^ load(p));
+        b = stir(b ^ load(p + 8));
+        c = stir(c ^ load(p + 16));
+        d = stir(d ^ load(p + 24));
     }
     char rest[32] = {0};
-    if (s.size)
-        memcpy(rest, s.data, s.size);
-    for (size_t i = 0; i < 4; i++)
-        lanes[0] = stir(lanes[0] ^ stir(lanes[i] ^ load(rest + 8 * i)) ^ i);
-    return stir(lanes[0] ^ s.size);
+    if (s.size - done)
+        memcpy(rest, s.data + done, s.size - done);
+    a = stir(a ^ load(rest)) ^ stir(b ^ load(rest + 8));
+    c = stir(c ^ load(rest + 16)) ^ stir(d ^ load(rest + 24));
+    return stir(stir(a) ^ c ^ s.size);
 }
 
 uint64_t poison_fingerprint(struct span content)

@@ -419,7 +419,7 @@ static bool died_by_itself(int status)
 }
 
 /* A message whose parsing ends process after process is left alone. */
-static void look_for_poison(const struct process *p, int status)
+static void look_for_poison(struct process *p, int status)
 {
     uint64_t fingerprint;
     unsigned place = (unsigned)(p - p->supervisor->processes);
@@ -428,12 +428,14 @@ static void look_for_poison(const struct process *p, int status)
         log_write(LOG_CRASH, "supervisor", NULL,
                   "it died while it parsed a message role=%s fingerprint=%016llx deaths=%u", role_name(p->row->role),
                   (unsigned long long)fingerprint, deaths);
-    if (deaths == POISON_DEATHS)
+    if (deaths == POISON_DEATHS) {
+        p->failures = 0; /* what it failed at is out of its way */
         log_write(LOG_CRASH, "supervisor", NULL,
                   "this message is held aside from now on: when it comes again it is stored unread in the "
                   "folder " POISON_FOLDER
                   " of whom it is for; please report it as a fault of the server fingerprint=%016llx",
                   (unsigned long long)fingerprint);
+    }
 }
 
 static void forget(struct process *p)
