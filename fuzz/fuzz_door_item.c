@@ -34,10 +34,10 @@ static void check_item(enum door_kind kind, enum rule_level level, struct span n
 /* Whoever is found by a key is found by the same entry elsewhere. */
 static void check_keys(struct span name, struct arena *arena)
 {
-    struct span keys[DOOR_KEYS_MAX];
+    struct span keys[DOOR_NAME_KEYS_MAX];
     struct ip_address ip;
-    size_t count = door_sender_keys(name, NULL, arena, keys, DOOR_KEYS_MAX);
-    for (size_t i = 0; i < count && i < 10; i++)
+    int count = door_sender_keys(name, NULL, arena, keys, DOOR_KEYS_MAX);
+    for (int i = 0; i < count && i < 10; i++)
         if (span_find(keys[i], ' ') == keys[i].size && keys[i].data[0] != '@' && keys[i].data[0] != '*')
             require(door_sender_is_among(keys[i], name));
     /* Whom an entry made for them names is looked up under it. */
@@ -52,8 +52,8 @@ static void check_keys(struct span name, struct arena *arena)
         require(span_equal(kept, entry));
     }
     buf_release(&problem);
-    count = door_name_keys(name, arena, keys, DOOR_KEYS_MAX);
-    for (size_t i = 0; i < count; i++)
+    count = door_name_keys(name, arena, keys, DOOR_NAME_KEYS_MAX);
+    for (int i = 0; i < count; i++)
         if (span_find(keys[i], '*') == keys[i].size && span_find(keys[i], '?') == keys[i].size)
             require(keys[i].size == 0 || door_name_matches(keys[i], name));
     require(door_host_keys(name, arena, keys, 3) <= 3);

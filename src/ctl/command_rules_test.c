@@ -216,7 +216,7 @@ static void write_answer(struct test_work *w)
                    w->decision.watched[i].sentence);
     const char *before = "  asked, and said nothing: ";
     for (unsigned i = 0; i < rule_count; i++)
-        if (w->decision.asked & 1ull << i) {
+        if (w->decision.asked & rule_bit(i)) {
             buf_printf(out, "%s%s", before, rules[i].name);
             before = ", ";
         }
@@ -248,7 +248,7 @@ static void write_answer_json(struct test_work *w)
     json_end_list(&json);
     json_list(&json, "asked");
     for (unsigned i = 0; i < rule_count; i++)
-        if (w->decision.asked & 1ull << i)
+        if (w->decision.asked & rule_bit(i))
             json_text(&json, NULL, span_text(rules[i].name));
     json_end_list(&json);
     json_list(&json, "assumed");
@@ -317,7 +317,8 @@ static int run_test(struct fiber *self, struct door_client *client, struct door_
     if (status)
         return status;
     rules_merge(&w->in_force, &work->arena, &items);
-    trial_take_items(&w->trial, &items, &work->arena);
+    if (!trial_take_items(&w->trial, &items, &work->arena))
+        return ctl_fail(work->ctl, EX_OSERR, "there is no memory for so many lists");
     take_protection(self, client, w);
     decide(w);
     if (work->ctl->json)

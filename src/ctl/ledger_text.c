@@ -318,15 +318,27 @@ static void write_why(const StoreWrite__LedgerRow *row, const struct ledger_sett
         buf_add_text(out, "That setting, or the list's entry, may have been changed since.\n");
 }
 
+/* The search goes on behind a rule that files or watches, and behind none there is no "before". */
+static const char *asked_words(const StoreWrite__LedgerRow *row)
+{
+    bool ended = row->verdict == VERDICT_REFUSE || row->verdict == VERDICT_DEFER || row->verdict == VERDICT_ACCEPT;
+    return !row->rule.len ? "Asked, and said nothing: "
+           : ended        ? "Asked before it, and said nothing: "
+                          : "Asked as well, and said nothing: ";
+}
+
 static void write_asked(const StoreWrite__LedgerRow *row, struct buf *out)
 {
+    const char *before = asked_words(row);
     bool any = false;
     unsigned decided = rule_find(binary_span(row->rule));
-    for (unsigned i = 0; i < rule_count && i < 63; i++) {
+    for (unsigned i = 0; i < rule_count; i++) {
         /* A rule that both lets in and keeps out is asked twice. */
-        if (i == decided || !(row->asked & (1ull << i)))
+        if (i == decided || !(row->asked & rule_bit(i)))
             continue;
-        buf_printf(out, "%s%s", any ? ", " : "\nAsked before it, and said nothing: ", rules[i].name);
+        if (!any)
+            buf_add_char(out, '\n');
+        buf_printf(out, "%s%s", any ? ", " : before, rules[i].name);
         any = true;
     }
     buf_add_text(out, any ? ".\n" : "");
@@ -484,8 +496,8 @@ void ledger_write_explanation_json(const StoreWrite__LedgerEntry *entry, const s
         write_setting_json(&settings[i], json);
     json_end_list(json);
     json_list(json, "asked");
-    for (unsigned i = 0; i < rule_count && i < 63; i++)
-        if (entry->row->asked & 1ull << i)
+    for (unsigned i = 0; i < rule_count; i++)
+        if (entry->row->asked & rule_bit(i))
             json_text(json, NULL, span_text(rules[i].name));
     json_end_list(json);
     write_undo(entry, settings, count, is_my, &undo);

@@ -31,15 +31,21 @@ struct keys {
     size_t senders, addresses, helos, domains, ptrs;
 };
 
-static void make_keys(const struct trial *t, struct arena *arena, struct keys *k)
+static bool count_keys(int made, size_t *count)
 {
-    struct span path = t->facts.reverse_path;
-    size_t at = span_find_last(path, '@');
-    k->senders = path.size ? door_sender_keys(path, &t->facts.ip, arena, k->sender, DOOR_KEYS_MAX) : 0;
-    k->addresses = door_address_keys(&t->facts.ip, arena, k->address, DOOR_KEYS_MAX);
-    k->helos = t->facts.helo.size ? door_host_keys(t->facts.helo, arena, k->helo, DOOR_KEYS_MAX) : 0;
-    k->domains = at < path.size ? door_host_keys(span_skip(path, at + 1), arena, k->domain, DOOR_KEYS_MAX) : 0;
-    k->ptrs = t->facts.ptr.name.size ? door_host_keys(t->facts.ptr.name, arena, k->ptr, DOOR_KEYS_MAX) : 0;
+    *count = made < 0 ? 0 : (size_t)made;
+    return made >= 0;
+}
+
+static bool make_keys(const struct trial *t, struct arena *arena, struct keys *k)
+{
+    struct span path = t->facts.reverse_path, helo = t->facts.helo, ptr = t->facts.ptr.name;
+    struct span domain = span_skip(path, span_find_last(path, '@') + 1);
+    return count_keys(door_sender_keys(path, &t->facts.ip, arena, k->sender, DOOR_KEYS_MAX), &k->senders) &&
+           count_keys(door_address_keys(&t->facts.ip, arena, k->address, DOOR_KEYS_MAX), &k->addresses) &&
+           count_keys(door_host_keys(helo, arena, k->helo, DOOR_KEYS_MAX), &k->helos) &&
+           count_keys(door_host_keys(domain, arena, k->domain, DOOR_KEYS_MAX), &k->domains) &&
+           count_keys(door_host_keys(ptr, arena, k->ptr, DOOR_KEYS_MAX), &k->ptrs);
 }
 
 static void take_list(struct trial *t, const struct keys *k, const StoreWrite__DoorItem *item)
@@ -98,10 +104,11 @@ static void take_address(struct trial *t, const StoreWrite__DoorItem *item, bool
     t->r.limited.sender_fits = !senders.size || door_sender_is_among(senders, t->facts.reverse_path);
 }
 
-void trial_take_items(struct trial *t, const struct door_items *items, struct arena *arena)
+bool trial_take_items(struct trial *t, const struct door_items *items, struct arena *arena)
 {
     static struct keys keys; /* large, and filled anew */
-    make_keys(t, arena, &keys);
+    if (!make_keys(t, arena, &keys))
+        return false;
     t->r.passcode = t->passcode.size ? PASSCODE_WRONG : PASSCODE_NONE;
     for (size_t i = 0; i < items->count; i++) {
         const StoreWrite__DoorItem *item = &items->items[i];
@@ -115,6 +122,7 @@ void trial_take_items(struct trial *t, const struct door_items *items, struct ar
         else if (!expired)
             take_list(t, &keys, item);
     }
+    return true;
 }
 
 /* ---- What nobody gave ---- */

@@ -17,8 +17,8 @@ struct trial {
 };
 
 /* Fills in the hits of lists, the passcode and the limited address from the items of the recipient's door and of all
- * levels above it. The items outlive the trial. Keys are made in `arena`. */
-void trial_take_items(struct trial *t, const struct door_items *items, struct arena *arena);
+ * levels above it. The items outlive the trial. Keys are made in `arena`. False without memory. */
+MUST_USE bool trial_take_items(struct trial *t, const struct door_items *items, struct arena *arena);
 /* Facts that a decision wants and nobody gave: taken as what keeps nobody out, and noted. */
 void trial_assume(struct trial *t, uint32_t needs);
 /* "listed by no DNS list" … what is assumed where this fact is. */

@@ -169,7 +169,7 @@ struct courier *courier_new(struct loop *loop, struct settings *settings, struct
     condition_init(&c->scan);
     condition_init(&c->results_changed);
     buf_init(&c->password, PASSWORD_MAX);
-    c->probes = probe_cache_new();
+    c->probes = probes_new();
     c->call_backs = call_backs_new();
     c->whois = whois_new();
     if (c->probes && c->call_backs && c->whois &&

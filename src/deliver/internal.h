@@ -101,7 +101,6 @@ struct report {
 };
 
 struct call_backs;
-struct probe_cache;
 struct whois;
 
 struct courier {
@@ -129,7 +128,7 @@ struct courier {
     struct list_node reports;
     unsigned reporters;         /* fibers */
     struct attachments clients; /* who ask whether a next hop takes an address */
-    struct probe_cache *probes;
+    struct answers *probes;     /* answers.h: what next hops said of addresses */
     struct call_backs *call_backs;
     struct whois *whois;
     void (*pass_on)(void *context, struct call *call); /* calls about remote accounts; NULL: nobody takes them */
@@ -239,6 +238,7 @@ void work_due_at(struct courier *c, uint64_t at);
 /* ---- probe.c ---- */
 
 void probe_start(struct courier *c, struct call *call);
-struct probe_cache *probe_cache_new(void);
+/* NULL without memory. */
+struct answers *probes_new(void);
 
 #endif

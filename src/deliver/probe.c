@@ -1,14 +1,16 @@
 /* Asking a next hop whether it takes a recipient, so that gates refuse unknown names while the sender is on the line.
- * Answers are remembered: a yes for ten minutes, all others for one. */
+ * Answers are remembered: a yes for ten minutes, all others for one; what is under way is asked once. */
 #include "base/clock.h"
 #include "courier.pb-c.h"
+#include "deliver/answers.h"
 #include "deliver/connection.h"
 #include "ipc/binary.h"
 
 #include <errno.h>
 #include <stdlib.h>
 
-#define CACHE_MAX 10000
+#define REMEMBERED_MAX 10000
+#define REMEMBERED_BYTES (4u << 20)
 #define GOOD_SECONDS 600
 #define OTHER_SECONDS 60
 #define ASK_SECONDS 20
@@ -16,67 +18,29 @@
 #define KEY_MAX 1024
 #define REPLY_MAX 600
 
-struct probe_cache {
-    struct map map; /* "address next-hop" to struct remembered */
-    unsigned under_way;
-};
-
-struct remembered {
-    uint64_t until;
-    Courier__Verdict verdict;
-    size_t size;
-    char reply[];
-};
-
+/* One question on its way. */
 struct probe {
     struct courier *courier;
-    struct call *call;
+    struct question *question;
+    struct span address, next_hop; /* in the question's key */
 };
 
-struct probe_cache *probe_cache_new(void)
+struct answers *probes_new(void)
 {
-    struct probe_cache *cache = calloc(1, sizeof *cache);
-    if (cache)
-        map_init(&cache->map);
-    return cache;
+    struct answers *probes = malloc(sizeof *probes);
+    if (probes)
+        answers_init(probes, REMEMBERED_MAX, REMEMBERED_BYTES, PROBES_MAX);
+    return probes;
 }
 
-/* ---- What is remembered ---- */
-
-static void key_write(const Courier__ProbeRequest *request, struct buf *key)
+/* The address, a NUL, the next hop. False: they are none, or too long. */
+static bool write_key(const Courier__ProbeRequest *request, struct buf *key)
 {
-    buf_add_span(key, binary_span(request->address));
-    buf_add_char(key, ' ');
+    struct span address = binary_span(request->address);
+    buf_add_span(key, address);
+    buf_add_char(key, '\0');
     buf_add_span(key, binary_span(request->next_hop));
-}
-
-static void empty(struct probe_cache *cache)
-{
-    struct span key;
-    void *value;
-    for (size_t position = 0; map_next(&cache->map, &position, &key, &value);)
-        free(value);
-    map_release(&cache->map);
-    map_init(&cache->map);
-}
-
-/* Full: it is emptied whole. It is soon learned again. */
-static void remember(struct probe_cache *cache, struct span key, Courier__Verdict verdict, struct span reply)
-{
-    struct remembered *r = malloc(sizeof *r + reply.size);
-    if (!r)
-        return;
-    bool good = verdict == COURIER__VERDICT__VERDICT_TAKES;
-    *r = (struct remembered){clock_in_seconds(good ? GOOD_SECONDS : OTHER_SECONDS), verdict, reply.size};
-    if (reply.size)
-        memcpy(r->reply, reply.data, reply.size);
-    struct remembered *old = map_get(&cache->map, key);
-    if (!old && cache->map.count >= CACHE_MAX)
-        empty(cache);
-    if (map_put(&cache->map, key, r))
-        free(r);
-    else
-        free(old);
+    return !buf_failed(key) && span_find(address, '\0') == address.size;
 }
 
 static void answer_call(struct call *call, Courier__Verdict verdict, struct span text)
@@ -98,11 +62,10 @@ static Courier__Verdict verdict_of(const struct smtp_reply *reply)
 }
 
 /* A server that sends us away altogether says nothing about this recipient. */
-static Courier__Verdict ask(struct fiber *self, struct courier *c, const Courier__ProbeRequest *request,
-                            struct buf *text)
+static Courier__Verdict ask(struct fiber *self, const struct probe *probe, struct buf *text)
 {
     Courier__Verdict verdict = COURIER__VERDICT__VERDICT_UNKNOWN;
-    struct site *site = site_get(c, binary_span(request->next_hop));
+    struct site *site = site_get(probe->courier, probe->next_hop);
     struct connection *conn = calloc(1, sizeof *conn);
     struct smtp_client_recipient *recipient = calloc(1, sizeof *recipient);
     if (site)
@@ -112,7 +75,7 @@ static Courier__Verdict ask(struct fiber *self, struct courier *c, const Courier
     uint64_t deadline = clock_in_seconds(ASK_SECONDS);
     int error = connection_open(self, site, deadline, conn);
     if (!error) {
-        recipient->address = binary_span(request->address);
+        recipient->address = probe->address;
         error = smtp_client_probe(self, &conn->client, (struct span){0}, recipient);
     }
     if (!error && recipient->final.code) {
@@ -130,24 +93,48 @@ out:
     return verdict;
 }
 
+static void remember(struct answers *probes, const struct probe *probe, Courier__Verdict verdict, struct span text)
+{
+    struct buf bytes;
+    buf_init(&bytes, REPLY_MAX + 1);
+    buf_add_char(&bytes, (char)verdict);
+    buf_add_span(&bytes, text);
+    if (!buf_failed(&bytes))
+        answers_put(probes, question_key(probe->question), buf_span(&bytes),
+                    verdict == COURIER__VERDICT__VERDICT_TAKES ? GOOD_SECONDS : OTHER_SECONDS);
+    buf_release(&bytes);
+}
+
 static void probe_main(struct fiber *self, void *argument)
 {
     struct probe *probe = argument;
-    struct courier *c = probe->courier;
-    const Courier__ProbeRequest *request = (const Courier__ProbeRequest *)probe->call->request;
-    struct buf key, text;
-    buf_init(&key, KEY_MAX);
+    Courier__ProbeReply reply = COURIER__PROBE_REPLY__INIT;
+    struct buf text;
     buf_init(&text, REPLY_MAX);
-    key_write(request, &key);
-    Courier__Verdict verdict = COURIER__VERDICT__VERDICT_UNKNOWN;
-    if (!buf_failed(&key)) {
-        verdict = ask(self, c, request, &text);
-        remember(c->probes, buf_span(&key), verdict, buf_span(&text));
-    }
-    answer_call(probe->call, verdict, buf_span(&text));
-    c->probes->under_way--;
-    buf_release(&key);
+    reply.verdict = ask(self, probe, &text);
+    reply.reply = binary_from_span(buf_span(&text));
+    if (!fiber_is_canceled(self))
+        remember(probe->courier->probes, probe, reply.verdict, buf_span(&text));
+    question_end(probe->question, &reply.base, 0);
     buf_release(&text);
+    free(probe);
+}
+
+static void begin(struct courier *c, struct span key, struct call *call)
+{
+    struct probe *probe = c->is_stopping ? NULL : calloc(1, sizeof *probe);
+    struct question *question = probe ? question_begin(c->probes, key, call) : NULL;
+    if (!question) {
+        answer_call(call, COURIER__VERDICT__VERDICT_UNKNOWN, (struct span){0});
+        free(probe);
+        return;
+    }
+    key = question_key(question);
+    size_t end = span_find(key, '\0');
+    *probe = (struct probe){c, question, span_head(key, end), span_skip(key, end + 1)};
+    if (fiber_start(c->loop, "probe", probe_main, probe))
+        return;
+    question_end(question, NULL, -ENOMEM);
     free(probe);
 }
 
@@ -155,23 +142,14 @@ void probe_start(struct courier *c, struct call *call)
 {
     struct buf key;
     buf_init(&key, KEY_MAX);
-    key_write((const Courier__ProbeRequest *)call->request, &key);
-    const struct remembered *known = buf_failed(&key) ? NULL : map_get(&c->probes->map, buf_span(&key));
-    buf_release(&key);
-    if (known && known->until > clock_monotonic()) {
-        answer_call(call, known->verdict, span_from(known->reply, known->size));
-        return;
-    }
-    struct probe *probe = c->probes->under_way < PROBES_MAX && !c->is_stopping ? calloc(1, sizeof *probe) : NULL;
-    if (!probe) {
+    if (!write_key((const Courier__ProbeRequest *)call->request, &key)) {
         answer_call(call, COURIER__VERDICT__VERDICT_UNKNOWN, (struct span){0});
-        return;
+    } else {
+        struct span known = answers_get(c->probes, buf_span(&key));
+        if (known.size)
+            answer_call(call, (Courier__Verdict)known.data[0], span_skip(known, 1));
+        else if (!question_join(c->probes, buf_span(&key), call))
+            begin(c, buf_span(&key), call);
     }
-    *probe = (struct probe){c, call};
-    c->probes->under_way++;
-    if (fiber_start(c->loop, "probe", probe_main, probe))
-        return;
-    c->probes->under_way--;
-    free(probe);
-    call_fail(call, -ENOMEM);
+    buf_release(&key);
 }

@@ -19,10 +19,9 @@ struct server {
     bool is_trusted; /* of the settings */
 };
 
-static bool may_connect(const struct whois_walk *walk, const struct server *server, const struct ip_address *ip)
+bool whois_may_connect(const struct network_list *own, bool is_trusted, const struct ip_address *ip, uint16_t port)
 {
-    return server->is_trusted || ip_address_is_public(ip) ||
-           network_list_has(&walk->settings->courier.private_networks, ip->bytes);
+    return is_trusted || (port == WHOIS_PORT && ip_address_is_public(ip)) || network_list_has(own, ip->bytes);
 }
 
 /* Each gets half of what is left, so that a silent one leaves time for another. */
@@ -90,7 +89,8 @@ static int ask_server(struct fiber *self, struct whois_walk *walk, const struct 
                   &memory, &found);
     addresses_alternate(found.addresses, found.count);
     for (size_t i = 0; i < found.count && tried < ADDRESSES_TRIED_MAX && error && error != -ECANCELED; i++) {
-        if (!may_connect(walk, server, &found.addresses[i])) {
+        if (!whois_may_connect(&walk->settings->courier.private_networks, server->is_trusted, &found.addresses[i],
+                               server->port)) {
             error = -EPERM;
             continue;
         }

@@ -403,8 +403,9 @@ static bool take_dns_lists(struct arena *arena, const struct facts *from, struct
     return to->dns_lists != NULL;
 }
 
-/* Copies what was found of one fact to where it stays. False where there is no room for it. */
-static bool take_over(struct attempt *a, struct recipient_facts *r, const struct gathering *g, enum fact fact)
+/* Copies what was found of one fact to where it stays. False where there is no room for it: it may then be half there.
+ */
+static bool copy_fact(struct attempt *a, struct recipient_facts *r, const struct gathering *g, enum fact fact)
 {
     struct facts *to = &a->facts;
     struct arena *connection = a->connection, *transaction = a->transaction;
@@ -441,6 +442,40 @@ static bool take_over(struct attempt *a, struct recipient_facts *r, const struct
     default:
         return false;
     }
+}
+
+/* False where there is no room for it, and then nothing of it is left: what was copied so far stands beside spans into
+ * memory that is about to go. */
+static bool take_over(struct attempt *a, struct recipient_facts *r, const struct gathering *g, enum fact fact)
+{
+    if (copy_fact(a, r, g, fact))
+        return true;
+    switch (fact) {
+    case FACT_PTR:
+        memset(&a->facts.ptr, 0, sizeof a->facts.ptr);
+        break;
+    case FACT_DNS_LISTS:
+        a->facts.dns_list_count = 0;
+        break;
+    case FACT_WHOIS:
+        a->facts.whois = (struct whois_fact){.text = {0}};
+        break;
+    case FACT_SCRIPT:
+        r->script = (struct script_fact){SCRIPT_NOTHING, {0}};
+        break;
+    case FACT_SCRIPT_CONTENT:
+        r->script_content = (struct script_fact){SCRIPT_NOTHING, {0}};
+        break;
+    case FACT_CALL_BACK:
+        a->facts.call_back.reply = (struct span){0};
+        break;
+    case FACT_REVERSE_CALL_BACK:
+        a->facts.reverse_call_back.reply = (struct span){0};
+        break;
+    default:
+        break;
+    }
+    return false;
 }
 
 static int fetch_mask(struct fiber *self, struct attempt *a, struct recipient_facts *r, uint32_t mask,

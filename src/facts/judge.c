@@ -153,7 +153,7 @@ static int keep_decision(struct attempt *a, struct judged *judged, const struct 
 {
     judged->asked |= decision->asked;
     if (decision->verdict.rule < rule_count)
-        judged->asked &= ~(1ull << decision->verdict.rule);
+        judged->asked &= ~rule_bit(decision->verdict.rule);
     int error = keep_verdict(a->transaction, &decision->verdict, verdict);
     for (size_t i = 0; !error && i < decision->watched_count && judged->watched_count < JUDGED_WATCHED_MAX; i++)
         error = keep_verdict(a->transaction, &decision->watched[i], &judged->watched[judged->watched_count++]);

@@ -79,11 +79,11 @@ static enum said weigh(struct walk *w, struct verdict *verdict)
 {
     const struct rule_values *values = &w->set->rules[verdict->rule];
     if (verdict->kind == VERDICT_NO_OPINION) {
-        w->decision->asked |= 1ull << verdict->rule;
+        w->decision->asked |= rule_bit(verdict->rule);
         return SAID_NOTHING;
     }
     /* A rule with two halves may have been asked before, by its other one. */
-    w->decision->asked &= ~(1ull << verdict->rule);
+    w->decision->asked &= ~rule_bit(verdict->rule);
     bool is_list_entry = verdict->kind == VERDICT_ACCEPT && (rules[verdict->rule].flags & RULE_LISTS_LET_IN);
     if (!is_list_entry && only_watches(w, verdict->rule)) {
         if (verdict->kind != VERDICT_ACCEPT)
@@ -249,7 +249,6 @@ enum decide_result decide_recipient(const struct facts *facts, const struct reci
 
 /* ---- The reply ---- */
 
-#define REPLY_TEXT_MAX 480 /* of the 512 octets of RFC 5321 section 4.5.3.1.5 */
 #define RECIPIENT_SHOWN_MAX 120
 #define HELP_PAGE_SHOWN_MAX 200
 
@@ -272,7 +271,7 @@ void decision_write_reply(const struct verdict *verdict, const struct recipient_
     buf_add_text(out, verdict->kind == VERDICT_DEFER ? " does not take this now" : " does not take this");
     if (!terse && verdict->sentence[0]) {
         buf_add_text(out, ": ");
-        clean_write(span_text(verdict->sentence), REPLY_TEXT_MAX - tail.size - (out->size - start), out);
+        clean_write(span_text(verdict->sentence), DECISION_REPLY_MAX - tail.size - (out->size - start), out);
     }
     buf_add_span(out, buf_span(&tail));
     out->failed |= buf_failed(&tail);

@@ -27,7 +27,7 @@ struct decision {
     struct verdict verdict;
     struct verdict watched[DECISION_WATCHED_MAX]; /* what would have been refused by rules in watch mode */
     size_t watched_count;
-    uint64_t asked; /* bit n: rule n was asked and said nothing: for `ostiary explain` */
+    uint64_t asked; /* rule_bit()s of those that were asked and said nothing: for `ostiary explain` */
 };
 
 /* `accepted_by`: in DECIDE_CONTENT the verdict of DECIDE_RCPT (an accept of group 3 spares the content rules but locked
@@ -36,8 +36,10 @@ enum decide_result decide_recipient(const struct facts *facts, const struct reci
                                     const struct ruleset *set, enum decide_stage stage,
                                     const struct verdict *accepted_by, struct decision *decision);
 
+#define DECISION_REPLY_MAX 479 /* of the 512 octets of RFC 5321 section 4.5.3.1.5 */
 /* "bob@example.org does not take this: <sentence>. Reference 7F3K-2QXD" and so on: the text of a reply behind its
- * codes, printable ASCII on one line. `terse`: "bob@example.org does not take this. Reference …". */
+ * codes, printable ASCII on one line, never longer: what does not fit is cut out of the sentence. `terse`:
+ * "bob@example.org does not take this. Reference …". */
 void decision_write_reply(const struct verdict *verdict, const struct recipient_facts *r, uint64_t reference,
                           bool terse, struct span help_page, struct buf *out);
 

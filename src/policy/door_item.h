@@ -58,9 +58,10 @@ MUST_USE bool door_item_check(enum door_kind kind, enum rule_level level, struct
 
 /* The names under which a sender may stand in a list, narrowest first: "a@x.b.example from 192.0.2.7", "a@x.b.example
  * from 192.0.2.0/24" (none of both where `ip`, the client's, is NULL), "a@x.b.example", "@x.b.example", "*.b.example",
- * "*.example". At most `room`. The number. Spans are in the arena. */
-size_t door_sender_keys(struct span reverse_path, const struct ip_address *ip, struct arena *arena, struct span *keys,
-                        size_t room);
+ * "*.example". At most `room`. The number, or -ENOMEM: a key that is missing would be a rule that says nothing. Spans
+ * are in the arena. */
+MUST_USE int door_sender_keys(struct span reverse_path, const struct ip_address *ip, struct arena *arena,
+                              struct span *keys, size_t room);
 /* The second of them: the entry that names a sender as it comes from that part of the net. `ip` may be NULL: the mere
  * address then. False where reverse_path is no address, with one sentence. */
 MUST_USE bool door_sender_entry(struct span reverse_path, const struct ip_address *ip, struct arena *arena,
@@ -68,13 +69,16 @@ MUST_USE bool door_sender_entry(struct span reverse_path, const struct ip_addres
 /* Of an entry in the form in which it is kept: the network behind "from"; empty: it names none. */
 struct span door_entry_network(struct span entry);
 /* Of an address: itself, then every network it is in, narrowest first ("192.0.2.7", "192.0.2.0/31", …): at most 130. */
-size_t door_address_keys(const struct ip_address *ip, struct arena *arena, struct span *keys, size_t room);
+MUST_USE int door_address_keys(const struct ip_address *ip, struct arena *arena, struct span *keys, size_t room);
 #define DOOR_KEYS_MAX 130
-/* Every run of labels of a host name: "a.b.c" gives "a.b.c", "a.b", "b.c", "a", "b", "c". At most DOOR_KEYS_MAX. */
-size_t door_name_keys(struct span name, struct arena *arena, struct span *keys, size_t room);
+/* Runs of labels of a host name: "a.b.c" gives "a.b.c", "a.b", "b.c", "a", "b", "c". Where there is no room for all,
+ * the name itself and the short ones. With DOOR_NAME_KEYS_MAX that is all of a name of 31 labels, and each run of up to
+ * four labels of the longest there is. */
+#define DOOR_NAME_KEYS_MAX 512
+MUST_USE int door_name_keys(struct span name, struct arena *arena, struct span *keys, size_t room);
 /* The names under which a host may stand in a list of servers (approved, denied), narrowest first: "mx.b.example",
  * "*.b.example", "*.example". */
-size_t door_host_keys(struct span name, struct arena *arena, struct span *keys, size_t room);
+MUST_USE int door_host_keys(struct span name, struct arena *arena, struct span *keys, size_t room);
 /* Does a pattern with "*" inside labels match a run of labels of the name? Linear in the product of their sizes, which
  * are capped. */
 bool door_name_matches(struct span pattern, struct span name);

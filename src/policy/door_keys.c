@@ -3,12 +3,20 @@
 
 #include "policy/pattern.h"
 
+#include <errno.h>
+
 /* What is being gathered. */
 struct keys {
     struct arena *arena;
     struct span *keys;
     size_t count, room;
+    bool failed; /* without memory: a key that is missing would be a rule that says nothing */
 };
+
+static int end(const struct keys *k)
+{
+    return k->failed ? -ENOMEM : (int)k->count;
+}
 
 static void add(struct keys *k, const char *before, struct span s)
 {
@@ -16,8 +24,9 @@ static void add(struct keys *k, const char *before, struct span s)
     if (k->count == k->room)
         return;
     char *text = arena_alloc(k->arena, begin.size + s.size);
+    k->failed |= !text;
     if (!text)
-        return; /* a key that is not looked up finds nothing: the caller's arena is its limit */
+        return;
     memcpy(text, begin.data, begin.size);
     for (size_t i = 0; i < s.size; i++)
         text[begin.size + i] = ascii_lower(s.data[i]);
@@ -54,18 +63,17 @@ static void add_from(struct keys *k, struct span reverse_path, const struct ip_a
     struct buf text;
     bool is_ipv4 = ip_address_is_ipv4(ip);
     size_t kept = is_ipv4 ? 15 : 8;
-    buf_init(&text, DOOR_NAME_MAX);
+    buf_init(&text, DOOR_NAME_MAX + IP_ADDRESS_TEXT_MAX + 16);
     buf_printf(&text, "%.*s from ", SPAN_ARG(reverse_path));
     size_t before = text.size;
     ip_address_write(&network, &text);
-    if (!buf_failed(&text))
-        add(k, "", buf_span(&text));
+    add(k, "", buf_span(&text));
     buf_truncate(&text, before);
     memset(network.bytes + kept, 0, sizeof network.bytes - kept);
     ip_address_write(&network, &text);
     buf_add_text(&text, is_ipv4 ? "/24" : "/64");
-    if (!buf_failed(&text))
-        add(k, "", buf_span(&text));
+    add(k, "", buf_span(&text));
+    k->failed |= buf_failed(&text);
     buf_release(&text);
 }
 
@@ -81,13 +89,17 @@ bool door_sender_entry(struct span reverse_path, const struct ip_address *ip, st
         buf_printf(problem, "\"%.*s\" is no address", SPAN_ARG(span_head(reverse_path, 100)));
         return false;
     }
-    size_t count = ip ? door_sender_keys(name, ip, arena, keys, 2) : 0;
+    int count = ip ? door_sender_keys(name, ip, arena, keys, 2) : 0;
+    if (count < 0) {
+        buf_add_text(problem, "there is no memory for it");
+        return false;
+    }
     *entry = count == 2 && door_entry_network(keys[1]).size ? keys[1] : name;
     return true;
 }
 
-size_t door_sender_keys(struct span reverse_path, const struct ip_address *ip, struct arena *arena, struct span *keys,
-                        size_t room)
+int door_sender_keys(struct span reverse_path, const struct ip_address *ip, struct arena *arena, struct span *keys,
+                     size_t room)
 {
     struct keys k = {.arena = arena, .keys = keys, .room = room};
     struct span domain = domain_of(reverse_path);
@@ -99,10 +111,10 @@ size_t door_sender_keys(struct span reverse_path, const struct ip_address *ip, s
     add(&k, "@", domain);
     if (domain.data[0] != '[')
         add_parents(&k, domain);
-    return k.count;
+    return end(&k);
 }
 
-size_t door_host_keys(struct span name, struct arena *arena, struct span *keys, size_t room)
+int door_host_keys(struct span name, struct arena *arena, struct span *keys, size_t room)
 {
     struct keys k = {.arena = arena, .keys = keys, .room = room};
     if (name.size && name.data[name.size - 1] == '.')
@@ -111,10 +123,10 @@ size_t door_host_keys(struct span name, struct arena *arena, struct span *keys, 
         return 0;
     add(&k, "", name);
     add_parents(&k, name);
-    return k.count;
+    return end(&k);
 }
 
-size_t door_address_keys(const struct ip_address *ip, struct arena *arena, struct span *keys, size_t room)
+int door_address_keys(const struct ip_address *ip, struct arena *arena, struct span *keys, size_t room)
 {
     struct keys k = {.arena = arena, .keys = keys, .room = room};
     struct ip_address network = *ip;
@@ -127,15 +139,15 @@ size_t door_address_keys(const struct ip_address *ip, struct arena *arena, struc
         ip_address_write(&network, &text);
         if (bits < most)
             buf_printf(&text, "/%u", bits);
-        if (!buf_failed(&text))
-            add(&k, "", buf_span(&text));
+        add(&k, "", buf_span(&text));
         if (bits == 0)
             break;
         unsigned bit = skipped + bits - 1;
         network.bytes[bit / 8] &= (unsigned char)~(0x80u >> (bit % 8));
     }
+    k.failed |= buf_failed(&text);
     buf_release(&text);
-    return k.count;
+    return end(&k);
 }
 
 #define LABELS_MAX 128
@@ -157,16 +169,30 @@ static size_t split(struct span name, size_t *starts)
     return count;
 }
 
-size_t door_name_keys(struct span name, struct arena *arena, struct span *keys, size_t room)
+/* Runs of so many labels, and of all shorter ones, have room. Whoever has a long name chose it: what is left out must
+ * not be the short runs, which lists are made of. */
+static size_t longest_run(size_t labels, size_t room)
+{
+    size_t length = 0;
+    while (length < labels && labels - length <= room)
+        room -= labels - length++;
+    return length;
+}
+
+int door_name_keys(struct span name, struct arena *arena, struct span *keys, size_t room)
 {
     struct keys k = {.arena = arena, .keys = keys, .room = room};
     size_t starts[LABELS_MAX + 1];
     name = span_head(name, DOOR_NAME_MAX);
-    size_t count = split(name, starts);
-    for (size_t length = count; length > 0; length--)
+    size_t count = split(name, starts), length = longest_run(count, room);
+    if (count && length < count) { /* the name itself takes one of the places */
+        add(&k, "", span_head(name, starts[count] - 1));
+        length = longest_run(count, room - k.count);
+    }
+    for (; length > 0; length--)
         for (size_t first = 0; first + length <= count; first++)
             add(&k, "", span_from(name.data + starts[first], starts[first + length] - 1 - starts[first]));
-    return k.count;
+    return end(&k);
 }
 
 static struct span label_get(struct span name, const size_t *starts, size_t i)

@@ -38,7 +38,7 @@ const char *verdict_name(enum verdict_kind kind); /* "refuse" */
 
 struct verdict {
     enum verdict_kind kind;
-    unsigned rule;         /* its number in `rules`; RULE_NONE: nobody said anything */
+    unsigned rule;         /* its place in `rules`; RULE_NONE: nobody said anything */
     enum rule_level level; /* of the setting, or of the list's entry, that decided */
     bool let_in;           /* a rule of group 3 to 6 said accept: content rules that are not locked keep still */
     unsigned code;         /* of the reply: 530 to 554, 451; where kind is REFUSE or DEFER */
@@ -113,7 +113,10 @@ typedef uint32_t rule_needs(const struct facts *facts, const struct recipient_fa
 #define RULE_OWN_MIND 128u    /* about a message it may say something else of each recipient with the same values */
 
 struct rule {
-    const char *name;       /* "white-list" */
+    const char *name; /* "white-list" */
+    /* For ever: stored rows of the ledger have it (struct decision's `asked`), in 63 bits. A new rule takes the next
+     * free one, wherever it stands in the table; that of a rule which is gone is not given again. */
+    unsigned number;
     const char *simbeymail; /* "MUI_WHITE_LIST_DIRECT"; NULL: it had none */
     const char *sims;       /* what SIMS called it, or NULL */
     enum rule_group group;
@@ -139,8 +142,13 @@ extern const struct rule rules[];
 extern const size_t rule_count;
 #define RULES_MAX 64
 
-/* The number of the rule, or RULE_NONE. Also by SimbeyMail's name. */
+/* The rule's place in the table, or RULE_NONE. Also by SimbeyMail's name. */
 unsigned rule_find(struct span name);
+/* Its bit in a mask of rules (struct decision's `asked`): of its number, not of its place. */
+static inline uint64_t rule_bit(unsigned rule)
+{
+    return UINT64_C(1) << rules[rule].number;
+}
 /* The mode that the values mean, of a rule with a switch MODE_OFF or MODE_ON. */
 enum rule_mode rule_mode_get(const struct rule *rule, const struct rule_values *values);
 /* Does it need to be said twice, and was not: it only watches. */

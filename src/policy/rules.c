@@ -172,6 +172,7 @@ static const struct rule_parameter forward[] = {
 const struct rule rules[] = {
     /* Of senders */
     {.name = "protect-my-address",
+     .number = 0,
      .simbeymail = "MUI_SECURE_SMTP",
      .group = GROUP_PROTECTION,
      .flags = RULE_DIRECT | RULE_OF_SENDER,
@@ -181,12 +182,14 @@ const struct rule rules[] = {
 
     /* What lets in */
     {.name = "accept-all",
+     .number = 1,
      .simbeymail = "MUI_ALLOW_ALL",
      .group = GROUP_LETS_IN,
      .lets_in = rule_accept_all,
      PARAMETERS(switched_off),
      .summary = "Takes whatever the other rules say. Quota, size limits and what the site has locked remain."},
     {.name = "passcode",
+     .number = 2,
      .simbeymail = "MUI_CHECK_PASSCODE",
      .group = GROUP_LETS_IN,
      .flags = RULE_DIRECT,
@@ -195,6 +198,7 @@ const struct rule rules[] = {
      PARAMETERS(passcode),
      .summary = "Takes mail only with one of this person's passcodes behind the address (RCPT TO:<address> 1234)."},
     {.name = "approved-servers",
+     .number = 3,
      .simbeymail = "MUI_CHECK_APPROVED",
      .group = GROUP_LETS_IN,
      .flags = RULE_STRANGERS,
@@ -205,6 +209,7 @@ const struct rule rules[] = {
      .summary = "Takes what comes from a server on the site's list of approved ones, by its address or by a name that "
                 "the DNS proves."},
     {.name = "limited-address",
+     .number = 4,
      .group = GROUP_LETS_IN,
      .flags = RULE_DIRECT,
      .lets_in = rule_limited_address_lets_in,
@@ -213,6 +218,7 @@ const struct rule rules[] = {
      .summary = "Holds addresses that were made for a time or for certain senders (alice+shop-x7@) to what they were "
                 "made for, and takes that."},
     {.name = "white-list",
+     .number = 5,
      .simbeymail = "MUI_WHITE_LIST_DIRECT",
      .group = GROUP_LETS_IN,
      .flags = RULE_DIRECT | RULE_LISTS_LET_IN,
@@ -221,6 +227,7 @@ const struct rule rules[] = {
      PARAMETERS(white_list),
      .summary = "Takes mail only from senders on the white list. What stands on it is let in also where this is off."},
     {.name = "fetched-white-list",
+     .number = 6,
      .simbeymail = "MUI_WHITE_LIST_PROXY",
      .group = GROUP_LETS_IN,
      .flags = RULE_FETCHED | RULE_LISTS_LET_IN,
@@ -231,6 +238,7 @@ const struct rule rules[] = {
 
     /* What keeps out and costs nothing */
     {.name = "ip-black-list",
+     .number = 7,
      .simbeymail = "MUI_IP_BLACK_LIST",
      .sims = "the black list",
      .group = GROUP_LOCAL,
@@ -240,6 +248,7 @@ const struct rule rules[] = {
      PARAMETERS(plain_on),
      .summary = "Refuses servers on the site's own list of addresses and host names."},
     {.name = "fetched-ip-black-list",
+     .number = 8,
      .simbeymail = "MUI_IP_PROXY_LIST",
      .group = GROUP_LOCAL,
      .flags = RULE_FETCHED,
@@ -249,6 +258,7 @@ const struct rule rules[] = {
      .summary = "Refuses fetched mail that came through a server on the site's own list of addresses and host names; "
                 "private addresses are skipped."},
     {.name = "denied-servers",
+     .number = 9,
      .simbeymail = "MUI_CHECK_DENIED",
      .group = GROUP_LOCAL,
      .flags = RULE_STRANGERS,
@@ -257,12 +267,14 @@ const struct rule rules[] = {
      .summary = "Refuses what comes from an address, by a HELO name or from a sender's domain on the site's list of "
                 "denied ones; spam.example there is this name only, *.spam.example all below it."},
     {.name = "black-list",
+     .number = 10,
      .group = GROUP_LOCAL,
      .flags = RULE_DIRECT,
      .keeps_out = rule_black_list,
      PARAMETERS(plain_on),
      .summary = "Refuses senders on the black list."},
     {.name = "fetched-black-list",
+     .number = 11,
      .simbeymail = "MUI_BLACK_LIST_PROXY",
      .group = GROUP_LOCAL,
      .flags = RULE_FETCHED,
@@ -270,6 +282,7 @@ const struct rule rules[] = {
      PARAMETERS(plain_on),
      .summary = "Refuses mail that is fetched from remote accounts from senders on the black list."},
     {.name = "pregreet",
+     .number = 12,
      .group = GROUP_LOCAL,
      .flags = RULE_DIRECT | RULE_STRANGERS,
      .keeps_out = rule_pregreet,
@@ -278,6 +291,7 @@ const struct rule rules[] = {
                 "after somebody "
                 "has set the rule, and not at an address that has once waited."},
     {.name = "helo-not-ip",
+     .number = 13,
      .simbeymail = "MUI_CHECK_HELO_NOT_IP",
      .group = GROUP_LOCAL,
      .flags = RULE_DIRECT | RULE_STRANGERS,
@@ -285,12 +299,14 @@ const struct rule rules[] = {
      PARAMETERS(plain_off),
      .summary = "Refuses servers that call themselves by an address (HELO 192.0.2.7 or [192.0.2.7])."},
     {.name = "helo-sane",
+     .number = 14,
      .group = GROUP_LOCAL,
      .flags = RULE_DIRECT | RULE_STRANGERS,
      .keeps_out = rule_helo_sane,
      PARAMETERS(plain_off),
      .summary = "Refuses servers that call themselves by our name or address, or by a name without a dot."},
     {.name = "sender-tld",
+     .number = 15,
      .simbeymail = "MUI_CHECK_SENDER_TYPE",
      .group = GROUP_LOCAL,
      .flags = RULE_DIRECT | RULE_STRANGERS,
@@ -298,6 +314,7 @@ const struct rule rules[] = {
      PARAMETERS(sender_tld),
      .summary = "Takes mail only where the sender's domain and the HELO name end in certain top-level domains."},
     {.name = "fetched-strict",
+     .number = 16,
      .simbeymail = "MUI_PROXY_STRICT",
      .group = GROUP_LOCAL,
      .flags = RULE_FETCHED,
@@ -306,6 +323,7 @@ const struct rule rules[] = {
      .summary = "What helo-not-ip and sender-tld say, of mail that is fetched, by what the provider wrote of the "
                 "server it came from; not of the provider's own customers."},
     {.name = "max-size",
+     .number = 17,
      .group = GROUP_LOCAL,
      .keeps_out = rule_declared_size,
      .needs_of_content = FACT_BIT(FACT_CONTENT),
@@ -315,6 +333,7 @@ const struct rule rules[] = {
 
     /* What needs the DNS */
     {.name = "no-ptr",
+     .number = 18,
      .group = GROUP_DNS,
      .flags = RULE_STRANGERS,
      .needs = FACT_BIT(FACT_PTR),
@@ -322,6 +341,7 @@ const struct rule rules[] = {
      PARAMETERS(no_ptr),
      .summary = "Refuses servers whose address has no name in the DNS."},
     {.name = "denied-host-names",
+     .number = 19,
      .simbeymail = "MUI_VERIFY_DENIED",
      .group = GROUP_DNS,
      .flags = RULE_STRANGERS,
@@ -332,6 +352,7 @@ const struct rule rules[] = {
      .summary =
          "Refuses servers whose name in the DNS has a run of labels in it that is on the site's list of denied ones."},
     {.name = "dnsbl",
+     .number = 20,
      .sims = "the black-listing server (RBL)",
      .group = GROUP_DNS,
      .flags = RULE_STRANGERS,
@@ -341,6 +362,7 @@ const struct rule rules[] = {
      PARAMETERS(dnsbl),
      .summary = "Refuses servers that the DNS lists of the site, or those that were chosen among them, list."},
     {.name = "return-path",
+     .number = 21,
      .sims = "the check of return-paths",
      .group = GROUP_DNS,
      .flags = RULE_DIRECT | RULE_STRANGERS,
@@ -349,6 +371,7 @@ const struct rule rules[] = {
      PARAMETERS(return_path),
      .summary = "Refuses senders whose domain takes no mail by the DNS, so that no answer could reach them."},
     {.name = "greylist",
+     .number = 22,
      .group = GROUP_DNS,
      .flags = RULE_DIRECT | RULE_STRANGERS,
      .needs = FACT_BIT(FACT_PTR) | FACT_BIT(FACT_GREYLIST),
@@ -359,6 +382,7 @@ const struct rule rules[] = {
 
     /* Those that call out */
     {.name = "whois",
+     .number = 23,
      .simbeymail = "MUI_CHECK_WHOIS",
      .group = GROUP_CALLS_OUT,
      .flags = RULE_STRANGERS,
@@ -369,6 +393,7 @@ const struct rule rules[] = {
      .summary = "Refuses servers by the country, registry, network or autonomous system that WHOIS tells, and hands "
                 "its text to the site's script."},
     {.name = "site-script",
+     .number = 24,
      .simbeymail = "MUI_CHECK_PLUGIN",
      .group = GROUP_CALLS_OUT,
      .flags = RULE_STRANGERS | RULE_OWN_MIND,
@@ -381,6 +406,7 @@ const struct rule rules[] = {
      PARAMETERS(site_script),
      .summary = "Asks the site's own script; where the rule whois is on it sees what WHOIS says, too."},
     {.name = "verify-sender",
+     .number = 25,
      .simbeymail = "MUI_CHECK_SOURCE",
      .group = GROUP_CALLS_OUT,
      .flags = RULE_DIRECT | RULE_STRANGERS,
@@ -390,6 +416,7 @@ const struct rule rules[] = {
      PARAMETERS(verify_sender),
      .summary = "Asks the sender's own server whether it takes mail for the sender; refused there is refused here."},
     {.name = "reverse-sender",
+     .number = 26,
      .simbeymail = "MUI_REVERSE_SENDER_CHECK",
      .group = GROUP_CALLS_OUT,
      .flags = RULE_DIRECT | RULE_STRANGERS | RULE_TWICE,
@@ -402,12 +429,14 @@ const struct rule rules[] = {
 
     /* About the message */
     {.name = "attachment-types",
+     .number = 27,
      .group = GROUP_CONTENT,
      .needs = FACT_BIT(FACT_CONTENT),
      .keeps_out = rule_attachment_types,
      PARAMETERS(attachment_types),
      .summary = "Refuses messages with attachments of certain kinds."},
     {.name = "block-agent",
+     .number = 28,
      .simbeymail = "MUI_BLOCK_BY_AGENT",
      .group = GROUP_CONTENT,
      .needs = FACT_BIT(FACT_CONTENT),
@@ -417,20 +446,23 @@ const struct rule rules[] = {
 
     /* What is done with it */
     {.name = "fetched-block-folder",
+     .number = 29,
      .simbeymail = "MUI_PROXY_BLOCK_FOLDER",
      .group = GROUP_ACTION,
      .flags = RULE_FETCHED,
      PARAMETERS(fetched_block_folder),
      .summary = "Puts refused mail that was fetched into a folder instead of deleting it."},
     {.name = "forward",
+     .number = 30,
      .simbeymail = "MUI_FORWARD_MAIL",
      .group = GROUP_ACTION,
      PARAMETERS(forward),
      .summary = "Sends what was delivered on to another address."},
     {.name = "terse",
+     .number = 31,
      .group = GROUP_ACTION,
      PARAMETERS(switched_off),
      .summary = "Tells refused senders no reason, only the reference under which it can be looked up."},
 };
 const size_t rule_count = sizeof rules / sizeof *rules;
-_Static_assert(sizeof rules / sizeof *rules <= RULES_MAX, "struct ruleset and the mask of asked rules have 64 places");
+_Static_assert(sizeof rules / sizeof *rules <= RULES_MAX, "struct ruleset has 64 places");

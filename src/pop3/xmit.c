@@ -45,8 +45,8 @@ struct xmit {
     struct judged_address *judged, **last_judged; /* recipients of ours */
     bool header_seen;
     struct header_recipients found;
-    unsigned reachable; /* recipients that are right, or may become so */
-    char refusal[256];  /* why the first wrong one is wrong */
+    unsigned reachable;                   /* recipients that are right, or may become so */
+    char refusal[DECISION_REPLY_MAX + 1]; /* why the first wrong one is wrong */
 };
 
 static void begin(struct pop3_session *s, struct xmit *x)

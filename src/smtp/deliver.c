@@ -45,11 +45,12 @@ static int refuse_outcome(struct fiber *self, struct smtp_session *s, enum intak
         const char *text;
     } rows[] = {
         [INTAKE_OVER_QUOTA] = {{SMTP_REFUSED_MESSAGE, permanent ? 552 : 452, permanent ? "5.2.2" : "4.2.2",
-                                .reason = "mailbox full"},
+                                .reason = "mailbox full", .rule = "quota"},
                                permanent ? "The mailbox is full" : "The mailbox is full, please try again later"},
-        [INTAKE_GONE] = {{SMTP_REFUSED_MESSAGE, 550, "5.1.1", .reason = "account removed"},
+        [INTAKE_GONE] = {{SMTP_REFUSED_MESSAGE, 550, "5.1.1", .reason = "account removed", .rule = "no-such-user"},
                          "There is no such person here any more"},
-        [INTAKE_OVER_SENDING_QUOTA] = {{SMTP_REFUSED_MESSAGE, 452, "4.7.1", .reason = "too many recipients today"},
+        [INTAKE_OVER_SENDING_QUOTA] = {{SMTP_REFUSED_MESSAGE, 452, "4.7.1", .reason = "too many recipients today",
+                                        .rule = "daily-limit"},
                                        "That is more recipients at other sites than are allowed in a day; please send "
                                        "it tomorrow"},
     };

@@ -22,9 +22,9 @@ MUST_USE int smtp_judge(struct fiber *self, struct smtp_session *s, const struct
 /* The reply to an address that was refused or put off (address->answer says by whom), noted in the ledger. */
 struct smtp_judged_reply {
     struct ledger_place place;
-    struct smtp_refusal refusal; /* points into the rest */
-    char reason[80];             /* for the log: "rule dnsbl (account)" */
-    char text[451];              /* behind the codes */
+    struct smtp_refusal refusal;       /* points into the rest */
+    char reason[80];                   /* for the log: "rule dnsbl (account)" */
+    char text[DECISION_REPLY_MAX + 1]; /* behind the codes */
 };
 void smtp_judged_reply_make(struct smtp_session *s, const struct judged_address *address,
                             struct smtp_judged_reply *reply);

@@ -139,9 +139,11 @@ __attribute__((format(printf, 4, 0))) static bool write_text(struct smtp_session
 {
     buf_init(text, 2 * REPLY_TEXT_MAX);
     buf_vprintf(text, format, args);
+    if (!refusal->rule || !s->context->ledger)
+        return refusal->is_counted;
     if (text->size > REPLY_TEXT_MAX - REFERENCE_SIZE)
         buf_truncate(text, REPLY_TEXT_MAX - REFERENCE_SIZE);
-    return refusal->rule && s->context->ledger ? note(s, refusal, text) : refusal->is_counted;
+    return note(s, refusal, text);
 }
 
 int smtp_put_off(struct smtp_session *s, const struct smtp_refusal *refusal, const char *format, ...)

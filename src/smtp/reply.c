@@ -13,6 +13,9 @@ __attribute__((format(printf, 4, 0))) static void write_reply(struct smtp_sessio
     const char *words = format;
     if (strchr(format, '%')) { /* most replies have no places to fill */
         vsnprintf(text, sizeof text, format, args);
+        /* With what somebody else said: it must not be a reply of its own. UTF-8 stays for those who asked for it. */
+        for (char *c = text; *c; c++)
+            *c = (char)((unsigned char)*c < ' ' || *c == 127 ? '?' : *c);
         words = text;
     }
     struct buf *out = stream_output(s->stream);

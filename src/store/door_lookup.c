@@ -84,8 +84,9 @@ static int make_sender_keys(struct door_lookup *l)
     l->sender_keys = arena_array(l->arena, DOOR_KEYS_MAX, sizeof(*l->sender_keys));
     if (!l->sender_keys)
         return -ENOMEM;
-    l->sender_key_count = door_sender_keys(l->reverse_path, l->ip, l->arena, l->sender_keys, DOOR_KEYS_MAX);
-    return 0;
+    int count = door_sender_keys(l->reverse_path, l->ip, l->arena, l->sender_keys, DOOR_KEYS_MAX);
+    l->sender_key_count = count < 0 ? 0 : (size_t)count;
+    return count < 0 ? count : 0;
 }
 
 int door_lookup_senders(struct door_lookup *l, const struct door_owner *owner, uint32_t kinds, struct list_hit *hits,
@@ -117,11 +118,12 @@ static int find_address(struct door_lookup *l, enum door_kind kind, const struct
     struct span *keys = l->ip ? arena_array(l->arena, DOOR_KEYS_MAX, sizeof(*keys)) : NULL;
     if (!keys)
         return l->ip ? -ENOMEM : 0;
-    size_t all = door_address_keys(l->ip, l->arena, keys, DOOR_KEYS_MAX), kept = 0, place = 0;
+    int rc = door_address_keys(l->ip, l->arena, keys, DOOR_KEYS_MAX);
+    size_t all = rc < 0 ? 0 : (size_t)rc, kept = 0, place = 0;
     for (size_t i = 0; i < all; i++)
         if (door_sizes_have(sizes, keys[i]))
             keys[kept++] = keys[i];
-    int rc = door_lookup_keys(l, &the_site, kind, keys, kept, &place);
+    rc = rc < 0 ? rc : door_lookup_keys(l, &the_site, kind, keys, kept, &place);
     if (rc > 0)
         add_hit(hits, LIST_HITS_MAX, count, kind == DOOR_APPROVED ? LIST_KIND_APPROVED : LIST_KIND_DENIED, LEVEL_SITE,
                 keys[place]);
@@ -135,8 +137,8 @@ static int find_denied_name(struct door_lookup *l, struct span name, struct list
     struct span *keys = name.size ? arena_array(l->arena, DOOR_KEYS_MAX, sizeof(*keys)) : NULL;
     if (!keys)
         return name.size ? -ENOMEM : 0;
-    size_t some = door_host_keys(name, l->arena, keys, DOOR_KEYS_MAX);
-    int rc = door_lookup_keys(l, &the_site, DOOR_DENIED, keys, some, &place);
+    int rc = door_host_keys(name, l->arena, keys, DOOR_KEYS_MAX);
+    rc = rc < 0 ? rc : door_lookup_keys(l, &the_site, DOOR_DENIED, keys, (size_t)rc, &place);
     if (rc > 0)
         add_hit(hits, LIST_HITS_MAX, count, LIST_KIND_DENIED, LEVEL_SITE, keys[place]);
     return rc < 0 ? rc : 0;
@@ -175,36 +177,47 @@ int door_lookup_servers(struct door_lookup *l, const struct door_cache *c, struc
     return 0;
 }
 
+/* The site's patterns of denied names. */
+static int match_patterns(const struct door_cache *c, struct span name, uint64_t now, struct arena *arena,
+                          struct span *entry)
+{
+    for (size_t i = 0; i < c->pattern_count; i++) {
+        const struct door_pattern *p = &c->patterns[i];
+        if ((p->expires_at && p->expires_at <= now) || !door_name_matches(p->text, name))
+            continue;
+        *entry = arena_copy(arena, p->text);
+        return entry->data ? 1 : -ENOMEM;
+    }
+    return 0;
+}
+
 int door_name_hits(struct door_cache *c, struct span name, bool proven, uint64_t now, struct arena *arena,
                    struct list_hit *hits, size_t room, size_t *count)
 {
     struct door_lookup l;
     size_t place = 0;
-    struct span *keys = arena_array(arena, DOOR_KEYS_MAX, sizeof(*keys));
+    struct span entry, *keys = arena_array(arena, DOOR_NAME_KEYS_MAX, sizeof(*keys));
     int rc = keys ? door_cache_refresh(c) : -ENOMEM;
     *count = 0;
     if (rc != 0)
         return rc;
     door_lookup_init(&l, c->db, arena, now);
     if (proven && c->has_approved_names) {
-        rc = door_lookup_keys(&l, &the_site, DOOR_APPROVED, keys, door_host_keys(name, arena, keys, DOOR_KEYS_MAX),
-                              &place);
+        rc = door_host_keys(name, arena, keys, DOOR_KEYS_MAX);
+        rc = rc < 0 ? rc : door_lookup_keys(&l, &the_site, DOOR_APPROVED, keys, (size_t)rc, &place);
         if (rc > 0)
             add_hit(hits, room, count, LIST_KIND_APPROVED, LEVEL_SITE, keys[place]);
     }
     if (rc < 0 || !c->has_denied_names)
         return rc < 0 ? rc : 0;
-    rc = door_lookup_keys(&l, &the_site, DOOR_DENIED_NAME, keys, door_name_keys(name, arena, keys, DOOR_KEYS_MAX),
-                          &place);
+    rc = door_name_keys(name, arena, keys, DOOR_NAME_KEYS_MAX);
+    rc = rc < 0 ? rc : door_lookup_keys(&l, &the_site, DOOR_DENIED_NAME, keys, (size_t)rc, &place);
     if (rc > 0)
-        add_hit(hits, room, count, LIST_KIND_DENIED_NAME, LEVEL_SITE, keys[place]);
-    for (size_t i = 0; rc == 0 && i < c->pattern_count; i++) {
-        const struct door_pattern *p = &c->patterns[i];
-        if ((p->expires_at && p->expires_at <= now) || !door_name_matches(p->text, name))
-            continue;
-        add_hit(hits, room, count, LIST_KIND_DENIED_NAME, LEVEL_SITE, arena_copy(arena, p->text));
-        break;
-    }
+        entry = keys[place];
+    else if (rc == 0)
+        rc = match_patterns(c, name, now, arena, &entry);
+    if (rc > 0)
+        add_hit(hits, room, count, LIST_KIND_DENIED_NAME, LEVEL_SITE, entry);
     return rc < 0 ? rc : 0;
 }
 

@@ -3,6 +3,7 @@
 #include "deliver/answers.h"
 #include "deliver/call_back.h"
 #include "deliver/rates.h"
+#include "deliver/whois.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -131,12 +132,42 @@ static void rates(void **state)
         assert_int_equal(rates_take(&r, span_from(&i, sizeof i), 1, now), i < 5);
 }
 
+/* Whom a WHOIS server may have us connect to. */
+static void referrals(void **state)
+{
+    struct network network = {.bits = 96 + 8};
+    const struct network_list own = {&network, 1};
+    static const struct {
+        const char *ip;
+        uint16_t port;
+        bool is_trusted, may;
+    } rows[] = {
+        {"193.0.6.135", 43, false, true},      {"2001:67c:2e8:22::c100:687", 43, false, true},
+        {"193.0.6.135", 25, false, false},     {"193.0.6.135", 4321, false, false},
+        {"193.0.6.135", 4321, true, true},     {"192.168.1.1", 43, false, false},
+        {"127.0.0.1", 43, false, false},       {"::1", 43, false, false},
+        {"169.254.169.254", 43, false, false}, {"::ffff:127.0.0.1", 43, false, false},
+        {"10.1.2.3", 43, false, true},         {"10.1.2.3", 4343, false, true},
+        {"127.0.0.1", 4343, true, true},
+    };
+    struct ip_address ip;
+    assert_true(ip_address_parse(span_text("10.0.0.0"), &ip));
+    memcpy(network.address, ip.bytes, sizeof network.address);
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        assert_true(ip_address_parse(span_text(rows[i].ip), &ip));
+        if (whois_may_connect(&own, rows[i].is_trusted, &ip, rows[i].port) != rows[i].may)
+            print_error("%s:%u\n", rows[i].ip, (unsigned)rows[i].port);
+        assert_int_equal(whois_may_connect(&own, rows[i].is_trusted, &ip, rows[i].port), rows[i].may);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(verdicts),
         cmocka_unit_test(remembered),
         cmocka_unit_test(rates),
+        cmocka_unit_test(referrals),
     };
     clock_fake_start(1790000000ull * NANOSECONDS);
     return cmocka_run_group_tests(tests, NULL, NULL);

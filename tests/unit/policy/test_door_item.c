@@ -3,6 +3,7 @@
 #include "policy/host_name.h"
 #include "policy/pattern.h"
 
+#include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -148,11 +149,11 @@ static void test_kinds(void **state)
 
 /* ---- Keys: written with "|" between them ---- */
 
-static void expect_keys(const struct span *keys, size_t count, const char *wanted)
+static void expect_keys(const struct span *keys, int count, const char *wanted)
 {
     struct buf text;
     buf_init(&text, 100000);
-    for (size_t i = 0; i < count; i++)
+    for (int i = 0; i < count; i++)
         buf_printf(&text, "%s%.*s", i ? "|" : "", SPAN_ARG(keys[i]));
     if (!span_is(buf_span(&text), wanted))
         print_error("%.*s\nwanted %s\n", SPAN_ARG(buf_span(&text)), wanted);
@@ -163,7 +164,7 @@ static void expect_keys(const struct span *keys, size_t count, const char *wante
 static void test_keys(void **state)
 {
     struct arena arena;
-    struct span keys[DOOR_KEYS_MAX];
+    struct span keys[DOOR_KEYS_MAX], many[DOOR_NAME_KEYS_MAX];
     struct ip_address ip;
     char long_name[600];
     arena_init(&arena, 1 << 20);
@@ -185,7 +186,11 @@ static void test_keys(void **state)
     expect_keys(keys, door_host_keys((struct span)SPAN("MX.b.example."), &arena, keys, DOOR_KEYS_MAX),
                 "mx.b.example|*.b.example|*.example");
     expect_keys(keys, door_name_keys((struct span)SPAN("a.B.c"), &arena, keys, DOOR_KEYS_MAX), "a.b.c|a.b|b.c|a|b|c");
-    expect_keys(keys, door_name_keys((struct span)SPAN("a.B.c"), &arena, keys, 2), "a.b.c|a.b");
+    /* Where there is no room for all: the name itself, and what is short. */
+    expect_keys(keys, door_name_keys((struct span)SPAN("a.B.c."), &arena, keys, 5), "a.b.c|a|b|c");
+    expect_keys(keys, door_name_keys((struct span)SPAN("a.B.c"), &arena, keys, 4), "a.b.c|a|b|c");
+    expect_keys(keys, door_name_keys((struct span)SPAN("a.B.c"), &arena, keys, 2), "a.b.c");
+    expect_keys(keys, door_name_keys((struct span)SPAN("a"), &arena, keys, 1), "a");
     assert_true(ip_address_parse((struct span)SPAN("255.255.255.255"), &ip));
     assert_int_equal(door_address_keys(&ip, &arena, keys, DOOR_KEYS_MAX), 33);
     expect_keys(keys, 3, "255.255.255.255|255.255.255.254/31|255.255.255.252/30");
@@ -195,13 +200,24 @@ static void test_keys(void **state)
     assert_true(span_is(keys[64], "2001:db8::/64") && span_is(keys[128], "::/0"));
     struct arena full;
     arena_init(&full, 1);
-    assert_int_equal(door_name_keys((struct span)SPAN("a.b.c"), &full, keys, DOOR_KEYS_MAX), 0);
+    assert_int_equal(door_name_keys((struct span)SPAN("a.b.c"), &full, keys, DOOR_KEYS_MAX), -ENOMEM);
+    assert_int_equal(door_host_keys((struct span)SPAN("a.b.c"), &full, keys, DOOR_KEYS_MAX), -ENOMEM);
+    assert_int_equal(door_sender_keys((struct span)SPAN("a@b.c"), &ip, &full, keys, DOOR_KEYS_MAX), -ENOMEM);
+    assert_int_equal(door_address_keys(&ip, &full, keys, DOOR_KEYS_MAX), -ENOMEM);
     arena_release(&full);
+    /* Whoever makes their host's name long does not hide what lists have of it. */
+    char name[256];
+    for (size_t i = 0; i < 253; i++)
+        name[i] = i % 2 ? '.' : (char)('a' + i / 2 % 26);
+    int made = door_name_keys(span_from(name, 253), &arena, many, DOOR_NAME_KEYS_MAX), found = 0;
+    for (int i = 0; i < made; i++)
+        found += span_is(many[i], "b.c.d.e") || span_is(many[i], "z") || many[i].size == 253;
+    assert_true(made <= DOOR_NAME_KEYS_MAX && found >= 3);
     /* Hostile names make no more keys than there is room for. */
     for (size_t i = 0; i < sizeof long_name; i++)
         long_name[i] = i % 2 ? '.' : 'a';
-    assert_int_equal(door_name_keys(span_from(long_name, sizeof long_name), &arena, keys, DOOR_KEYS_MAX),
-                     DOOR_KEYS_MAX);
+    assert_in_range(door_name_keys(span_from(long_name, sizeof long_name), &arena, keys, DOOR_KEYS_MAX), 1,
+                    DOOR_KEYS_MAX);
     assert_int_equal(door_sender_keys(span_from(long_name, sizeof long_name), NULL, &arena, keys, DOOR_KEYS_MAX), 0);
     assert_int_equal(door_name_keys((struct span)SPAN("a..b"), &arena, keys, DOOR_KEYS_MAX), 0);
     memset(long_name, '.', sizeof long_name);

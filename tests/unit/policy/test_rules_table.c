@@ -1,5 +1,7 @@
 /* The table of rules is in order: names, defaults, texts. */
+#include "format/address.h"
 #include "policy/decide.h"
+#include "policy/door_item.h"
 #include "policy/pattern.h"
 
 #include <setjmp.h>
@@ -66,6 +68,90 @@ static void test_parameters(void **state)
         if (rules[i].parameters[0].type == PARAMETER_MODE && strstr(rules[i].parameters[0].words, "file"))
             assert_string_equal(rules[i].parameters[VALUE_FOLDER].name, "folder");
     }
+}
+
+/* The numbers of rules stand in ledgers everywhere. A row here never changes; a new rule adds one. */
+static const char *const numbers[] = {
+    "protect-my-address",
+    "accept-all",
+    "passcode",
+    "approved-servers",
+    "limited-address",
+    "white-list",
+    "fetched-white-list",
+    "ip-black-list",
+    "fetched-ip-black-list",
+    "denied-servers",
+    "black-list",
+    "fetched-black-list",
+    "pregreet",
+    "helo-not-ip",
+    "helo-sane",
+    "sender-tld",
+    "fetched-strict",
+    "max-size",
+    "no-ptr",
+    "denied-host-names",
+    "dnsbl",
+    "return-path",
+    "greylist",
+    "whois",
+    "site-script",
+    "verify-sender",
+    "reverse-sender",
+    "attachment-types",
+    "block-agent",
+    "fetched-block-folder",
+    "forward",
+    "terse",
+};
+
+static void test_numbers(void **state)
+{
+    uint64_t all = 0;
+    assert_true(sizeof numbers / sizeof *numbers <= 63);
+    for (unsigned i = 0; i < rule_count; i++) {
+        assert_true(rules[i].number < sizeof numbers / sizeof *numbers);
+        assert_string_equal(numbers[rules[i].number], rules[i].name);
+        assert_false(all & rule_bit(i));
+        all |= rule_bit(i);
+    }
+}
+
+/* What the store may keep for one person, all of it as long as it can be: that has room in the text that travels. */
+static void test_the_longest_rules_fit(void **state)
+{
+    struct arena arena;
+    struct buf out, longest, problem;
+    static struct ruleset set;
+    arena_init(&arena, 4 << 20);
+    buf_init(&out, RULESET_TEXT_MAX);
+    buf_init(&longest, DOOR_VALUE_MAX);
+    buf_init(&problem, 4096);
+    for (size_t i = 0; i < DOOR_VALUE_MAX; i++)
+        buf_add_char(&longest, i % 11 == 10 ? ' ' : (char)('a' + (i / 11 / (i % 11 < 5 ? 1 : 26) + i % 11) % 26));
+    ruleset_init(&set);
+    for (unsigned i = 0; i < rule_count; i++)
+        for (size_t k = 0; k < rules[i].parameter_count; k++) {
+            const struct rule_parameter *p = &rules[i].parameters[k];
+            struct rule_value *value = &set.rules[i].value[k];
+            struct span text = buf_span(&longest);
+            if (p->type == PARAMETER_FOLDER)
+                text = span_head(text, FOLDER_MAX - 1);
+            else if (p->type != PARAMETER_WORDS)
+                text = span_head(text, p->type == PARAMETER_ADDRESS ? PATH_MAX_SMTP : 24);
+            /* The words as they are: sorted or not, they are not longer than what was set. */
+            value->text = text;
+            value->level = LEVEL_SITE;
+            set.rules[i].is_locked = true;
+        }
+    ruleset_write(&set, &out);
+    assert_false(buf_failed(&out));
+    assert_true(out.size > RULESET_TEXT_MAX / 2); /* it is about something */
+    buf_release(&problem);
+    buf_release(&longest);
+    buf_release(&out);
+    arena_release(&arena);
 }
 
 static const struct {
@@ -193,6 +279,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_rows),
+        cmocka_unit_test(test_numbers),
+        cmocka_unit_test(test_the_longest_rules_fit),
         cmocka_unit_test_setup_teardown(test_parameters, set_up, tear_down),
         cmocka_unit_test(test_flags),
         cmocka_unit_test(test_built_in),
