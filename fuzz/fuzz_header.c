@@ -1,6 +1,7 @@
 /* A message's header, and its first bytes as every kind of value: fields partition the input, addresses come in whole
  * groups, decoded text is UTF-8. */
 #include "format/address_list.h"
+#include "format/automatic.h"
 #include "format/content_type.h"
 #include "format/encoded_word.h"
 #include "format/header.h"
@@ -67,6 +68,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         check_addresses(field.value, &arena);
     }
     check(size - rest.size - passed <= 2);
+    /* What follows the header is not looked at. */
+    check(header_is_automatic(input) == header_is_automatic(span_head(input, size - rest.size)));
     check_text(input, &arena);
     check_addresses(input, &arena);
     arena_release(&arena);

@@ -1,10 +1,9 @@
 /* What providers say and write, and the texts of remote accounts: POP3 replies, Received: lines, headers of a domain's
- * mailbox, server messages of SCRAM, sealed secrets. The first byte chooses. */
+ * mailbox, server messages of SCRAM. The first byte chooses. */
 #include "fetch/scram_client.h"
 #include "fetch/split.h"
 #include "format/pop3_reply.h"
 #include "format/received.h"
-#include "format/sealed.h"
 #include "policy/remote_account.h"
 
 #include <stdlib.h>
@@ -82,11 +81,9 @@ static void try_account(struct span s)
 
 static void try_secrets(struct span s)
 {
-    static const unsigned char key[SEALED_KEY_SIZE] = {9};
     struct scram_client scram;
     struct buf out;
     buf_init(&out, 4096);
-    require(!sealed_open(key, (struct span){0}, s, &out));
     scram_client_init(&scram);
     scram_client_open(&scram, (struct span)SPAN("a"), (struct span)SPAN("r"), &out);
     struct span rest = s;

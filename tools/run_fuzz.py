@@ -5,8 +5,10 @@
   ./dev fuzz --seconds 3600      all of them within an hour: each gets its share of it
   ./dev fuzz --each 30 mime dsn  these two, 30 seconds each
   ./dev fuzz --coverage          fuzz nothing: which branches of each parser do the seeds (and what earlier runs found) reach?
+  ./dev fuzz --keep [NAME...]    fuzz nothing: put the fewest inputs that reach all that was reached into fuzz/found, for the next checkout
 
-What a run finds new is kept in build/corpus; a crash stays in build/crashes, the other targets still run, and the end is a status of 1.
+fuzz/corpus has the seeds that people wrote, a folder for each target; fuzz/found what runs found, an archive for each. What a run finds new is in build/corpus; a crash
+stays in build/crashes, the other targets still run, and the end is a status of 1.
 """
 import argparse
 import concurrent.futures
@@ -14,15 +16,18 @@ import fnmatch
 import json
 import os
 import pathlib
+import shutil
 import subprocess
 import sys
+import tarfile
 import tempfile
 import time
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 PROGRAMS = {"fuzz": ROOT / "build/fuzz/fuzz", "coverage": ROOT / "build/coverage/fuzz"}
 FOUND, CRASHES = ROOT / "build/corpus", ROOT / "build/crashes"
-SEEDS = ROOT / "fuzz/corpus"
+SEEDS, ARCHIVES = ROOT / "fuzz/corpus", ROOT / "fuzz/found"
+KEPT_BYTES = 400_000  # of a target's inputs; the largest go first
 AIM = 90  # per cent of branches
 
 # The code that reads what others wrote. What writes only, or only looks up, is not counted.
@@ -38,9 +43,58 @@ def all_targets():
 
 def corpora(target):
     """The directories of inputs that are there, what was found first: libFuzzer writes into the first one."""
-    found = FOUND / target
+    found, archive = FOUND / target, ARCHIVES / f"{target}.tar.xz"
+    is_new = not found.exists()
     found.mkdir(parents=True, exist_ok=True)
+    if is_new and archive.exists():
+        with tarfile.open(archive) as packed:
+            packed.extractall(found)
     return [found, SEEDS / target]
+
+
+def keep(target):
+    """Packs what of the found inputs reaches something that the seeds don't."""
+    program, (found, seeds) = PROGRAMS["fuzz"] / f"fuzz_{target}", corpora(target)
+    with tempfile.TemporaryDirectory(prefix="ostiary-fuzz-") as directory:
+        shutil.copytree(seeds, directory, dirs_exist_ok=True)
+        written = {path.name for path in pathlib.Path(directory).iterdir()}
+        result = subprocess.run([program, "-merge=1", "-timeout=20", directory, found], stdin=subprocess.DEVNULL, capture_output=True, text=True, errors="replace")
+        if result.returncode:
+            return False, f"dev fuzz: {target}: what was found could not be merged:\n{result.stderr}"
+        new = sorted((path for path in pathlib.Path(directory).iterdir() if path.name not in written), key=lambda path: (path.stat().st_size, path.name))
+        pack(target, new)
+    return True, ""
+
+
+def pack(target, paths):
+    ARCHIVES.mkdir(exist_ok=True)
+    size = 0
+    with tarfile.open(ARCHIVES / f"{target}.tar.xz", "w:xz") as archive:
+        for path in paths:
+            size += path.stat().st_size
+            if size > KEPT_BYTES:
+                break
+            entry = tarfile.TarInfo(path.name)  # no owner, no time: the same inputs are the same archive
+            entry.size = path.stat().st_size
+            with path.open("rb") as data:
+                archive.addfile(entry, data)
+
+
+def each_target(targets, jobs, what, verb):
+    """Calls what(target) -> (is fine, what it printed) side by side; the exit status."""
+    began, failed = time.monotonic(), []
+    with concurrent.futures.ThreadPoolExecutor(jobs) as pool:
+        running = {pool.submit(what, target): target for target in targets}
+        for done, future in enumerate(concurrent.futures.as_completed(running), 1):
+            target, (is_fine, output) = running[future], future.result()
+            runs = runs_of(output)
+            print(f"[{done}/{len(targets)}, {time.monotonic() - began:.0f} s] {target}: {f'{runs:,} runs, ' if runs else ''}{verb if is_fine else 'FAILED'}", flush=True)
+            if not is_fine:
+                failed.append(target)
+                print(output, file=sys.stderr)
+    if failed:
+        print(f"dev fuzz: failed: {' '.join(sorted(failed))}", file=sys.stderr)
+    return 1 if failed else 0
 
 
 def problem_of(target, program):
@@ -64,28 +118,13 @@ def fuzz(target, seconds):
         options.append(f"-dict={dictionary}")
     result = subprocess.run([program, *options, *corpora(target)], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
                             errors="replace")
-    return result.returncode == 0, result.stdout
+    if result.returncode == 0:
+        return True, result.stdout
+    return False, f"{result.stdout}\ndev fuzz: {target} failed; the input is in build/crashes: build/fuzz/fuzz/fuzz_{target} FILE plays it again"
 
 
 def runs_of(output):
     return next((int(line.split()[-1]) for line in output.splitlines() if line.startswith("stat::number_of_executed_units:")), 0)
-
-
-def fuzz_all(targets, seconds, jobs):
-    began, done, failed = time.monotonic(), 0, []
-    with concurrent.futures.ThreadPoolExecutor(jobs) as pool:
-        running = {pool.submit(fuzz, target, seconds): target for target in targets}
-        for future in concurrent.futures.as_completed(running):
-            target, (is_fine, output) = running[future], future.result()
-            done += 1
-            print(f"[{done}/{len(targets)}, {time.monotonic() - began:.0f} s] {target}: {runs_of(output):,} runs, {'fine' if is_fine else 'FAILED'}", flush=True)
-            if not is_fine:
-                failed.append(target)
-                print(output, file=sys.stderr)
-                print(f"dev fuzz: {target} failed; the input is in build/crashes: build/fuzz/fuzz/fuzz_{target} FILE plays it again", file=sys.stderr)
-    if failed:
-        print(f"dev fuzz: failed: {' '.join(sorted(failed))}", file=sys.stderr)
-    return 1 if failed else 0
 
 
 def play(target, directory):
@@ -158,6 +197,7 @@ def main():
     length.add_argument("--seconds", type=positive, metavar="N", help="how long the whole run takes")
     length.add_argument("--each", type=positive, metavar="N", help="how long each target runs")
     arguments.add_argument("--coverage", action="store_true", help="count which branches the inputs reach instead")
+    arguments.add_argument("--keep", action="store_true", help="pack what was found into fuzz/found instead")
     arguments.add_argument("--json", action="store_true", help="with --coverage: for programs")
     arguments.add_argument("--jobs", type=positive, default=os.cpu_count() or 1, help="how many targets run side by side (the processors)")
     given = arguments.parse_args()
@@ -167,8 +207,11 @@ def main():
     targets = given.targets or all_targets()
     if given.coverage:
         return coverage(targets, given.jobs, given.json)
+    if given.keep:
+        return each_target(targets, given.jobs, keep, "kept")
     rounds = -(-len(targets) // given.jobs)
-    return fuzz_all(targets, given.each or max(given.seconds // rounds, 1) if given.seconds else given.each or 60, given.jobs)
+    seconds = given.each or (max(given.seconds // rounds, 1) if given.seconds else 60)
+    return each_target(targets, given.jobs, lambda target: fuzz(target, seconds), "fine")
 
 
 if __name__ == "__main__":

@@ -1,0 +1,352 @@
+#include "house.h"
+
+#include "auth/credentials.h"
+#include "auth/service.h"
+#include "base/clock.h"
+#include "base/log.h"
+#include "deliver/courier.h"
+#include "fetch/fetch.h"
+#include "ipc/grant.h"
+#include "ipc/peers.h"
+#include "message_maker.h"
+#include "my/service.h"
+#include "run/loop.h"
+#include "script/service.h"
+#include "store/change.h"
+#include "store/reader.h"
+#include "store/writer.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#define CALLS_MAX 16
+#define ATTACHMENT_MAX 4096
+#define ATTACHED_TOTAL_MAX (512u << 20) /* a long run must not fill the disk */
+#define PEOPLE 3
+
+static const char config[] = "hostname = \"mx.example.test\"\n"
+                             "data_directory = \"%s\"\n"
+                             "listeners = { { service = \"smtp\", address = \"127.0.0.1\", port = 1 } }\n"
+                             "auth = { password_hash = \"$5$\", hash_cost = 1000 }\n"
+                             "dns = { servers = { \"127.0.0.1@9\" } }\n";
+
+static const char script_text[] =
+    "function check(mail) if mail.sender == 'bad@example.test' then return 'reject', mail.helo end end";
+
+static const char *const people[PEOPLE] = {"alice@example.test", "bob@example.test", "carol@example.test"};
+
+/* What a service may be asked with: the three grants come behind these. */
+static const char *const words[] = {
+    "",
+    "alice@example.test",
+    "bob@example.test",
+    "carol@example.test",
+    "example.test",
+    "alice",
+    "alice+shop@example.test",
+    "list@example.test",
+    "@example.test",
+    "x@elsewhere.test",
+    "elsewhere.test",
+    "192.0.2.7",
+    "2001:db8::1",
+    "127.0.0.1",
+    "white-list=on",
+    "white-list",
+    "forward.to=x@elsewhere.test",
+    "dnsbl=on\ndnsbl.lists=zen.example",
+    "passcode=on",
+    "secret",
+    "PLAIN",
+    "SCRAM-SHA-256",
+    "n,,n=alice@example.test,r=abcdef",
+    "Junk",
+    "INBOX",
+    "pop.elsewhere.test:110",
+    "host=pop.elsewhere.test\nlogin=alice\nprotocol=pop3\ntls=none",
+    "crypt",
+    "*local",
+    "NOTIFY=NEVER",
+    "rfc822;x@elsewhere.test",
+};
+#define WORDS (sizeof words / sizeof *words)
+
+static struct house {
+    struct loop *loop;
+    struct settings *settings;
+    unsigned char grant_key[GRANT_KEY_SIZE], grants[PEOPLE][GRANT_SIZE];
+    struct store_writer *writer;
+    struct store_reader *reader;
+    struct auth_process *auth;
+    struct courier *courier;
+    struct script_service *script;
+    struct my_service *my;
+    struct peers auth_peers, courier_peers, my_peers;
+    struct channel *clients[HOUSE_SERVICES][ROLE_COUNT];
+    struct span words[WORDS + PEOPLE];
+    size_t attached;
+    int file, pipe_end;
+    char directory[64];
+} house;
+
+/* The input under way. */
+static struct {
+    enum house_service service;
+    struct maker maker;
+    struct arena arena;
+} play;
+
+static void require(bool holds, const char *what)
+{
+    if (holds)
+        return;
+    fprintf(stderr, "house: %s\n", what);
+    abort();
+}
+
+/* ---- Building it ---- */
+
+static int attach(enum house_service service, int fd, enum role peer)
+{
+    switch (service) {
+    case HOUSE_READER:
+        return store_reader_attach(house.reader, fd, peer);
+    case HOUSE_WRITER:
+        return store_writer_attach(house.writer, fd, peer);
+    case HOUSE_AUTH:
+        return auth_process_attach(house.auth, fd, peer);
+    case HOUSE_COURIER:
+        return courier_attach(house.courier, fd, peer);
+    case HOUSE_SCRIPT:
+        return script_service_attach(house.script, fd, peer);
+    case HOUSE_MY:
+        return my_service_attach(house.my, fd);
+    default:
+        abort();
+    }
+}
+
+static const struct house_row {
+    const struct service *contract;
+    enum role role;
+} rows[HOUSE_SERVICES] = {
+    [HOUSE_READER] = {&store_read_service, ROLE_READER}, [HOUSE_WRITER] = {&store_write_service, ROLE_WRITER},
+    [HOUSE_AUTH] = {&auth_service, ROLE_AUTH},           [HOUSE_COURIER] = {&courier_service, ROLE_COURIER},
+    [HOUSE_SCRIPT] = {&script_service, ROLE_SCRIPT},     [HOUSE_MY] = {&my_service, ROLE_DESK},
+};
+
+static struct channel *connect_to(enum house_service service, enum role caller)
+{
+    int fds[2];
+    require(!channel_pair(fds) && !attach(service, fds[0], caller), "a service could not be attached");
+    struct channel *c = channel_new(house.loop, fds[1], rows[service].contract, rows[service].role, NULL, NULL);
+    require(c, "no memory for a channel");
+    return c;
+}
+
+/* The DNS says what the input says. */
+static void dns_called(void *context, struct call *call)
+{
+    const ProtobufCMessage *reply = maker_message(&play.maker, resolver_service.methods[call->method].reply);
+    if (reply && play.maker.rest.size)
+        call_reply(call, reply, (struct span){0}, -1);
+    else
+        call_fail(call, -EAGAIN);
+}
+
+static struct channel *make_dns(void)
+{
+    static const struct channel_events events = {.called = dns_called};
+    int fds[2];
+    require(!channel_pair(fds) && channel_new(house.loop, fds[0], &resolver_service, ROLE_COURIER, &events, NULL),
+            "no memory for a channel");
+    struct channel *c = channel_new(house.loop, fds[1], &resolver_service, ROLE_RESOLVER, NULL, NULL);
+    require(c, "no memory for a channel");
+    return c;
+}
+
+static void make_people(struct store *store, struct buf *problem)
+{
+    struct credential_set set;
+    struct credential_facts facts[CHANGE_CREDENTIALS_MAX];
+    uint64_t id;
+    require(!credentials_make(house.settings, span_text("secret"), &set, problem), "no password hashes");
+    for (size_t i = 0; i < set.count; i++)
+        facts[i] = (struct credential_facts){span_text(set.items[i].kind), buf_span(&set.items[i].value)};
+    require(!store_begin(store), "no batch");
+    require(!store_change(store, &(struct change){.kind = CHANGE_DOMAIN_ADD, .subject = span_text("example.test")}, &id,
+                          problem),
+            "no domain");
+    for (size_t i = 0; i < PEOPLE; i++) {
+        struct change change = {.kind = CHANGE_ACCOUNT_ADD,
+                                .subject = span_text(people[i]),
+                                .credentials = facts,
+                                .credential_count = set.count};
+        require(!store_change(store, &change, &id, problem) && id, "no account");
+        grant_make(house.grant_key, id, UINT32_MAX, house.grants[i]);
+        house.words[WORDS + i] = span_from(house.grants[i], GRANT_SIZE);
+    }
+    require(!store_commit(store), "no commit");
+    credentials_release(&set);
+}
+
+static void remove_house(void)
+{
+    char command[128];
+    /* The directory's name is ours, and this program lives in tests only. */
+    snprintf(command, sizeof command, "rm -rf %s", house.directory);
+    if (system(command))
+        fprintf(stderr, "house: %s stays\n", house.directory);
+}
+
+static void make_store(struct buf *problem)
+{
+    char text[sizeof config + 128];
+    snprintf(house.directory, sizeof house.directory, "%s/ostiary-fuzz-XXXXXX",
+             access("/dev/shm", W_OK) ? "/tmp" : "/dev/shm");
+    require(mkdtemp(house.directory), "no directory");
+    atexit(remove_house);
+    snprintf(text, sizeof text, config, house.directory);
+    house.settings = settings_read_text("house", span_text(text), problem);
+    if (!house.settings)
+        fprintf(stderr, "%.*s\n", SPAN_ARG(buf_span(problem)));
+    require(house.settings, "bad settings");
+    struct store *store = store_open(house.settings, problem);
+    require(store, "no store");
+    make_people(store, problem);
+    store_close(store);
+}
+
+static void make_services(struct buf *problem)
+{
+    static const unsigned char private_key[SEALED_KEY_SIZE] = {1};
+    static unsigned char public_key[SEALED_KEY_SIZE];
+    house.writer = store_writer_new(house.loop, house.settings, house.grant_key, problem);
+    require(house.writer, "no writer");
+    house.reader = store_reader_new(house.loop, house.settings, house.grant_key, problem);
+    require(house.reader, "no reader");
+    peers_set(&house.auth_peers, ROLE_READER, 0, connect_to(HOUSE_READER, ROLE_AUTH));
+    peers_set(&house.auth_peers, ROLE_WRITER, 0, connect_to(HOUSE_WRITER, ROLE_AUTH));
+    house.auth = auth_process_new(house.loop, house.settings, &house.auth_peers, house.grant_key, problem);
+    house.script = script_service_new(house.loop, house.settings, span_text(script_text), problem);
+    require(house.auth && house.script, "no auth or script");
+    peers_set(&house.courier_peers, ROLE_READER, 0, connect_to(HOUSE_READER, ROLE_COURIER));
+    peers_set(&house.courier_peers, ROLE_WRITER, 0, connect_to(HOUSE_WRITER, ROLE_COURIER));
+    peers_set(&house.courier_peers, ROLE_SCRIPT, 0, connect_to(HOUSE_SCRIPT, ROLE_COURIER));
+    peers_set(&house.courier_peers, ROLE_RESOLVER, 0, make_dns());
+    house.courier =
+        courier_new(house.loop, house.settings, &house.courier_peers, (struct span){0}, (struct span){0}, problem);
+    struct fetcher *fetcher =
+        fetch_new(house.loop, house.settings, &house.courier_peers, (struct span){0}, private_key, problem);
+    require(house.courier && fetcher, "no courier");
+    courier_pass_on(house.courier, fetch_called, fetcher);
+    peers_set(&house.my_peers, ROLE_AUTH, 0, connect_to(HOUSE_AUTH, ROLE_DESK));
+    peers_set(&house.my_peers, ROLE_WRITER, 0, connect_to(HOUSE_WRITER, ROLE_DESK));
+    peers_set(&house.my_peers, ROLE_COURIER, 0, connect_to(HOUSE_COURIER, ROLE_DESK));
+    require(!sealed_key_public(private_key, public_key), "no key");
+    house.my = my_service_new(house.loop, house.settings, &house.my_peers, span_from(public_key, sizeof public_key));
+    require(house.my, "no my");
+}
+
+static void make_house(void)
+{
+    struct buf problem;
+    int ends[2];
+    buf_init(&problem, 4096);
+    log_set_level(LOG_CRASH);
+    for (size_t i = 0; i < WORDS; i++)
+        house.words[i] = span_text(words[i]);
+    memset(house.grant_key, 7, sizeof house.grant_key);
+    make_store(&problem);
+    house.loop = loop_new();
+    house.file = memfd_create("body", 0);
+    require(house.loop && house.file >= 0 && !pipe2(ends, O_NONBLOCK) &&
+                write(house.file, "Subject: x\r\n\r\ny\r\n", 17) == 17,
+            "no descriptors");
+    house.pipe_end = ends[0];
+    make_services(&problem);
+    buf_release(&problem);
+}
+
+/* ---- Playing in it ---- */
+
+/* Anybody who may: that the others are refused is another target's. */
+static enum role choose_caller(uint32_t callers)
+{
+    enum role role = maker_byte(&play.maker) % ROLE_COUNT;
+    while (!(callers & ROLE_BIT(role)))
+        role = (role + 1) % ROLE_COUNT;
+    return role;
+}
+
+static struct channel *client(enum role caller)
+{
+    struct channel **place = &house.clients[play.service][caller];
+    if (*place && !channel_is_open(*place)) {
+        channel_free(*place);
+        *place = NULL;
+    }
+    if (!*place)
+        *place = connect_to(play.service, caller);
+    return *place;
+}
+
+/* Calls that wait for something to happen, or for the network, are not waited for long. */
+static bool may_take_long(size_t method)
+{
+    return play.service == HOUSE_COURIER || play.service == HOUSE_MY || play.service == HOUSE_SCRIPT ||
+           (play.service == HOUSE_WRITER && method == STORE_WRITE_QUEUE_WAIT) ||
+           (play.service == HOUSE_AUTH && method == AUTH_WATCH);
+}
+
+static void play_call(struct fiber *self)
+{
+    const struct service *contract = rows[play.service].contract;
+    size_t method = maker_byte(&play.maker) % contract->count;
+    enum role caller = choose_caller(contract->methods[method].callers);
+    unsigned char extra = maker_byte(&play.maker);
+    struct span attachment = {0};
+    int fd = extra % 8 == 1 ? house.file : extra % 8 == 2 ? house.pipe_end : -1;
+    struct answer answer;
+    if (extra >= 128 && house.attached < ATTACHED_TOTAL_MAX)
+        attachment = maker_bytes(&play.maker, extra == 255 ? ATTACHMENT_MAX : extra - 128u);
+    house.attached += attachment.size;
+    const ProtobufCMessage *request = maker_message(&play.maker, contract->methods[method].request);
+    if (!request)
+        return;
+    bool is_long = may_take_long(method);
+    uint64_t deadline = clock_monotonic() + (is_long ? NANOSECONDS / 100 : 30 * NANOSECONDS);
+    int error = channel_call(self, client(caller), method, request, attachment, fd, deadline, &answer);
+    require(error <= 0, "a call ended with a positive number");
+    if (error == -ETIMEDOUT && !is_long) {
+        fprintf(stderr, "house: %s of %s\n", contract->methods[method].name, contract->name);
+        require(false, "a service did not answer");
+    }
+    answer_release(&answer);
+}
+
+static void play_calls(struct fiber *self, void *argument)
+{
+    for (size_t i = 0; i < CALLS_MAX && play.maker.rest.size; i++)
+        play_call(self);
+    require(!store_writer_is_broken(house.writer), "the store is broken");
+    loop_stop(house.loop);
+}
+
+int house_play(enum house_service service, const uint8_t *data, size_t size)
+{
+    if (!house.loop)
+        make_house();
+    play.service = service;
+    arena_init(&play.arena, 8u << 20);
+    play.maker = (struct maker){
+        .rest = span_from(data, size), .arena = &play.arena, .words = house.words, .word_count = WORDS + PEOPLE};
+    require(fiber_start(house.loop, "play", play_calls, NULL) && !loop_run(house.loop), "the loop failed");
+    play.maker.rest = (struct span){0};
+    arena_release(&play.arena);
+    return 0;
+}
