@@ -1,0 +1,120 @@
+"""Receiving and local delivery: from the load client's first connection until the last message is durable in the last mailbox.
+
+A cell of the matrix is sent for SECONDS or until MOST messages (or BYTES) are sent, whichever comes first: slow servers get fewer messages, and all
+figures are rates or costs a message. CPU is counted until the server has nothing left to do."""
+import itertools
+import json
+import random
+import time
+
+import peer as peers_module
+from measure import Row, alternate, figures, say
+
+PART = "receive"
+LOAD = peers_module.ROOT / "build/release/bench/smtp_load"
+MAILBOXES = 100
+SIZES = {"4 KiB": 4 << 10, "64 KiB": 64 << 10, "1 MiB": 1 << 20}
+SECONDS, MOST, BYTES = 0.8, 20000, 192 << 20
+QUICK_CELLS = ((1, "4 KiB", False, 1, False), (50, "4 KiB", False, 1, False), (50, "4 KiB", True, 1, False), (50, "4 KiB", False, 1, True),
+               (10, "64 KiB", True, 1, False), (10, "1 MiB", True, 1, False), (10, "4 KiB", True, 20, False))
+
+
+def cells(quick):
+    """(sessions, size's name, connections are reused, recipients, STARTTLS)"""
+    return QUICK_CELLS if quick else tuple(itertools.product((1, 10, 50), SIZES, (False, True), (1, 20), (False, True)))
+
+
+WORDS = ("the a of and to in that is was for on with as it be at by this from have not are but had they which one you were all her she there would their "
+         "meeting report budget contract delivery invoice Tuesday schedule customer attached regards please draft version server project review").split()
+
+
+def text_lines(chance, size):
+    lines, total = [], 0
+    while total < size:
+        line = " ".join(chance.choice(WORDS) for _ in range(chance.randint(8, 13))).encode() + b"\r\n"
+        lines.append(line)
+        total += len(line)
+    return b"".join(lines)
+
+
+def message(size):
+    """`size` bytes, the same at every run: some text, and from 16 KiB on an attachment in base64, as large mail is."""
+    chance = random.Random(size)
+    head = (b"From: Sender <sender@load.test>\r\nTo: Undisclosed <list@example.test>\r\nSubject: Minutes of the meeting, second draft\r\n"
+            b"Date: Mon, 05 Jan 2026 10:00:00 +0000\r\nMIME-Version: 1.0\r\n")
+    if size < 16 << 10:
+        body = head + b"Content-Type: text/plain; charset=us-ascii\r\n\r\n" + text_lines(chance, size)
+        return body[:size - 2] + b"\r\n"
+    body = head + (b'Content-Type: multipart/mixed; boundary="b0undary"\r\n\r\n--b0undary\r\nContent-Type: text/plain; charset=us-ascii\r\n\r\n'
+                   + text_lines(chance, 3000) + b"--b0undary\r\nContent-Type: application/octet-stream\r\nContent-Transfer-Encoding: base64\r\n\r\n")
+    letters = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
+    end = b"--b0undary--\r\n"
+    while len(body) + 78 + len(end) < size:
+        body += bytes(chance.choices(letters, k=76)) + b"\r\n"
+    return body + end
+
+
+def cell_name(sessions, size, reuse, recipients, tls):
+    return (f"{size}, {sessions} session{'s' if sessions > 1 else ''}, {'reused connections' if reuse else 'new connections'}, "
+            f"{recipients} recipient{'s' if recipients > 1 else ''}{', STARTTLS' if tls else ''}")
+
+
+def send(server, path, cell, seconds, most):
+    """What smtp_load says: {"messages", "began", "ended"}."""
+    sessions, _, reuse, recipients, tls = cell
+    command = [LOAD, "-s", sessions, "-m", most, "-t", seconds, "-r", recipients, "-b", MAILBOXES, "-d", peers_module.DOMAIN,
+               *(["-R"] if reuse else []), *(["-T"] if tls else []), "127.0.0.1", server.smtp_port, path]
+    return json.loads(peers_module.run(*command))
+
+
+def deliver(server, path, cell, seconds, most):
+    """(messages a second, CPU microseconds a message)"""
+    copies, cpu = server.delivered(), server.cpu_seconds()
+    sent = send(server, path, cell, seconds, most)
+    expected = copies + sent["messages"] * cell[3]
+    ended = wait_until(lambda: server.delivered() >= expected, server)
+    ended = max(server.delivered_at() or sent["ended"], sent["ended"]) if ended else sent["ended"]
+    server.settle()
+    if server.delivered() != expected:
+        raise peers_module.BenchError(f"{server.title}: {expected - copies} copies were sent, {server.delivered() - copies} came")
+    return sent["messages"] / (ended - sent["began"]), (server.cpu_seconds() - cpu) * 1e6 / sent["messages"]
+
+
+def wait_until(test, server):
+    """Looks less and less often, as looking costs the server's processors time."""
+    end = time.monotonic() + peers_module.PATIENCE
+    while time.monotonic() < end:
+        began = time.monotonic()
+        if test():
+            return True
+        time.sleep(max(0.02, 10 * (time.monotonic() - began)))
+    raise peers_module.BenchError(f"{server.title}: what was sent is not in the mailboxes after {peers_module.PATIENCE} s: {server.log()}")
+
+
+def measure(peers, quick, work):
+    """Rows of both figures for each cell."""
+    rounds, rows = (1 if quick else 3), []
+    for name, size in SIZES.items():
+        (work / f"message-{size}").write_bytes(message(size))
+    for server in peers:
+        send(server, work / "message-4096", (50, "4 KiB", True, 1, False), 2, 500)  # warm: processes are there
+        server.settle()
+    for cell in cells(quick):
+        labels = dict(zip(("sessions", "size", "reuse", "recipients", "tls"), cell))
+        rate = Row(PART, cell_name(*cell), "messages/s", "higher", labels)
+        cost = Row(PART, cell_name(*cell), "us CPU a message", "lower", labels)
+        size = SIZES[cell[1]]
+        most = max(cell[0], min(MOST, BYTES // (size * cell[3])))
+
+        def once(server, _, path=work / f"message-{size}", cell=cell, rate=rate, cost=cost, most=most):
+            a_second, each = deliver(server, path, cell, SECONDS, most)
+            rate.add(server, a_second)
+            cost.add(server, each)
+
+        alternate(peers, rounds, once)
+        for server in peers:
+            server.clear()
+        say(figures(rate))
+        say(figures(cost))
+        rows += [rate, cost]
+    return rows

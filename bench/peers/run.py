@@ -1,0 +1,124 @@
+#!/usr/bin/env python3
+"""Measures Ostiary beside other mail servers: ./dev bench --peers
+
+Same machine, same run, same file system, alternating rounds. All are started on loopback at free ports, in directories of their own, each with the
+configuration that stands in bench/peers/. Root is needed: the servers change to users of their own.
+
+  ./dev bench --peers                       all of it; writes bench/RESULTS.md, bench/peers.svg and bench/raw/peers.json
+  ./dev bench --peers receive pop3          only these parts: receive, relay, pop3, idle, startup, disk
+  ./dev bench --peers --with ostiary,exim   only these servers
+  ./dev bench --peers --quick               small counts, one round; writes nothing but build/peers/quick.json
+"""
+import argparse
+import datetime
+import importlib
+import json
+import os
+import pathlib
+import platform
+import shutil
+import sys
+import tempfile
+import time
+
+import measure
+import peer
+
+# The class of each peer, by module. A part gets those that have it among their `parts`.
+PEERS = {"ostiary": ("Ostiary",), "postfix": ("PostfixDovecot", "PostfixMaildir"), "exim": ("Exim",), "opensmtpd": ("OpenSmtpd",),
+         "dovecot": ("DovecotMaildir", "DovecotSdbox")}
+# Each module has PART and measure(peers, quick, work) -> [Row]; those that need servers in a state of their own have measure_classes(classes, quick, work).
+MEASURES = {"receive": "measure_receive", "relay": "measure_relay", "pop3": "measure_pop3", "idle": "measure_idle", "startup": "measure_startup",
+            "disk": "measure_disk"}
+MAILBOXES = 100
+LOADS = ("bench/smtp_load", "bench/load", "bench/pop3_load")  # the clients
+HERE = pathlib.Path(__file__).resolve().parent
+
+
+def classes(wanted):
+    """All peers that are wanted; where `wanted` is empty, all."""
+    out = []
+    for module, names in PEERS.items():
+        if (HERE / f"{module}.py").exists():
+            out += [getattr(importlib.import_module(module), name) for name in names]
+    unknown = set(wanted) - {c.name for c in out}
+    if unknown:
+        raise peer.BenchError(f"there is no server '{unknown.pop()}'; there are {', '.join(c.name for c in out)}")
+    return [c for c in out if not wanted or c.name in wanted]
+
+
+def measure_part(part, everybody, quick, work):
+    module = importlib.import_module(MEASURES[part])
+    able = [c for c in everybody if part in {p.split("-")[0] for p in c.parts}]
+    if hasattr(module, "measure_classes"):
+        return module.measure_classes(able, quick, work)
+    servers = []
+    try:
+        for each in able:
+            server = each(work)
+            servers.append(server)
+            server.add_mailboxes(MAILBOXES)
+            server.start()
+        return module.measure(servers, quick, work)
+    finally:
+        for server in servers:
+            server.close()
+
+
+def machine():
+    model = next((line.split(":")[1].strip() for line in open("/proc/cpuinfo") if line.startswith("model name")), platform.machine())
+    return {"processor": model, "cores": os.cpu_count(), "kernel": platform.release(), "date": datetime.date.today().isoformat()}
+
+
+def write_results(results, quick):
+    if quick:
+        path = peer.ROOT / "build/peers/quick.json"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps(results, indent=1))
+        return
+    (peer.ROOT / "bench/raw").mkdir(exist_ok=True)
+    (peer.ROOT / "bench/raw/peers.json").write_text(json.dumps(results, indent=1))
+    if (HERE / "report.py").exists():
+        importlib.import_module("report").write(results)
+
+
+def parse():
+    arguments = argparse.ArgumentParser(prog="./dev bench --peers", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    arguments.add_argument("parts", nargs="*", metavar="PART", help=", ".join(MEASURES))
+    arguments.add_argument("--quick", action="store_true", help="small counts, one round")
+    arguments.add_argument("--with", dest="servers", default="", metavar="NAME,...", help="only these servers")
+    given = arguments.parse_args()
+    for part in given.parts:
+        if part not in MEASURES:
+            arguments.error(f"there is no part '{part}'; there are {', '.join(MEASURES)}")
+    return given
+
+
+def main():
+    given = parse()
+    if os.geteuid() != 0:
+        raise peer.BenchError("only root can start the other servers, as they change to users of their own; call it as root")
+    everybody = classes([n for n in given.servers.split(",") if n])
+    work = pathlib.Path(tempfile.mkdtemp(prefix="ostiary-peers-", dir=os.environ.get("BENCH_DIR")))
+    work.chmod(0o755)
+    peer.run("ninja", "-C", peer.ROOT / "build/release", *LOADS)
+    results = {"machine": machine(), "quick": given.quick, "rows": [],
+               "peers": {c.name: {"title": c.title, "version": c.version(), "durability": c.durability} for c in everybody}}
+    try:
+        for part in given.parts or MEASURES:
+            if not (HERE / f"{MEASURES[part]}.py").exists():
+                continue
+            began = time.monotonic()
+            results["rows"] += [row.as_json() for row in measure_part(part, everybody, given.quick, work)]
+            measure.say(f"{part}: {time.monotonic() - began:.0f} s")
+    finally:
+        shutil.rmtree(work, ignore_errors=True)
+    results["partial"] = bool(given.parts or given.servers)
+    write_results(results, given.quick or results["partial"])
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except peer.BenchError as problem:
+        sys.exit(f"bench: {problem}")
