@@ -255,6 +255,29 @@ static int find_exchange(struct step *s)
     return answer_with(s, s->exchange ? AUTH__RESULT__RESULT_MALFORMED : AUTH__RESULT__RESULT_REFUSED);
 }
 
+/* People of this machine have no address: "uid 1000" counts by itself, as a network that nobody else has. */
+static struct ip_address count_as(const Auth__StepRequest *r)
+{
+    static const struct span mark = SPAN("uid ");
+    struct span text = binary_span(r->peer_address);
+    struct ip_address ip;
+    uint64_t uid;
+    if (ip_address_parse(text, &ip))
+        return ip;
+    memset(&ip, 0, sizeof ip);
+    if (r->service != AUTH__SERVICE__SERVICE_MY || !span_equal(span_head(text, mark.size), mark) ||
+        !span_parse_u64(span_skip(text, mark.size), UINT32_MAX, &uid))
+        return ip;
+    /* In fd00::/8 (RFC 4193), which never comes in from outside. */
+    memcpy(ip.bytes,
+           "\xfd"
+           "uid",
+           4);
+    for (int i = 0; i < 4; i++)
+        ip.bytes[4 + i] = (unsigned char)(uid >> (24 - 8 * i));
+    return ip;
+}
+
 /* 0 with s->reply filled, or a negative errno: then nothing was decided. */
 static int run_step(struct fiber *self, struct step *s)
 {
@@ -262,8 +285,7 @@ static int run_step(struct fiber *self, struct step *s)
     if (!is_sane(r))
         return -EINVAL;
     copy_session(s);
-    if (!ip_address_parse(binary_span(r->peer_address), &s->ip))
-        memset(&s->ip, 0, sizeof s->ip);
+    s->ip = count_as(r);
     int error = find_exchange(s);
     if (error || s->reply.result != AUTH__RESULT__RESULT_UNSET)
         return error;

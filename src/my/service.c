@@ -9,6 +9,7 @@
 #include "ipc/grant.h"
 #include "ipc/services.h"
 #include "my.pb-c.h"
+#include "my/seats.h"
 #include "store_write.pb-c.h"
 
 #include <errno.h>
@@ -85,12 +86,13 @@ static size_t write_message(const My__LoginRequest *request, char *message)
 
 static int step(struct fiber *self, struct my_session *s, const My__LoginRequest *login, struct answer *answer)
 {
-    char message[LOGIN_MAX + PASSWORD_MAX + 2];
+    char message[LOGIN_MAX + PASSWORD_MAX + 2], who[SESSION_TEXT];
     size_t size = write_message(login, message);
     Auth__StepRequest request = AUTH__STEP_REQUEST__INIT;
     request.mechanism = (char *)(uintptr_t) "PLAIN";
     request.service = AUTH__SERVICE__SERVICE_MY;
-    request.peer_address = binary_from_span((struct span)SPAN("127.0.0.1"));
+    request.peer_address =
+        binary_from_span(span_from(who, (size_t)snprintf(who, sizeof who, "uid %u", (unsigned)s->uid)));
     request.secure = true; /* it does not leave the machine */
     request.data = binary_from_span(span_from(message, size));
     request.has_data = true;
@@ -275,12 +277,28 @@ void my_service_set_settings(struct my_service *m, struct settings *settings)
     m->settings = settings_ref(settings);
 }
 
-static bool has_room(const struct my_service *m, uid_t uid)
+/* 0, or -EMFILE. A seat that is taken from a session is free at once: what is left of it lasts no longer than a turn of
+ * the loop. */
+static int make_room(struct my_service *m, uid_t uid)
 {
-    size_t of_user = 0;
-    list_each (node, &m->sessions)
-        of_user += container_of(node, struct my_session, node)->uid == uid;
-    return m->count < MY_SESSIONS_MAX && of_user < MY_SESSIONS_OF_A_USER && !m->stopping;
+    struct seat seats[MY_SESSIONS_MAX];
+    struct my_session *sessions[MY_SESSIONS_MAX];
+    size_t count = 0, spare = 0;
+    list_each (node, &m->sessions) {
+        struct my_session *s = container_of(node, struct my_session, node);
+        if (s->is_ending || count == MY_SESSIONS_MAX)
+            continue;
+        sessions[count] = s;
+        seats[count++] = (struct seat){s->uid, !s->call};
+    }
+    enum seat_result result = m->stopping ? SEAT_NONE : seat_choose(seats, count, uid, &spare);
+    if (result != SEAT_OF_ANOTHER)
+        return result == SEAT_FREE ? 0 : -EMFILE;
+    log_write(LOG_LOW, "my", sessions[spare]->name, "session ended, as another user wants a seat uid=%u other=%u",
+              (unsigned)sessions[spare]->uid, (unsigned)uid);
+    sessions[spare]->is_ending = true;
+    condition_wake_all(&sessions[spare]->changed);
+    return 0;
 }
 
 int my_service_attach(struct my_service *m, int fd)
@@ -289,8 +307,8 @@ int my_service_attach(struct my_service *m, int fd)
     struct ucred peer;
     socklen_t size = sizeof peer;
     int error = getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &size) < 0 ? -errno : 0;
-    if (!error && !has_room(m, peer.uid))
-        error = -EMFILE;
+    if (!error)
+        error = make_room(m, peer.uid);
     struct my_session *s = error ? NULL : calloc(1, sizeof *s);
     if (!s) {
         close(fd);

@@ -3,7 +3,8 @@
  * its counting and its delays. Then their calls are passed on to the writer and the courier with the grant of that
  * login in them; nothing else is read out of them, and who may do what is decided there.
  *
- * A session has one call in hand at a time, and lasts MY_SESSION_SECONDS at most.
+ * A session has one call in hand at a time, and lasts MY_SESSION_SECONDS at most. Users of the machine (SO_PEERCRED)
+ * share the seats (my/seats.h), and their failed logins count by user.
  */
 #ifndef MY_SERVICE_H
 #define MY_SERVICE_H
@@ -13,8 +14,6 @@
 #include "run/fiber.h"
 #include "run/loop.h"
 
-#define MY_SESSIONS_MAX 64
-#define MY_SESSIONS_OF_A_USER 16
 #define MY_SESSION_SECONDS 900
 #define MY_IDLE_SECONDS 300
 
@@ -26,7 +25,8 @@ MUST_USE struct my_service *my_service_new(struct loop *loop, struct settings *s
                                            struct span remote_key);
 /* For sessions that begin from now on. */
 void my_service_set_settings(struct my_service *m, struct settings *settings);
-/* A new connection; takes fd. 0; -EMFILE where there are too many, of all or of that user; or -ENOMEM. */
+/* A new connection; takes fd. 0; -EMFILE where there are too many of that user, or of all and nobody has more than that
+ * user would; or -ENOMEM. */
 MUST_USE int my_service_attach(struct my_service *m, int fd);
 /* Ends idle sessions, waits for calls in hand until the deadline, and cancels what is left. */
 void my_service_stop(struct fiber *self, struct my_service *m, uint64_t deadline);

@@ -170,6 +170,8 @@ static void fill_request(const struct ask *ask, Auth__StepRequest *request)
     request->service = ask->is_pop3 ? AUTH__SERVICE__SERVICE_POP3 : AUTH__SERVICE__SERVICE_SUBMISSION;
     if (ask->is_pwd)
         request->service = AUTH__SERVICE__SERVICE_PWD;
+    if (ask->is_my)
+        request->service = AUTH__SERVICE__SERVICE_MY;
     request->peer_address = (ProtobufCBinaryData){strlen(ip), (uint8_t *)ip};
     request->secure = !ask->is_insecure;
     request->tls_exporter = (ProtobufCBinaryData){ask->exporter.size, (uint8_t *)ask->exporter.data};

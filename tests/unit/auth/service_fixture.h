@@ -37,7 +37,7 @@ struct ask {
     const char *mechanism;
     uint64_t exchange;
     struct span data; /* .data NULL: none */
-    bool is_pop3, is_pwd, is_insecure, is_abort;
+    bool is_pop3, is_pwd, is_my, is_insecure, is_abort;
     const char *ip, *apop_timestamp;
     struct span exporter;
     struct channel *desk; /* NULL: the fixture's */

@@ -233,6 +233,42 @@ static void delays_by_address_and_name(struct fiber *self, struct fixture *f)
     }
 }
 
+/* People of this machine count each by themselves, and only they are taken at their word. */
+static void delays_by_user(struct fiber *self, struct fixture *f)
+{
+    static const struct {
+        const char *ip;
+        struct span data;
+        bool is_my;
+        unsigned delay_ms;
+    } rows[] = {
+        {"uid 1000", SPAN("\0u1\0x"), true, 0},           {"uid 1000", SPAN("\0u2\0x"), true, 500},
+        {"uid 1001", SPAN("\0u3\0x"), true, 0},           {"uid 4294967295", SPAN("\0u4\0x"), true, 0},
+        {"uid 1002", SPAN("\0u5\0x"), false, 0},          {"uid 1003", SPAN("\0u6\0x"), false, 500},
+        {"uid 99999999999", SPAN("\0u7\0x"), true, 1000}, {"uid 1002", SPAN("\0u8\0x"), true, 0},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        struct ask ask = {.mechanism = "PLAIN", .data = rows[i].data, .ip = rows[i].ip, .is_my = rows[i].is_my};
+        ask_now(self, f, &ask);
+        assert_int_equal(ask.result, REFUSED);
+        assert_int_equal(ask.delay_ms, rows[i].delay_ms);
+    }
+    for (unsigned i = 0; i < 12; i++) {
+        char data[40] = "";
+        int size = snprintf(data + 1, sizeof data - 1, "w%u", i) + 1;
+        memcpy(data + size, "\0x", 2);
+        struct ask ask = {
+            .mechanism = "PLAIN", .data = span_from(data, (size_t)size + 2), .ip = "uid 1000", .is_my = true};
+        ask_now(self, f, &ask);
+    }
+    struct ask neighbour = {.mechanism = "PLAIN", .data = SPAN("\0u9\0x"), .ip = "uid 1004", .is_my = true};
+    ask_now(self, f, &neighbour);
+    assert_int_equal(neighbour.delay_ms, 0);
+    const char *log = fixture_log(f);
+    if (!strstr(log, " login refused service=my ip=\"uid 1004\" login=u9"))
+        fail_msg("%s", log);
+}
+
 /* One by one from many addresses of a network, at many names. */
 static void delays_by_network(struct fiber *self, struct fixture *f)
 {
@@ -488,6 +524,7 @@ CASE(unknown_names)
 CASE(delays)
 CASE(delays_by_address_and_name)
 CASE(delays_by_network)
+CASE(delays_by_user)
 CASE(success_cache)
 CASE(login_delay)
 CASE(exchanges_end)
@@ -510,6 +547,7 @@ int main(void)
         cmocka_unit_test(test_delays),
         cmocka_unit_test(test_delays_by_address_and_name),
         cmocka_unit_test(test_delays_by_network),
+        cmocka_unit_test(test_delays_by_user),
         cmocka_unit_test(test_success_cache),
         cmocka_unit_test(test_login_delay),
         cmocka_unit_test(test_exchanges_end),
