@@ -3,6 +3,7 @@
 #include "format/address.h"
 #include "format/utf8.h"
 #include "policy/pattern.h"
+#include "policy/remote_account.h"
 
 #include <stdio.h>
 
@@ -365,13 +366,15 @@ static bool check_nothing(struct check *c)
     return false;
 }
 
-/* Whoever fetches reads it (policy/remote_account.h), and says what is wrong with one that it does not understand. */
-static bool check_opaque(struct check *c)
+/* What could not be fetched from later is not kept now, whoever asks for it. */
+static bool check_remote(struct check *c)
 {
-    if (is_text(c->value))
-        return keep(c, c->checked_value, c->value);
-    buf_add_text(c->problem, "a control character stands in the value");
-    return false;
+    struct remote_account account;
+    if (!is_text(c->value)) {
+        buf_add_text(c->problem, "a control character stands in the value");
+        return false;
+    }
+    return remote_account_parse(c->value, c->arena, &account, c->problem) && keep(c, c->checked_value, c->value);
 }
 
 /* ---- Kinds ---- */
@@ -395,7 +398,7 @@ static const struct {
     [DOOR_PASSCODE] = {check_label, check_passcode, AT(LEVEL_ACCOUNT) | AT(LEVEL_ADDRESS), "an account or an address"},
     [DOOR_CODE_FOR] = {check_sender, check_digits, AT(LEVEL_SITE) | AT(LEVEL_ACCOUNT), "the site or an account"},
     [DOOR_ADDRESS] = {check_detail, check_entries, AT(LEVEL_ACCOUNT), "an account"},
-    [DOOR_REMOTE] = {check_label, check_opaque, AT(LEVEL_ACCOUNT), "an account"},
+    [DOOR_REMOTE] = {check_label, check_remote, AT(LEVEL_ACCOUNT), "an account"},
 };
 
 bool door_item_check(enum door_kind kind, enum rule_level level, struct span name, struct span value,

@@ -100,8 +100,10 @@ static const struct {
     {DOOR_ADDRESS, LEVEL_ACCOUNT, "a+b", "", NULL, "\"a+b\" can't stand behind the + of an address"},
     {DOOR_ADDRESS, LEVEL_ACCOUNT, "a..b", "", NULL, "\"a..b\" can't stand behind the + of an address"},
     {DOOR_ADDRESS, LEVEL_ACCOUNT, "", "", NULL, "\"\" can't stand behind the + of an address"},
-    {DOOR_REMOTE, LEVEL_ACCOUNT, "home", "host=pop.example", "home", "host=pop.example"},
+    {DOOR_REMOTE, LEVEL_ACCOUNT, "home", "host=pop.example login=a secret=QQ", "home",
+     "host=pop.example login=a secret=QQ"},
     {DOOR_REMOTE, LEVEL_ACCOUNT, "home", "a\001", NULL, "a control character stands in the value"},
+    {DOOR_REMOTE, LEVEL_ACCOUNT, "home", "host=pop.example", NULL, "login is missing: the name to log in with"},
     {DOOR_KIND_COUNT, LEVEL_SITE, "x", "", NULL, "there is no kind 12 of door items"},
 };
 
