@@ -20,6 +20,7 @@
 #define OWNERS_MAX 400           /* whose rules are remembered at one time */
 #define OWNERS_BYTES (16u << 20) /* of the texts of their settings */
 #define FACTS_ARENA (1u << 20)
+#define DETAILS_MAX 50000 /* addresses with rules of their own that are remembered; of accounts as many */
 
 /* Rules of one door, as they are and as they would be. */
 struct door {
@@ -39,6 +40,10 @@ struct replay_work {
     size_t setting_count;
     StoreWrite__LedgerListRequest request;
     struct map doors; /* owner -> struct door */
+    /* Anybody can make up details, and a ledger is full of such addresses; few have rules of their own. */
+    struct map detailed; /* account -> "": it was asked which of its addresses have rules */
+    struct map details;  /* those addresses -> "" */
+    bool are_too_many;   /* more than are remembered: each is asked for by itself */
     struct arena facts;
     struct replay result;
 };
@@ -180,8 +185,51 @@ static int read_door(struct fiber *self, struct door_client *client, struct repl
     return status;
 }
 
-/* Whose rules decided: the address's with its detail, the account's, or where there is none its domain's. */
-static struct span owner_of(const struct replay_work *w, const StoreWrite__LedgerEntry *entry, struct buf *lower)
+static int note_detail(struct replay_work *w, const StoreWrite__DoorItem *item)
+{
+    struct span owner = binary_span(item->owner);
+    if (item->level != LEVEL_ADDRESS || map_get(&w->details, owner))
+        return EX_OK;
+    w->are_too_many |= w->details.count >= DETAILS_MAX;
+    if (!w->are_too_many && map_put(&w->details, owner, w) != 0)
+        return ctl_fail(w->work.ctl, EX_OSERR, "out of memory");
+    return EX_OK;
+}
+
+/* Which of the account's addresses have rules of their own. */
+static int read_details(struct fiber *self, struct door_client *client, struct replay_work *w, struct span account)
+{
+    StoreWrite__DoorListRequest q = STORE_WRITE__DOOR_LIST_REQUEST__INIT;
+    int status = EX_OK;
+    if (w->are_too_many || map_get(&w->detailed, account))
+        return EX_OK;
+    w->are_too_many = w->detailed.count >= DETAILS_MAX;
+    if (!w->are_too_many && map_put(&w->detailed, account, w) != 0)
+        return ctl_fail(w->work.ctl, EX_OSERR, "out of memory");
+    q.owner = binary_from_span(account);
+    q.everything = true;
+    q.kinds = 1u << DOOR_RULE;
+    for (bool more = !w->are_too_many; more && status == EX_OK;) {
+        struct answer answer;
+        status = door_client_call(self, client, MY_DOOR_LIST, &q.base, &answer);
+        if (status)
+            break;
+        const StoreWrite__DoorListReply *reply = (const StoreWrite__DoorListReply *)answer.message;
+        for (size_t i = 0; i < reply->n_items && status == EX_OK; i++) {
+            status = note_detail(w, reply->items[i]);
+            q.after_id = reply->items[i]->id;
+        }
+        /* A sentence: the account is gone, and so are the rules of its addresses. */
+        more = reply->more && reply->n_items && !w->are_too_many;
+        answer_release(&answer);
+    }
+    return status;
+}
+
+/* Whose rules decided: the address's with its detail, the account's, or where there is none its domain's. *detail: it
+ * is the first of these, as far as the name goes. */
+static struct span owner_of(const struct replay_work *w, const StoreWrite__LedgerEntry *entry, struct buf *lower,
+                            bool *detail)
 {
     struct span account = binary_span(entry->account), recipient = binary_span(entry->row->recipient);
     size_t at = span_find_last(account, '@'), end = span_find_last(recipient, '@');
@@ -189,15 +237,31 @@ static struct span owner_of(const struct replay_work *w, const StoreWrite__Ledge
     buf_reset(lower);
     for (size_t i = 0; i < recipient.size; i++)
         buf_add_char(lower, ascii_lower(recipient.data[i]));
+    *detail = false;
     if (buf_failed(lower))
         return account;
     recipient = buf_span(lower);
     if (account.size == 0)
         return end < recipient.size ? span_skip(recipient, end + 1) : recipient;
-    bool has_detail = end > at && span_equal(span_skip(recipient, end), span_skip(account, at)) &&
-                      span_equal(span_head(recipient, at), span_head(account, at)) && *separators &&
-                      strchr(separators, recipient.data[at]);
-    return has_detail ? recipient : account;
+    *detail = end > at && span_equal(span_skip(recipient, end), span_skip(account, at)) &&
+              span_equal(span_head(recipient, at), span_head(account, at)) && *separators &&
+              strchr(separators, recipient.data[at]);
+    if (*detail)
+        lower->data[at] = *separators; /* the one that stands in the names of owners */
+    return *detail ? recipient : account;
+}
+
+static int find_door(struct fiber *self, struct door_client *client, struct replay_work *w,
+                     const StoreWrite__LedgerEntry *entry, struct buf *lower, struct door **door)
+{
+    struct span account = binary_span(entry->account);
+    bool detail;
+    struct span owner = owner_of(w, entry, lower, &detail);
+    int status = detail ? read_details(self, client, w, account) : EX_OK;
+    if (status)
+        return status;
+    bool has_rules = detail && (w->are_too_many || map_get(&w->details, owner));
+    return read_door(self, client, w, detail && !has_rules ? account : owner, door);
 }
 
 /* ---- The walk ---- */
@@ -216,7 +280,7 @@ static int replay_page(struct fiber *self, struct door_client *client, struct re
         /* A second row of an attempt: what else only watched there. */
         if (entry->row->verdict == VERDICT_WATCH && entry->row->message_id == 0)
             continue;
-        status = read_door(self, client, w, owner_of(w, entry, &lower), &door);
+        status = find_door(self, client, w, entry, &lower, &door);
         if (status)
             break;
         arena_reset(&w->facts);
@@ -289,10 +353,14 @@ int ctl_rules_replay(struct ctl *ctl)
     w->work.ctl = ctl;
     store_write__ledger_list_request__init(&w->request);
     map_init(&w->doors);
+    map_init(&w->detailed);
+    map_init(&w->details);
     arena_init(&w->facts, FACTS_ARENA);
     int status = door_client_run(&w->work);
     arena_release(&w->facts);
     map_release(&w->doors);
+    map_release(&w->detailed);
+    map_release(&w->details);
     free(w);
     return status;
 }

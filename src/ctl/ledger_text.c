@@ -54,6 +54,13 @@ static struct span sender_of(const StoreWrite__LedgerRow *row)
     return row->reverse_path.len ? binary_span(row->reverse_path) : span_text("<>");
 }
 
+/* Where it lies, but for the inbox, where everybody looks. */
+static struct span folder_of(const StoreWrite__LedgerEntry *entry)
+{
+    struct span folder = binary_span(entry->folder);
+    return span_is_nocase(folder, "INBOX") ? (struct span){"", 0} : folder;
+}
+
 /* ---- A line ---- */
 
 void ledger_write_entry(const StoreWrite__LedgerEntry *entry, struct buf *out)
@@ -79,6 +86,10 @@ void ledger_write_entry(const StoreWrite__LedgerEntry *entry, struct buf *out)
     }
     if (*ledger_fate_word(entry->fate))
         buf_printf(out, "  %s", ledger_fate_word(entry->fate));
+    if (folder_of(entry).size) {
+        buf_add_text(out, ", in the folder ");
+        foreign_write(folder_of(entry), false, out);
+    }
     buf_add_char(out, '\n');
     struct span more = row->sentence.len ? binary_span(row->sentence) : binary_span(row->subject);
     if (more.size) {
@@ -116,6 +127,7 @@ static void write_fields_json(const StoreWrite__LedgerEntry *entry, struct json 
     json_text(json, "sentence", binary_span(row->sentence));
     json_text(json, "reply", binary_span(row->reply));
     json_text(json, "fate", span_text(ledger_fate_word(entry->fate)));
+    json_text(json, "folder", binary_span(entry->folder));
 }
 
 void ledger_write_entry_json(const StoreWrite__LedgerEntry *entry, struct json *json)
@@ -221,6 +233,14 @@ static void write_who(const StoreWrite__LedgerEntry *entry, struct buf *out)
         buf_add_text(out, "Its subject is \"");
         foreign_write(binary_span(row->subject), false, out);
         buf_add_text(out, "\".\n");
+    }
+    if (entry->folder.len) {
+        bool is_told = entry->fate == STORE_WRITE__FATE__FATE_UNREAD || entry->fate == STORE_WRITE__FATE__FATE_READ ||
+                       entry->fate == STORE_WRITE__FATE__FATE_ANSWERED;
+        buf_add_text(out, "It is in the folder ");
+        foreign_write(binary_span(entry->folder), false, out);
+        buf_printf(out, "%s%s%s.\n", is_told ? " (" : "", is_told ? ledger_fate_word(entry->fate) : "",
+                   is_told ? ")" : "");
     }
 }
 

@@ -167,16 +167,26 @@ static void write_lost(const struct replay *r, struct buf *out)
             buf_printf(out, "%14" PRIu64 "  %s\n", r->lost[rows[i].fate], rows[i].what);
 }
 
+/* What nobody asked at that time, as people call it; fact_name() is for programs. */
+static const char *const fact_words[FACT_COUNT] = {
+    [FACT_PTR] = "the server's name by the DNS",
+    [FACT_OWN_LIST] = "whether the site's own black list has the server",
+    [FACT_DNS_LISTS] = "what the DNS lists say of the server",
+    [FACT_RETURN_PATH] = "whether the sender's domain takes mail",
+    [FACT_GREYLIST] = "whether the server had been here before",
+    [FACT_WHOIS] = "what WHOIS says of the server's address",
+    [FACT_SCRIPT] = "what the site's script says",
+    [FACT_CALL_BACK] = "whether the sender's own server knows the sender",
+    [FACT_REVERSE_CALL_BACK] = "whether the server itself takes mail for the sender",
+    [FACT_CONTENT] = "the message, which never came",
+    [FACT_SCRIPT_CONTENT] = "what the site's script says of the message",
+};
+
 static void write_lacks(const struct replay *r, struct buf *out)
 {
-    const char *before = "              facts that were never fetched: ";
-    for (unsigned fact = 0; fact < FACT_COUNT; fact++) {
-        if (!r->lacks[fact])
-            continue;
-        buf_printf(out, "%s%s (%" PRIu64 ")", before, fact_name((enum fact)fact), r->lacks[fact]);
-        before = ", ";
-    }
-    buf_add_text(out, r->attempts[REPLAY_MISSING] ? "\n" : "");
+    for (unsigned fact = 0; fact < FACT_COUNT; fact++)
+        if (r->lacks[fact])
+            buf_printf(out, "%14" PRIu64 "  lack %s\n", r->lacks[fact], fact_words[fact]);
 }
 
 static void write_doubtful(const struct replay *r, struct buf *out)
@@ -204,8 +214,8 @@ void replay_write(const struct replay *r, struct buf *out)
     write_count(r->attempts[REPLAY_FILED], "more would come into a folder of their own", out);
     buf_printf(out, "%10" PRIu64 "  fewer would be kept out\n", r->attempts[REPLAY_LET_IN]);
     write_count(r->attempts[REPLAY_SAME], "would not change", out);
-    write_count(r->attempts[REPLAY_MISSING], "can't be told: other rules would have asked for more than was asked then",
-                out);
+    write_count(r->attempts[REPLAY_MISSING],
+                "can't be told: the rules would have to know what nobody asked at that time", out);
     write_lacks(r, out);
     write_count(r->attempts[REPLAY_NO_FACTS], "can't be told: their facts were not kept", out);
     write_count(r->attempts[REPLAY_NO_RULES], "no rule was asked about (no such address, mailbox full, …)", out);

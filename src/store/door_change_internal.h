@@ -39,6 +39,11 @@ MUST_USE int door_forward_items(const struct directory *d, const struct door_own
 /* Writes what the steps about a forwarding want into the alias table. */
 MUST_USE int door_forward_apply(struct door_edit *e);
 
+/* Who gave an item of the account that is no row its value, and when, as far as the newest changes tell: set_by,
+ * set_at. 0 or a negative errno. */
+MUST_USE int door_history_tell(struct database *db, const struct door_owner *owner, struct arena *arena,
+                               struct door_item *items, size_t count);
+
 /* Notes the steps: *number. */
 MUST_USE int door_history_add(struct door_edit *e, uint64_t *number);
 

@@ -106,7 +106,7 @@ static void want(struct forward *f, const struct door_step *step)
 
 static int write_alias(struct door_edit *e, struct span address, const struct forward *f)
 {
-    struct span targets[2] = {f->to, address};
+    struct span targets[2] = {f->keep ? address : f->to, f->to};
     struct change change = {.kind = f->exists ? CHANGE_ALIAS_PUT : CHANGE_ALIAS_REMOVE,
                             .subject = address,
                             .targets = targets,

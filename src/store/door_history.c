@@ -202,3 +202,34 @@ int door_history_list(struct database *db, const struct door_owner *owner, uint6
     database_end(st);
     return rc < 0 ? rc : 0;
 }
+
+#define TELLING 20 /* changes that are looked through */
+
+/* The newest step about the item says it, unless something else has changed it since. */
+static void tell(const struct door_past *past, size_t count, struct door_item *item)
+{
+    for (size_t i = 0; i < count; i++)
+        for (size_t k = 0; k < past[i].count; k++) {
+            const struct door_step *step = &past[i].steps[k];
+            if (step->after.kind != item->kind || step->after.level != item->level ||
+                !span_equal(step->after.name, item->name))
+                continue;
+            if (step->is && span_equal(step->after.value, item->value)) {
+                item->set_by = past[i].by;
+                item->set_at = past[i].at;
+            }
+            return;
+        }
+}
+
+int door_history_tell(struct database *db, const struct door_owner *owner, struct arena *arena, struct door_item *items,
+                      size_t count)
+{
+    size_t found = TELLING;
+    bool more;
+    struct door_past *past = arena_array(arena, TELLING, sizeof(*past));
+    int rc = past ? door_history_list(db, owner, 0, arena, past, &found, &more) : -ENOMEM;
+    for (size_t i = 0; rc == 0 && i < count; i++)
+        tell(past, found, &items[i]);
+    return rc;
+}

@@ -20,6 +20,11 @@ struct listing {
     bool more;
 };
 
+static bool is_everybodys(const struct door_list_query *q)
+{
+    return q->everything && q->account_id == 0 && q->owner.size == 0;
+}
+
 static int add(struct listing *l, const struct door_item *item)
 {
     struct door_owner owner = {(enum rule_level)item->level, item->owner_id, item->detail};
@@ -74,6 +79,8 @@ static int add_forward(struct listing *l)
     if (!l->account || q->after_id || (q->kinds && !(q->kinds & 1u << DOOR_RULE)))
         return 0;
     int rc = door_forward_items(l->directory, &owner, l->arena, items, &count);
+    if (rc == 0 && count)
+        rc = door_history_tell(l->directory->db, &owner, l->arena, items, count);
     for (size_t i = 0; rc == 0 && i < count && l->count < l->room; i++)
         if (q->match.size == 0 || span_equal(q->match, items[i].name))
             rc = add(l, &items[i]);
@@ -87,7 +94,7 @@ static struct statement *ask(const struct listing *l)
     if (match.size && (match.data[0] == '@' || match.data[0] == '*'))
         tail = match.data[0] == '*' ? span_skip(match, 1) : match;
     uint64_t kinds = q->kinds ? q->kinds : UINT32_MAX, limit = l->room - l->count + 1;
-    if (q->everything && q->account_id == 0)
+    if (is_everybodys(q))
         return database_query(l->directory->db,
                               "SELECT " DOOR_COLUMNS " FROM door_item WHERE id > $1 AND ($2 >> kind) & 1 = 1"
                               " AND ($3 = '' OR name = $3 OR ($4 <> '' AND substr(name, -length($4)) = $4))"
@@ -134,7 +141,7 @@ int door_list(const struct directory *d, const struct door_list_query *query, st
         return -ENOMEM;
     if (query->after_id > INT64_MAX)
         return 0;
-    int rc = query->everything && query->account_id == 0 ? 0 : choose_owners(&l, problem);
+    int rc = is_everybodys(query) ? 0 : choose_owners(&l, problem);
     rc = rc ? rc : add_forward(&l);
     rc = rc ? rc : add_rows(&l);
     if (rc)

@@ -10,7 +10,7 @@
 struct door_list_query {
     struct span owner;   /* door_owner_find() */
     bool levels_above;   /* its account's, domain's and the site's, too */
-    bool everything;     /* all owners'; with account_id: that account's and all its addresses' */
+    bool everything;     /* all owners'; with an owner or account_id: that account's and all its addresses' */
     uint64_t account_id; /* a person asks: sees their own, and above it what everybody may know. 0: the administrator */
     uint32_t kinds;      /* mask of 1 << kind; 0: all */
     struct span match;   /* this name; "@…" and "*…": those that end so; empty: all */

@@ -176,8 +176,21 @@ static int read_page(struct store *s, const struct ledger_choice *c, const struc
 
 /* ---- Fates ---- */
 
+/* A row's flags and mailbox name: 1 with the name in the arena, 0 or a negative errno. */
+static int take_place(struct statement *st, struct arena *arena, uint64_t *flags, struct span *folder)
+{
+    int rc = database_step(st);
+    if (rc > 0) {
+        *flags = database_u64(st, 0);
+        *folder = arena_copy(arena, database_bytes(st, 1));
+        rc = folder->data ? 1 : -ENOMEM;
+    }
+    database_end(st);
+    return rc;
+}
+
 /* 1: the message is in another mailbox of the account; 0: in none; -ERANGE: too much to look through. */
-static int is_elsewhere(struct store *s, const struct ledger_row *r)
+static int is_elsewhere(struct store *s, const struct ledger_row *r, struct arena *arena, struct span *folder)
 {
     uint64_t count;
     int rc = database_find(s->db, &count, "SELECT living FROM message WHERE id = $1", "u", r->message_id);
@@ -187,28 +200,31 @@ static int is_elsewhere(struct store *s, const struct ledger_row *r)
                        r->account_id);
     if (rc <= 0 || count > SEARCHED_MAX)
         return rc < 0 ? rc : -ERANGE;
-    rc = database_find(s->db, &count,
-                       "SELECT COUNT(*) FROM mailbox m JOIN entry e ON e.mailbox_id = m.id"
-                       " WHERE m.account_id = $1 AND e.message_id = $2",
-                       "uu", r->account_id, r->message_id);
-    return rc < 0 ? rc : count > 0;
+    return take_place(database_query(s->db,
+                                     "SELECT e.flags, m.name FROM mailbox m JOIN entry e ON e.mailbox_id = m.id"
+                                     " WHERE m.account_id = $1 AND e.message_id = $2 LIMIT 1",
+                                     "uu", r->account_id, r->message_id),
+                      arena, &count, folder);
 }
 
-static int find_fate(struct store *s, struct ledger_entry *e, unsigned *searches)
+static int find_fate(struct store *s, struct ledger_entry *e, struct arena *arena, unsigned *searches)
 {
     const struct ledger_row *r = &e->row;
     uint64_t flags;
     if (r->mailbox_id == 0)
         return 0;
-    int rc = database_find(s->db, &flags, "SELECT flags FROM entry WHERE mailbox_id = $1 AND uid = $2", "uu",
-                           r->mailbox_id, r->uid);
+    int rc = take_place(database_query(s->db,
+                                       "SELECT e.flags, m.name FROM entry e JOIN mailbox m ON m.id = e.mailbox_id"
+                                       " WHERE e.mailbox_id = $1 AND e.uid = $2",
+                                       "uu", r->mailbox_id, r->uid),
+                        arena, &flags, &e->folder);
     if (rc > 0)
         e->fate = flags & FLAG_ANSWERED ? LEDGER_FATE_ANSWERED
                   : flags & FLAG_SEEN   ? LEDGER_FATE_READ
                                         : LEDGER_FATE_UNREAD;
     if (rc != 0 || ++*searches > SEARCHES_MAX)
         return rc < 0 ? rc : 0;
-    rc = is_elsewhere(s, r);
+    rc = is_elsewhere(s, r, arena, &e->folder);
     if (rc >= 0)
         e->fate = rc ? LEDGER_FATE_FILED : LEDGER_FATE_DELETED;
     return rc < 0 && rc != -ERANGE ? rc : 0;
@@ -239,7 +255,7 @@ int ledger_list(struct store *s, const struct ledger_choice *choice, struct aren
     }
     unsigned searches = 0;
     for (size_t i = 0; rc >= 0 && choice->fate && i < page->count; i++)
-        rc = find_fate(s, &page->entries[i], &searches);
+        rc = find_fate(s, &page->entries[i], arena, &searches);
     return rc < 0 ? rc : 0;
 }
 

@@ -40,6 +40,7 @@ struct ledger_entry {
     struct ledger_row row;
     struct span account; /* its main address, empty where there is none (any more) */
     enum ledger_fate fate;
+    struct span folder; /* the mailbox it lies in; empty where it lies in none, or that was not looked for */
 };
 
 struct ledger_page {

@@ -255,6 +255,7 @@ static int put_entries(struct store_writer *w, const struct ledger_page *page, S
         entries[i].row = &rows[i];
         entries[i].account = binary_from_span(page->entries[i].account);
         entries[i].fate = fates[page->entries[i].fate];
+        entries[i].folder = binary_from_span(page->entries[i].folder);
         reply->entries[i] = &entries[i];
     }
     reply->n_entries = page->count;

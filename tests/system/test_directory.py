@@ -76,9 +76,20 @@ def test_forwarding(house):
     assert house.run_json("account", "forward", address) == {"address": address, "targets": [address, "bob@elsewhere.test"]}
     house.run("account", "forward", address, "carol@example.test")
     assert "bob@example.test -> carol@example.test" in house.run("account", "forward", address).stdout
-    assert "lead to itself" in refused(house, "account", "forward", "carol@example.test", address)
-    house.run("account", "forward", "carol@example.test", address, "--keep")
+    assert "leads back" in refused(house, "account", "forward", "carol@example.test", address)
+    assert "leads back" in refused(house, "account", "forward", "carol@example.test", address, "--keep")
+    # It stands in the history, says who did it, and can be taken back.
+    assert "set by admin" in house.run("rules", "show", address).stdout
+    assert "account forward carol@example.test" in house.run("history", address).stdout
+    house.run("undo", address)
+    assert "bob@elsewhere.test" in house.run("account", "forward", address).stdout
+    # What leads to several places is no rule: an alias, as before.
+    house.run("account", "forward", address, "carol@example.test", "bob@elsewhere.test")
+    assert len(house.run_json("account", "forward", address)["targets"]) == 2
     house.run("account", "forward", address, "--off")
+    house.run("account", "forward", address, "carol@example.test", address)
+    assert "forward.keep=on" in house.run("rules", "show", address).stdout
+    assert "'ostiary undo " in house.run("account", "forward", address, "--off").stdout
     assert "is not forwarded" in refused(house, "account", "forward", address, "--off")
     assert "there is no account" in refused(house, "account", "forward", "nobody@example.test", address)
     assert "goes with neither" in refused(house, "account", "forward", address, address, "--off", status=USAGE)
