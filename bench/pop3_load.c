@@ -204,11 +204,11 @@ static int maildrop(char **argv, int is_dele)
     double began = now();
     unsigned long long octets =
         for_each(fd, count, window ? window : 1, is_dele ? "DELE" : "RETR", is_dele ? "\r\n" : "\r\n.\r\n");
-    if (is_dele) {
-        say(fd, "QUIT\r\n");
-        expect(fd, "\r\n");
-    }
     double seconds = now() - began;
+    say(fd, "QUIT\r\n");
+    expect(fd, "\r\n");
+    if (is_dele)
+        seconds = now() - began;
     printf("{\"messages\": %u, \"octets\": %llu, \"seconds\": %.6f, \"rate\": %.1f}\n", count, octets, seconds,
            count / seconds);
     return 0;

@@ -2,7 +2,8 @@
 import math
 from xml.sax.saxutils import escape
 
-import figures
+import compare
+from compare import number
 
 WIDTH, LABELS, BARS, RATIO = 960, 300, 520, 90
 MARGIN, BAR, GAP, HEAD = 20, 11, 12, 52
@@ -92,33 +93,35 @@ def wrap(words, width):
     return lines
 
 
-def draw_row(d, row, scale, kinds, names):
+def draw_row(d, row, scale, look):
     top = d.y
     lines = wrap(row.name, 44)
-    shown = [name for name in names if name in row.by_peer]
+    shown = [name for name in look if row.rounds.get(name)]
     height = max(len(shown) * BAR, len(lines) * LINE - 4)
     for n, line in enumerate(lines):
         d.text(MARGIN, top + height / 2 + 4 + (n - (len(lines) - 1) / 2) * 16, line)
     for n, name in enumerate(shown):
-        f, y = row.by_peer[name], top + n * BAR
-        width = scale.width(f.middle)
-        d.bar(MARGIN + LABELS, y, max(width, 1), BAR - 2, kinds[name],
-              f"{name}: {figures.number(f.middle)} {row.unit} ({figures.number(min(f.rounds))} to {figures.number(max(f.rounds))})")
-        d.text(MARGIN + LABELS + max(width, 1) + 4, y + BAR - 2.5, figures.number(f.middle), "value")
-    if row.ratio is not None:
-        d.text(WIDTH - MARGIN, top + height / 2 + 4, f"{figures.number(row.ratio)} ×", "own" if row.ratio >= 1 else "behind", "end")
+        kind, title = look[name]
+        value, rounds, y = row.middle(name), row.rounds[name], top + n * BAR
+        width = max(scale.width(value), 1)
+        d.bar(MARGIN + LABELS, y, width, BAR - 2, kind, f"{title}: {number(value)} {row.unit} ({number(min(rounds))} to {number(max(rounds))})")
+        d.text(MARGIN + LABELS + width + 4, y + BAR - 2.5, number(value), "value")
+    ratio = compare.ratio(row)
+    if ratio is not None:
+        d.text(WIDTH - MARGIN, top + height / 2 + 4, f"{number(ratio)} ×", "own" if ratio >= 1 else "behind", "end")
     d.y += height + GAP
 
 
-def draw_panel(d, title, unit, better, panel, kinds, names):
-    scale = Scale([f.middle for row in panel for f in row.by_peer.values()])
+def draw_panel(d, title, panel, look):
+    unit, better = panel[0].unit, panel[0].better
+    scale = Scale([row.middle(name) for row in panel for name in look if row.rounds.get(name)])
     d.y += 14
     d.text(MARGIN, d.y + 14, title, "panel")
-    d.text(MARGIN, d.y + 32, f"{unit}; {'longer' if better == figures.MORE else 'shorter'} is better{', logarithmic' if scale.is_log else ''}", "small")
+    d.text(MARGIN, d.y + 32, f"{unit}; {'longer' if better == 'higher' else 'shorter'} is better{', logarithmic' if scale.is_log else ''}", "small")
     d.y += HEAD
     top, mark = d.y - 6, len(d.parts)
     for row in panel:
-        draw_row(d, row, scale, kinds, names)
+        draw_row(d, row, scale, look)
     grid = Drawing()
     for tick in scale.ticks:
         x = MARGIN + LABELS + scale.width(tick)
@@ -128,33 +131,32 @@ def draw_panel(d, title, unit, better, panel, kinds, names):
     d.parts[mark:mark] = grid.parts
 
 
-def draw_legend(d, names, kinds):
+def draw_legend(d, look):
     x = MARGIN
-    for name in names:
-        width = 36 + 8.2 * len(name)
+    for kind, title in look.values():
+        width = 36 + 8.2 * len(title)
         if x + width > WIDTH - MARGIN:
             x, d.y = MARGIN, d.y + 20
-        d.bar(x, d.y - 9, 14, 10, kinds[name], name)
-        d.text(x + 20, d.y, name)
+        d.bar(x, d.y - 9, 14, 10, kind, title)
+        d.text(x + 20, d.y, title)
         x += width
     d.y += 14
 
 
-def draw(result, titles):
-    """The SVG as text. `titles`: {part: what its panel is called}."""
-    names = list(result.peers)
-    kinds = {name: f"p{n}" for n, name in enumerate(names)}
+def draw(results, rows, titles):
+    """These rows as the text of an SVG. `titles`: {part: what its panel is called}."""
+    names = compare.peers_in(results, rows)
+    look = {name: (f"p{n}", compare.title(results, name)) for n, name in enumerate(names)}
     d = Drawing()
     d.y += 18
-    d.text(MARGIN, d.y, f"{names[0]} beside the peers", "title")
+    d.text(MARGIN, d.y, "Ostiary beside the peers", "title")
     d.y += 20
-    d.text(MARGIN, d.y, f"Medians. On the right: {names[0]} against the best of the others in the row; above 1 it is ahead. {result.when}", "small")
+    d.text(MARGIN, d.y, "Medians. On the right: Ostiary against the best of the others in the row; above 1 it is ahead.", "small")
     d.y += 16
-    d.text(MARGIN, d.y, result.machine, "small")
+    d.text(MARGIN, d.y, f"{results['machine']['date']}, {compare.machine_line(results['machine'])}", "small")
     d.y += 26
-    draw_legend(d, names, kinds)
-    shown = [row for row in figures.rows(result) if row.plotted and len(row.by_peer) > 1]
-    for (part, unit, better), panel in figures.group(shown, lambda r: (r.part, r.unit, r.better)).items():
-        draw_panel(d, titles.get(part, part), unit, better, panel, kinds, names)
+    draw_legend(d, look)
+    for (part, _, _), panel in compare.group(rows, lambda r: (r.part, r.unit, r.better)).items():
+        draw_panel(d, titles.get(part, part), panel, look)
     d.y += MARGIN
     return d.finish(colours(names))
