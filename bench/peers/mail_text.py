@@ -57,7 +57,7 @@ class Mail:
         lines = [f"Received: from mx{rng.randint(1, 9)}.{host} ([192.0.2.{rng.randint(1, 254)}])\r\n\tby relay.{host} with ESMTPS id {token[:12]};\r\n\t{date}",
                  f"DKIM-Signature: v=1; a=rsa-sha256; c=relaxed/relaxed; d={host}; s=mail;\r\n\th=from:to:subject:date:message-id:mime-version;\r\n"
                  f"\tbh={base64.b64encode(rng.randbytes(32)).decode()};\r\n\tb=" + "\r\n\t ".join(signature[n:n + 70] for n in range(0, len(signature), 70)),
-                 f"From: {sender} <{sender.split()[0].lower()}@{host}>", f"To: Undisclosed recipients:;", f"Date: {date}", f"Message-ID: <{token}@{host}>",
+                 f"From: {sender} <{sender.split()[0].lower()}@{host}>", "To: Undisclosed recipients:;", f"Date: {date}", f"Message-ID: <{token}@{host}>",
                  f"Subject: {' '.join(rng.choices(self.words, k=rng.randint(2, 8))).capitalize()}", "MIME-Version: 1.0", f"Content-Type: {kind}"]
         return "\r\n".join(lines) + "\r\n"
 
