@@ -2,8 +2,8 @@
  * mailbox, server messages of SCRAM. The first byte chooses. */
 #include "fetch/scram_client.h"
 #include "fetch/split.h"
+#include "format/origin.h"
 #include "format/pop3_reply.h"
-#include "format/received.h"
 #include "policy/remote_account.h"
 
 #include <stdlib.h>

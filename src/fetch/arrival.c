@@ -22,6 +22,7 @@
 #define STORE_SECONDS 300
 #define FACTS_MAX (8u << 10)
 #define DEFER_SECONDS 86400
+#define ROWS_PAGE 50
 
 /* One message's deliberation. */
 struct deliberation {
@@ -31,7 +32,8 @@ struct deliberation {
     struct attempt attempt;
     struct envelope envelope;
     struct intake_summary summary;
-    size_t refused; /* copies that are dropped */
+    StoreWrite__LedgerRow **rows; /* of those who do not get it at all */
+    size_t row_count;
     /* Of doors that a white list closed: */
     struct span notice_for; /* whose sender is to be told; empty: nobody's */
     struct span copy_to, copy_forwarder;
@@ -203,21 +205,20 @@ static struct span blocked_folder(const struct deliberation *d, const struct int
     return arena_copy(&d->arrival->memory, ruleset_get(set, "fetched-block-folder.folder")->text);
 }
 
-/* The ledger's row. One that is not to be had is no reason to keep the message waiting. */
+/* Each message has a row of its own, in the ledger's transaction: there is no sender who could be told how many more
+ * there were, and a flood comes no faster than it is stored. NULL: there is no memory for it. */
 static StoreWrite__LedgerRow *make_row(struct deliberation *d, const struct judged *judged, bool is_delivered,
-                                       struct span reply, struct ledger_place *place)
+                                       struct span reply)
 {
     const struct kept_verdict *verdict = judged_verdict(judged);
     StoreWrite__LedgerRow *row = arena_alloc(&d->arrival->memory, sizeof *row);
     ledger_note_watched(d->visit->fetcher->ledger, &d->attempt, judged, (struct span){0});
-    *place = (struct ledger_place){.wants_row = true};
-    if (keeps_out(verdict))
-        *place = ledger_find_place(d->visit->fetcher->ledger, span_text(rules[verdict->rule].name),
-                                   &d->attempt.facts.ip, judged->recipient);
-    if (!row || !place->wants_row ||
-        ledger_row_judged(&d->attempt, &d->arrival->memory, judged, is_delivered, reply, FACTS_MAX, row))
+    if (!row || ledger_row_judged(&d->attempt, &d->arrival->memory, judged, is_delivered, reply, FACTS_MAX, row))
         return NULL;
-    row->reference = place->reference;
+    if (keeps_out(verdict))
+        row->reference = ledger_find_place(NULL, (struct span){0}, &d->attempt.facts.ip, judged->recipient).reference;
+    row->attempts = 1;
+    row->last_at = row->at;
     return row;
 }
 
@@ -254,13 +255,13 @@ static bool has_row(const struct deliberation *d, const struct intake_recipient 
     return false;
 }
 
-/* True: this copy stays in the envelope. */
-static bool settle_recipient(struct deliberation *d, struct intake_recipient *r)
+/* *stays: this copy stays in the envelope. 0 or -ENOMEM. */
+static int settle_recipient(struct deliberation *d, struct intake_recipient *r, bool *stays)
 {
     const struct visit *v = d->visit;
-    struct ledger_place place;
+    *stays = true;
     if (!r->judged)
-        return true;
+        return 0;
     const struct kept_verdict *verdict = judged_verdict(r->judged);
     bool is_refused = verdict->kind == VERDICT_REFUSE && !d->arrival->is_held;
     if (is_refused)
@@ -269,21 +270,23 @@ static bool settle_recipient(struct deliberation *d, struct intake_recipient *r)
         r->folder = verdict->folder;
     else if (r->target->kind == INTAKE_TARGET_MAILBOX && r->target->account_id == v->remote->account_id)
         r->folder = v->account.folder;
-    bool stays = !is_refused || r->folder.size;
-    d->arrival->is_blocked |= is_refused && stays;
+    *stays = !is_refused || r->folder.size;
+    d->arrival->is_blocked |= is_refused && *stays;
     if (has_row(d, r))
-        return stays;
-    struct span reply = span_text(!is_refused ? "" : stays ? "put into the folder for blocked mail" : "deleted");
-    StoreWrite__LedgerRow *row = make_row(d, r->judged, stays, reply, &place);
+        return 0;
+    struct span reply = span_text(!is_refused ? "" : *stays ? "put into the folder for blocked mail" : "deleted");
+    StoreWrite__LedgerRow *row = make_row(d, r->judged, *stays, reply);
     if (is_refused)
-        log_refusal(d, r->judged, stays ? "filed" : "deleted");
+        log_refusal(d, r->judged, *stays ? "filed" : "deleted");
     if (is_refused)
         note_white_list(d, r->judged);
-    if (stays)
+    if (*stays)
         r->ledger = row;
     else if (row)
-        ledger_note(v->fetcher->ledger, &place, row);
-    return stays;
+        d->rows[d->row_count++] = row;
+    else
+        return -ENOMEM; /* what is to be deleted at the provider has a row */
+    return 0;
 }
 
 static bool is_deferred(const struct deliberation *d)
@@ -312,20 +315,39 @@ static bool is_put_off(const struct deliberation *d)
     return false;
 }
 
-static void settle_recipients(struct deliberation *d)
+static int settle_recipients(struct deliberation *d)
 {
     struct intake_recipient **place = &d->envelope.recipients;
-    while (*place) {
+    d->rows = arena_array(&d->arrival->memory, d->envelope.target_count + 1, sizeof(*d->rows));
+    int error = d->rows ? 0 : -ENOMEM;
+    while (!error && *place) {
         struct intake_recipient *r = *place;
-        if (settle_recipient(d, r)) {
+        bool stays;
+        error = settle_recipient(d, r, &stays);
+        if (stays) {
             place = &r->next;
             continue;
         }
         *place = r->next;
         d->envelope.target_count--;
-        d->refused++;
     }
     d->envelope.last = place;
+    return error;
+}
+
+/* What is deleted at the provider stands durably in the ledger before. */
+static int note_refused(struct fiber *self, const struct deliberation *d, bool is_stored)
+{
+    ProtobufCBinaryData uidl = binary_from_span(d->arrival->uidl);
+    size_t done = 0;
+    int error = 0;
+    do {
+        size_t count = d->row_count - done < ROWS_PAGE ? d->row_count - done : ROWS_PAGE;
+        bool is_last = done + count == d->row_count;
+        error = visit_note(self, d->visit, &uidl, is_last && !is_stored ? 1 : 0, false, d->rows + done, count);
+        done += count;
+    } while (!error && done < d->row_count);
+    return error;
 }
 
 static int store(struct fiber *self, struct deliberation *d, enum arrival_end *end)
@@ -396,20 +418,21 @@ static int deliberate(struct fiber *self, struct deliberation *d, enum arrival_e
         return error;
     if (!d->arrival->is_held && is_put_off(d))
         return -EAGAIN;
-    settle_recipients(d);
-    if (d->arrival->is_held)
+    error = settle_recipients(d);
+    if (!error && d->arrival->is_held)
         hold(d);
-    if (d->copy_to.size)
+    if (!error && d->copy_to.size)
         error = notice_add_copy(self, d->arrival, d->copy_to, d->copy_forwarder, &d->envelope);
     /* Before the message is done with: should we die in between, the next visit does not tell twice. */
     if (!error && d->notice_for.size)
         error = notice_send(self, d->arrival, &d->attempt, d->notice_for);
     if (error)
         return error;
-    if (d->envelope.target_count)
-        return store(self, d, end);
     *end = ARRIVAL_REFUSED;
-    return 0;
+    bool is_stored = d->envelope.target_count > 0;
+    if (!is_stored || d->row_count)
+        error = note_refused(self, d, is_stored);
+    return error || !is_stored ? error : store(self, d, end);
 }
 
 int arrival_deliver(struct fiber *self, struct arrival *a, enum arrival_end *end)

@@ -20,6 +20,7 @@
 #define BACK_OFF_FIRST 60
 #define BACK_OFF_LAST 3600
 #define PROVIDERS_MAX 10000
+#define PERSONS_PART 3 /* of the places: what one person's accounts may take */
 #define REFUSALS_MAX 3 /* logins refused without a code before they count as wrong */
 
 uint64_t fetch_random(void)
@@ -115,7 +116,7 @@ static void read_value(struct remote *r)
     r->interval = 0;
     r->is_off = false;
     if (remote_account_parse(span_text(r->value), &memory, &account, &text)) {
-        buf_printf(&text, "%.*s:%u", SPAN_ARG(account.host), account.port);
+        buf_printf(&text, "%.*s:%u:%d", SPAN_ARG(account.host), account.port, (int)account.tls);
         r->provider = copy_text(buf_span(&text));
         r->interval = account.interval;
         r->is_off = !account.enabled;
@@ -155,6 +156,7 @@ static int take_remote(struct fetcher *f, const StoreRead__Remote *from)
 {
     struct remote *r = fetcher_find(f, from->id);
     if (r && r->version == from->version) {
+        r->listing = f->listing;
         r->is_listed = true;
         return 0;
     }
@@ -172,27 +174,34 @@ static int take_remote(struct fetcher *f, const StoreRead__Remote *from)
     int error = fill(r, from);
     if (!error && is_new)
         error = map_put(&f->remotes, key_of(&r->id), r);
+    r->listing = f->listing;
     r->is_listed = true;
     if (error && is_new)
         remote_free(r);
     return error;
 }
 
+/* Those that the listing did not name. */
 static void drop_unlisted(struct fetcher *f)
 {
+    struct list_node gone;
     struct span key;
     void *value;
+    list_init(&gone);
     for (size_t position = 0; map_next(&f->remotes, &position, &key, &value);) {
         struct remote *r = value;
-        if (r->is_listed)
+        if (r->listing == f->listing)
             continue;
-        if (r->fiber) {
+        r->is_listed = false;
+        if (r->fiber)
             fiber_cancel(r->fiber); /* dropped when it has ended */
-            continue;
-        }
-        map_remove(&f->remotes, key);
+        else
+            list_append(&gone, &r->visiting);
+    }
+    list_each_safe (node, &gone) {
+        struct remote *r = container_of(node, struct remote, visiting);
+        map_remove(&f->remotes, key_of(&r->id));
         remote_free(r);
-        position = 0; /* the map may have moved its slots */
     }
 }
 
@@ -221,12 +230,17 @@ int fetcher_list(struct fiber *self, struct fetcher *f)
     uint64_t after = 0;
     bool more = true;
     int error = 0;
-    struct span key;
-    void *value;
-    for (size_t position = 0; map_next(&f->remotes, &position, &key, &value);)
-        ((struct remote *)value)->is_listed = false;
+    /* One after the other: each drops what it did not see itself. */
+    while (f->is_listing && !error)
+        error = condition_wait(self, &f->listed, CLOCK_NEVER);
+    if (error)
+        return error;
+    f->is_listing = true;
+    f->listing++;
     while (more && !error)
         error = list_page(self, f, &after, &more);
+    f->is_listing = false;
+    condition_wake_all(&f->listed);
     if (error) /* who was not named yet may be there all the same */
         return error;
     drop_unlisted(f);
@@ -268,25 +282,33 @@ static uint64_t with_jitter(uint64_t seconds)
 static void note_provider(struct remote *r, bool failed)
 {
     struct provider *p = provider_of(r->fetcher, r, failed);
-    if (!p)
-        return;
-    p->failures = failed ? p->failures + 1 : 0;
-    p->closed_until = failed ? clock_monotonic() + back_off(p->failures, 0) * NANOSECONDS : 0;
+    if (p && failed) {
+        p->failures++;
+        p->closed_until = clock_monotonic() + back_off(p->failures, 0) * NANOSECONDS;
+    } else if (p) {
+        map_remove(&r->fetcher->providers, span_text(r->provider));
+        free(p);
+    }
 }
 
-static void note_end(struct remote *r, enum visit_end end)
+static void note_end(struct remote *r, enum visit_end end, uint64_t version)
 {
     bool failed = end != VISIT_DONE;
     uint64_t interval = r->interval ? r->interval : r->fetcher->settings->remote.interval;
+    r->last_at = clock_wall();
+    r->visits++;
+    if (!failed)
+        r->problem[0] = 0;
+    /* What became of a visit with the settings of before says nothing of those of now. */
+    if (r->version != version)
+        return;
     note_provider(r, end == VISIT_PROVIDER_FAILED);
     r->failures = failed ? r->failures + 1 : 0;
     r->refusals = end == VISIT_REFUSED ? r->refusals + 1 : 0;
     r->is_stopped = end == VISIT_IMPOSSIBLE || r->refusals >= REFUSALS_MAX;
-    r->last_at = clock_wall();
     r->next_at = clock_monotonic() + with_jitter(failed ? back_off(r->failures, interval) : interval);
-    if (!failed)
-        r->problem[0] = 0;
-    r->visits++;
+    if (!failed && r->is_unfinished)
+        r->next_at = clock_monotonic(); /* behind all that wait already */
     if (r->is_stopped)
         log_write(LOG_PROBLEM, "fetch", NULL,
                   "nothing is fetched any more until it is changed account=%s name=%s problem=%s",
@@ -301,9 +323,12 @@ static void visit_main(struct fiber *self, void *argument)
 {
     struct remote *r = argument;
     struct fetcher *f = r->fetcher;
+    uint64_t version = r->version;
+    r->is_unfinished = false;
     enum visit_end end = visit_run(self, r);
-    note_end(r, end);
+    note_end(r, end, version);
     r->fiber = NULL;
+    list_remove(&r->visiting);
     f->visits--;
     if (!r->is_listed) {
         map_remove(&f->remotes, key_of(&r->id));
@@ -331,28 +356,59 @@ static void start_visit(struct fetcher *f, struct remote *r)
     r->is_asked = false;
     r->progress = (struct fetch_progress){0};
     r->fiber = fiber_start(f->loop, "fetch", visit_main, r);
-    if (r->fiber)
+    if (r->fiber) {
+        list_append(&f->visiting, &r->visiting);
         f->visits++;
-    else
+    } else {
         r->next_at = clock_in_seconds(BACK_OFF_FIRST);
+    }
 }
 
-/* Starts what is due, those that are asked for first. The time of the next one. */
+/* Somebody whose providers are slow, or hostile, keeps no more than a third of the places from the others. */
+static bool has_share(struct fetcher *f, const struct remote *r)
+{
+    unsigned share = (f->settings->remote.connections + PERSONS_PART - 1) / PERSONS_PART, count = 0;
+    list_each (node, &f->visiting)
+        count += container_of(node, struct remote, visiting)->account_id == r->account_id;
+    return count < share;
+}
+
+static bool is_before(const struct remote *a, const struct remote *b)
+{
+    return !b || (a->is_asked != b->is_asked ? a->is_asked : a->next_at < b->next_at);
+}
+
+/* The one to be visited now: what is asked for before what is due, and of these who has waited longest. NULL: none, and
+ * *next is when the next one will be. */
+static struct remote *find_due(struct fetcher *f, uint64_t *next)
+{
+    struct remote *first = NULL;
+    struct span key;
+    void *value;
+    *next = CLOCK_NEVER;
+    for (size_t position = 0; map_next(&f->remotes, &position, &key, &value);) {
+        struct remote *r = value;
+        if (is_due(r)) {
+            if (is_before(r, first) && has_share(f, r))
+                first = r;
+        } else if (!r->fiber && !r->is_stopped && !r->is_off && r->next_at < *next) {
+            *next = r->next_at;
+        }
+    }
+    return first;
+}
+
+/* Starts what is due. The time of the next one; where places are what is lacking the end of a visit wakes us. */
 static uint64_t start_due(struct fetcher *f)
 {
     uint64_t next = CLOCK_NEVER;
-    struct span key;
-    void *value;
-    for (int pass = 0; pass < 2; pass++)
-        for (size_t position = 0; map_next(&f->remotes, &position, &key, &value);) {
-            struct remote *r = value;
-            if (f->visits < f->settings->remote.connections && (pass || r->is_asked) && is_due(r))
-                start_visit(f, r);
-            else if (!r->fiber && !r->is_stopped && !r->is_off && r->next_at < next)
-                next = r->next_at;
-        }
-    /* All places are taken: the end of a visit wakes us. */
-    return f->visits < f->settings->remote.connections ? next : CLOCK_NEVER;
+    while (f->visits < f->settings->remote.connections) {
+        struct remote *r = find_due(f, &next);
+        if (!r)
+            return next;
+        start_visit(f, r);
+    }
+    return CLOCK_NEVER;
 }
 
 static void schedule_main(struct fiber *self, void *argument)
@@ -413,6 +469,8 @@ struct fetcher *fetch_new(struct loop *loop, struct settings *settings, struct p
     map_init(&f->remotes);
     map_init(&f->providers);
     list_init(&f->runs);
+    list_init(&f->visiting);
+    condition_init(&f->listed);
     condition_init(&f->changed);
     condition_init(&f->progress);
     if (fetch_set_settings(f, settings, authorities, problem) == 0 && fiber_start(loop, "fetcher", schedule_main, f))

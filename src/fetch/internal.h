@@ -29,11 +29,14 @@ struct remote {
     struct fetcher *fetcher;
     uint64_t id, account_id, version;
     char *account, *name, *value; /* owned */
-    char *provider;               /* owned: "host:port"; NULL where the value makes no sense */
+    char *provider;               /* owned: host, port and kind of TLS; NULL where the value makes no sense */
     unsigned interval;            /* seconds; 0: remote.interval */
     bool is_off;                  /* the person switched it off */
     struct fiber *fiber;          /* of the visit under way, or NULL */
+    struct list_node visiting;    /* while there is one */
+    uint64_t listing;             /* the latest that named it */
     bool is_listed;               /* the store still has it */
+    bool is_unfinished;           /* the last visit took its whole time, and there is more */
     bool is_stopped;              /* until it is changed or somebody asks: the password is wrong */
     bool is_asked;                /* a person wants it fetched now */
     uint64_t next_at;             /* monotonic */
@@ -47,7 +50,7 @@ struct remote {
     struct map put_off;        /* unique ids to the second (wall clock, as a pointer) since which rules put them off */
 };
 
-/* A server that several accounts may lie at. */
+/* A server that several accounts may lie at, while it fails. */
 struct provider {
     unsigned failures;
     uint64_t closed_until; /* monotonic */
@@ -74,8 +77,12 @@ struct fetcher {
     unsigned char private_key[SEALED_KEY_SIZE];
     bool is_stopping, has_listed, wants_list;
     struct map remotes;   /* by id */
-    struct map providers; /* "host:port" */
+    struct map providers; /* those that fail now, by remote->provider */
     unsigned visits;      /* under way */
+    struct list_node visiting;
+    uint64_t listing; /* the number of the latest */
+    bool is_listing;
+    struct condition listed; /* a listing ended */
     uint64_t session_number;
     struct condition changed;  /* something to schedule */
     struct condition progress; /* of some visit */
@@ -96,7 +103,7 @@ struct remote *fetcher_find(const struct fetcher *f, uint64_t id);
 
 enum visit_end {
     VISIT_DONE,
-    VISIT_PROVIDER_FAILED, /* it can't be reached, or speaks nonsense */
+    VISIT_PROVIDER_FAILED, /* it can't be reached, or does not greet: whoever it is asked for */
     VISIT_FAILED,          /* this account for now */
     VISIT_REFUSED,         /* login or password */
     VISIT_IMPOSSIBLE,      /* until the account is changed */

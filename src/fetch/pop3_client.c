@@ -11,7 +11,7 @@
 
 void pop3_client_init(struct pop3_client *c, struct stream *stream, unsigned timeout)
 {
-    *c = (struct pop3_client){.stream = stream, .timeout = timeout};
+    *c = (struct pop3_client){.stream = stream, .timeout = timeout, .until = CLOCK_NEVER};
 }
 
 void pop3_client_release(struct pop3_client *c)
@@ -48,6 +48,9 @@ static int lost(struct pop3_client *c, int error, const char *name)
     const char *why = stream_problem(c->stream);
     switch (error) {
     case -ETIMEDOUT:
+        if (clock_monotonic() >= c->until)
+            return pop3_client_fail(c, error, "the answer to %s did not end within %u seconds", name,
+                                    POP3_CLIENT_LISTING_PART * c->timeout);
         return pop3_client_fail(c, error, "no answer to %s within %u seconds", name, c->timeout);
     case -EMSGSIZE:
         return pop3_client_fail(c, error, "a line of the answer to %s is too long", name);
@@ -100,6 +103,7 @@ int pop3_client_command(struct fiber *self, struct pop3_client *c, const char *n
     va_end(args);
     buf_add_text(stream_output(c->stream), "\r\n");
     int error = pop3_client_reply(self, c, name, reply);
+    c->until = clock_in_seconds(POP3_CLIENT_LISTING_PART * c->timeout);
     if (!error && reply->status == POP3_CHALLENGE)
         error = pop3_client_fail(c, -EPROTO, "the answer to %s is a challenge, which can't stand there", name);
     return error;
@@ -109,7 +113,9 @@ int pop3_client_line(struct fiber *self, struct pop3_client *c, const char *name
 {
     if (c->over)
         return -EPIPE;
-    int error = stream_read_line(self, c->stream, POP3_CLIENT_LINE_MAX, line, deadline(c));
+    uint64_t line_until = deadline(c);
+    int error =
+        stream_read_line(self, c->stream, POP3_CLIENT_LINE_MAX, line, line_until < c->until ? line_until : c->until);
     if (error)
         return lost(c, error, name);
     *end = span_is(*line, ".");

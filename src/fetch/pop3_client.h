@@ -21,10 +21,12 @@
 
 #define POP3_CLIENT_LINE_MAX 4096
 #define POP3_CLIENT_PROBLEM_MAX 400
+#define POP3_CLIENT_LISTING_PART 10 /* times the timeout: how long a whole listing may take */
 
 struct pop3_client {
     struct stream *stream;
-    unsigned timeout; /* seconds for an answer */
+    unsigned timeout; /* seconds for an answer, and for each line of a listing */
+    uint64_t until;   /* monotonic: a listing has to end by then */
     struct pop3_capabilities capabilities;
     bool has_capabilities;
     char timestamp[256]; /* of the greeting, for APOP; "" for none */

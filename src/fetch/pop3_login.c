@@ -4,6 +4,7 @@
 #include "format/base64.h"
 
 #include <errno.h>
+#include <stdio.h>
 
 #define SECRET_LINE_MAX 2048
 #define NONCE_BYTES 18
@@ -204,6 +205,14 @@ static login_method *choose(const struct pop3_client *c, const struct remote_acc
     return c->timestamp[0] ? by_apop : shows;
 }
 
+static bool has(struct span text, struct span words)
+{
+    for (size_t i = 0; words.size && i + words.size <= text.size; i++)
+        if (span_equal(span_head(span_skip(text, i), words.size), words))
+            return true;
+    return false;
+}
+
 static bool shows_password(login_method *method)
 {
     return method == by_plain || method == by_user || method == by_sasl_login;
@@ -215,6 +224,19 @@ static bool is_line(struct span text)
         if (text.data[i] == '\r' || text.data[i] == '\n' || text.data[i] == 0)
             return false;
     return true;
+}
+
+/* A server may say the password back in its refusal, and what it said is shown and logged. */
+static void hide(struct pop3_client *c, struct span password)
+{
+    struct span said = span_text(c->problem);
+    struct buf code;
+    secret_init(&code);
+    base64_write(password, &code);
+    bool is_shown = has(said, password) || has(said, buf_span(&code));
+    secret_release(&code);
+    if (is_shown)
+        snprintf(c->problem, sizeof c->problem, "the server refuses the login, and says the password back");
 }
 
 int pop3_client_login(struct fiber *self, struct pop3_client *c, const struct remote_account *account,
@@ -231,5 +253,8 @@ int pop3_client_login(struct fiber *self, struct pop3_client *c, const struct re
         return pop3_client_fail(c, -EPERM,
                                 "without TLS the server offers only methods that show the password; set tls=pop3s or "
                                 "tls=stls, or clear-password=yes");
-    return method(self, c, &login);
+    int error = method(self, c, &login);
+    if (error)
+        hide(c, password);
+    return error;
 }

@@ -13,6 +13,7 @@
 #define ARRIVAL_MEMORY (6u << 20)
 #define DOMAINS_MAX 20
 #define ADDRESS_TEXT_MAX 1024
+#define MESSAGE_SLACK (1u << 20)
 
 void arrival_init(struct arrival *a, struct visit *v)
 {
@@ -36,7 +37,8 @@ void arrival_release(struct arrival *a)
 
 /* ---- The header ---- */
 
-/* The address in Return-Path:; without one, who it says it is from: for the rules only. */
+/* The address in Return-Path:, which the provider's last server put there (RFC 5321 section 4.4). Without one there is
+ * none: what stands in From: is anybody's word. */
 static void find_sender(struct arrival *a)
 {
     struct header_field field;
@@ -176,6 +178,9 @@ static enum smtp_data_status feed(struct arrival *a, struct span input, size_t *
 static int take_in(struct fiber *self, struct arrival *a, struct pop3_client *c)
 {
     const struct settings *settings = a->visit->settings;
+    /* One that is too large is read to its end to stay in step, but not for ever. All its bytes count: those that are
+     * left out, too. */
+    uint64_t room = 2 * settings->smtp.message_size + MESSAGE_SLACK;
     enum smtp_data_status status = SMTP_DATA_MORE;
     struct pace pace;
     int error = 0;
@@ -193,9 +198,9 @@ static int take_in(struct fiber *self, struct arrival *a, struct pop3_client *c)
         stream_consume(c->stream, consumed);
         pace.bytes += consumed;
         a->visit->remote->progress.bytes_done += consumed;
-        /* One that is too large is read to its end to stay in step, but not for ever. */
-        if (a->data.size > 2 * settings->smtp.message_size)
+        if (consumed > room)
             return pop3_client_fail(c, -EMSGSIZE, "a message has no end");
+        room -= consumed;
         error = arrival_settle(self, a, status == SMTP_DATA_END);
         if (error)
             return pop3_client_fail(c, error, "a message can't be kept: %s", strerror(-error));

@@ -17,6 +17,8 @@
 #define ADDRESSES_MAX 4
 #define STORE_SECONDS 300
 #define NOTES_PAGE 1000
+#define VISIT_SECONDS 3600 /* then it ends, and others have their turn before it goes on */
+#define REFUSALS_MAX 100   /* of RETR in a row, or of DELE, until it is plain that there is no use in asking */
 
 enum visit_end visit_fail(struct visit *v, enum visit_end end, const char *format, ...)
 {
@@ -31,20 +33,20 @@ enum visit_end visit_fail(struct visit *v, enum visit_end end, const char *forma
 static enum visit_end end_of(struct visit *v, int error)
 {
     const char *problem = pop3_client_problem(&v->client);
+    bool is_ours = error == -ECANCELED || error == -ENOMEM || error == -EKEYREJECTED;
     if (!problem[0])
         problem = strerror(-error);
+    /* Later on it may be what this account has there, or how it was set up: no reason to keep others from theirs. */
+    if (!v->is_greeted && !is_ours)
+        return visit_fail(v, VISIT_PROVIDER_FAILED, "%s", problem);
     switch (error) {
     case -EACCES:
         return visit_fail(v, v->client.code == POP3_CODE_AUTH ? VISIT_IMPOSSIBLE : VISIT_REFUSED, "%s", problem);
     case -EPERM:
     case -EOPNOTSUPP:
         return visit_fail(v, VISIT_IMPOSSIBLE, "%s", problem);
-    case -EBUSY:
-    case -ECANCELED:
-    case -ENOMEM:
-        return visit_fail(v, VISIT_FAILED, "%s", problem);
     default:
-        return visit_fail(v, VISIT_PROVIDER_FAILED, "%s", problem);
+        return visit_fail(v, VISIT_FAILED, "%s", problem);
     }
 }
 
@@ -150,6 +152,7 @@ static int open_conversation(struct fiber *self, struct visit *v)
         error = begin_tls(self, v, host);
     if (!error)
         error = pop3_client_greet(self, c);
+    v->is_greeted = !error;
     if (!error && v->account.tls == REMOTE_TLS_STLS)
         error = begin_tls(self, v, host);
     if (!error)
@@ -161,7 +164,8 @@ static int open_conversation(struct fiber *self, struct visit *v)
 
 /* ---- What is known to the store ---- */
 
-static int note(struct fiber *self, struct visit *v, ProtobufCBinaryData *uidls, size_t count, bool forget)
+int visit_note(struct fiber *self, const struct visit *v, ProtobufCBinaryData *uidls, size_t count, bool forget,
+               StoreWrite__LedgerRow **rows, size_t row_count)
 {
     StoreWrite__RemoteSeenRequest request = STORE_WRITE__REMOTE_SEEN_REQUEST__INIT;
     struct answer answer;
@@ -170,6 +174,8 @@ static int note(struct fiber *self, struct visit *v, ProtobufCBinaryData *uidls,
     request.uidls = uidls;
     request.n_uidls = count;
     request.forget = forget;
+    request.ledger = rows;
+    request.n_ledger = row_count;
     int error = channel_call(self, peers_wait(self, v->fetcher->peers, ROLE_WRITER, deadline), STORE_WRITE_REMOTE_SEEN,
                              &request.base, (struct span){0}, -1, deadline, &answer);
     if (!error)
@@ -188,7 +194,7 @@ static void forget_deleted(struct fiber *self, struct visit *v)
         if (m->is_deleted && m->uidl_size)
             page[count++] = binary_from_span(maildrop_uidl(&v->maildrop, m));
         if (count && (count == NOTES_PAGE || i + 1 == v->maildrop.count)) {
-            error = note(self, v, page, count, true);
+            error = visit_note(self, v, page, count, true, NULL, 0);
             count = 0;
         }
     }
@@ -203,10 +209,13 @@ static void forget_deleted(struct fiber *self, struct visit *v)
 static int delete_there(struct fiber *self, struct visit *v, struct remote_message *m)
 {
     struct pop3_reply reply;
+    if (v->not_deleted >= REFUSALS_MAX)
+        return 0;
     int error = pop3_client_command(self, &v->client, "DELE", &reply, "DELE %u", m->number);
     if (error == -EREMOTEIO) {
-        log_write(LOG_LOW, "fetch", v->session, "the provider does not delete a message number=%u reply=%s", m->number,
-                  log_quote(reply.text));
+        log_write(LOG_LOW, "fetch", v->session, "the provider does not delete a message number=%u reply=%s%s",
+                  m->number, log_quote(reply.text),
+                  ++v->not_deleted == REFUSALS_MAX ? "; it is not asked to any more during this visit" : "");
         return 0;
     }
     m->is_deleted = !error;
@@ -222,12 +231,15 @@ static bool is_to_go(const struct visit *v, const struct remote_message *m)
 static void skip(struct visit *v, const struct remote_message *m, const char *why)
 {
     struct span uidl = maildrop_uidl(&v->maildrop, m);
-    log_write(LOG_PROBLEM, "fetch", v->session,
-              "a message can't be taken and stays at the provider account=%s name=%s uidl=%s reason=%s",
-              log_quote(span_text(v->remote->account)), log_quote(span_text(v->remote->name)), log_quote(uidl),
-              log_quote(span_text(why)));
-    if (uidl.size && v->remote->skipped.count < SKIPPED_MAX && map_put(&v->remote->skipped, uidl, v->remote))
-        log_write(LOG_LOW, "fetch", v->session, "no memory to remember it");
+    bool is_remembered =
+        uidl.size && v->remote->skipped.count < SKIPPED_MAX && map_put(&v->remote->skipped, uidl, v->remote) == 0;
+    /* A provider may have any number of these, at each visit: only what is said once is said each time. */
+    if (is_remembered || !v->has_said_skips)
+        log_write(LOG_PROBLEM, "fetch", v->session,
+                  "a message can't be taken and stays at the provider account=%s name=%s uidl=%s reason=%s%s",
+                  log_quote(span_text(v->remote->account)), log_quote(span_text(v->remote->name)), log_quote(uidl),
+                  log_quote(span_text(why)), is_remembered ? "" : "; others like it are not named");
+    v->has_said_skips |= !is_remembered;
 }
 
 static bool is_skipped(const struct visit *v, const struct remote_message *m)
@@ -276,13 +288,8 @@ static int deal_with(struct fiber *self, struct visit *v, struct arrival *a, str
         error = arrival_deliver(self, a, &end);
     if (error)
         return pop3_client_fail(&v->client, -EBUSY, "a message could not be stored: %s", strerror(-error));
-    if (end == ARRIVAL_REFUSED) {
-        ProtobufCBinaryData uidl = binary_from_span(a->uidl);
-        error = note(self, v, &uidl, 1, false);
+    if (end == ARRIVAL_REFUSED)
         v->remote->progress.refused++;
-        if (error)
-            return pop3_client_fail(&v->client, -EBUSY, "the store can't be told: %s", strerror(-error));
-    }
     if (end == ARRIVAL_STORED) {
         v->remote->progress.stored++;
         v->remote->progress.blocked += a->is_blocked;
@@ -306,8 +313,9 @@ static int fetch_message(struct fiber *self, struct visit *v, struct remote_mess
     if (error == -EREMOTEIO) { /* gone meanwhile, or out of order: the others may be fine */
         log_write(LOG_PROBLEM, "fetch", v->session, "the provider does not give a message out: %s",
                   pop3_client_problem(&v->client));
-        error = 0;
+        error = ++v->not_given < REFUSALS_MAX ? 0 : -EREMOTEIO;
     } else if (!error) {
+        v->not_given = 0;
         error = deal_with(self, v, a, m);
     }
     arrival_release(a);
@@ -322,6 +330,10 @@ static int go_through(struct fiber *self, struct visit *v)
     int error = 0;
     for (size_t i = 0; !error && i < d->count && !v->fetcher->is_stopping; i++) {
         struct remote_message *m = &d->messages[i];
+        if (clock_monotonic() >= v->until) {
+            v->remote->is_unfinished = true;
+            break;
+        }
         if (m->is_seen) {
             error = is_to_go(v, m) ? delete_there(self, v, m) : 0;
             continue;
@@ -406,6 +418,7 @@ enum visit_end visit_run(struct fiber *self, struct remote *remote)
     v->remote = remote;
     v->settings = settings_ref(f->settings);
     v->tls = tls_context_ref(f->tls);
+    v->until = clock_in_seconds(VISIT_SECONDS);
     arena_init(&v->memory, VISIT_MEMORY);
     maildrop_init(&v->maildrop);
     snprintf(v->session, sizeof v->session, "f%llx-%llu", (unsigned long long)remote->id,

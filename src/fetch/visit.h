@@ -4,7 +4,7 @@
 
 #include "facts/gather.h"
 #include "fetch/internal.h"
-#include "format/received.h"
+#include "format/origin.h"
 #include "format/smtp_data.h"
 #include "intake/body.h"
 #include "store_write.pb-c.h"
@@ -20,6 +20,11 @@ struct visit {
     struct ip_address server;    /* that it is connected to */
     struct pop3_client client;
     struct maildrop maildrop;
+    bool is_greeted;
+    uint64_t until;     /* monotonic: no other message is begun after that */
+    unsigned not_given; /* messages in a row that the provider did not give out */
+    unsigned not_deleted;
+    bool has_said_skips; /* that more is skipped than can be remembered */
     char session[SESSION_MAX];
 };
 
@@ -27,11 +32,16 @@ struct visit {
 enum visit_end visit_fail(struct visit *v, enum visit_end end, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 
+/* Has the store note unique ids as dealt with, or as gone from the provider, together with the ledger's rows of what is
+ * not stored: durable when it returns 0; else a negative errno. Waits. */
+MUST_USE int visit_note(struct fiber *self, const struct visit *v, ProtobufCBinaryData *uidls, size_t count,
+                        bool forget, StoreWrite__LedgerRow **rows, size_t row_count);
+
 /* ---- A message on its way ---- */
 
 enum arrival_end {
     ARRIVAL_STORED,  /* durable, or it was so before: it may be deleted at the provider */
-    ARRIVAL_REFUSED, /* noted as dealt with: the same */
+    ARRIVAL_REFUSED, /* durably noted as dealt with, its rows in the ledger: the same */
     ARRIVAL_SKIPPED, /* it can't be taken: stays at the provider; `problem` says why */
     ARRIVAL_LATER,   /* not now: stays at the provider */
 };

@@ -77,8 +77,7 @@ static bool is_name_byte(char c)
            c == '_';
 }
 
-/* A host name with a dot in it; a last dot (as the DNS writes it) is taken off. */
-static bool take_host_name(struct span word, struct span *name)
+bool received_take_host_name(struct span word, struct span *name)
 {
     if (word.size && word.data[word.size - 1] == '.')
         word.size--;
@@ -156,7 +155,7 @@ static void read_comment(struct received *r, struct span comment, bool *told_hel
         if (!r->has_ip && take_ip(word, &ip)) {
             r->has_ip = true;
             r->ip = ip;
-        } else if (!name.size && take_host_name(word, &host)) {
+        } else if (!name.size && received_take_host_name(word, &host)) {
             name = host;
         }
     }
@@ -177,7 +176,7 @@ static void settle_names(struct received *r, bool told_helo, bool has_comment)
         r->helo = r->from;
         return;
     }
-    if (!r->ptr.size && has_comment && take_host_name(r->from, &name))
+    if (!r->ptr.size && has_comment && received_take_host_name(r->from, &name))
         r->ptr = name;
 }
 
@@ -236,64 +235,11 @@ bool received_parse(struct span value, struct arena *arena, struct received *r)
     return r->from.size || r->by.size;
 }
 
-/* ---- The origin ---- */
+/* ---- Names ---- */
 
 bool received_is_below(struct span name, struct span domain)
 {
     if (!domain.size || name.size < domain.size || !span_ends_nocase(name, domain))
         return false;
     return name.size == domain.size || name.data[name.size - domain.size - 1] == '.';
-}
-
-struct span origin_domain(struct span host)
-{
-    struct ip_address ip;
-    size_t dot = span_find(host, '.');
-    struct span above = span_skip(host, dot + 1);
-    if (ip_address_parse(host, &ip) || dot >= host.size || span_find(above, '.') == above.size)
-        return host;
-    return above;
-}
-
-static bool is_ours(struct span name, const struct span *domains, size_t count, struct span top)
-{
-    for (size_t i = 0; i < count; i++)
-        if (received_is_below(name, domains[i]))
-            return true;
-    return received_is_below(name, top);
-}
-
-static void add_hop(struct origin *o, const struct ip_address *ip)
-{
-    if (!!ip_address_is_public(ip) && o->hop_count < sizeof o->hops / sizeof *o->hops)
-        o->hops[o->hop_count++] = *ip;
-}
-
-void origin_find(struct span header, const struct span *domains, size_t domain_count, struct arena *arena,
-                 struct origin *o)
-{
-    struct header_field field;
-    struct span top = {0};
-    *o = (struct origin){0};
-    while (header_next(&header, &field)) {
-        struct received r;
-        if (!span_is_nocase(field.name, "Received"))
-            continue;
-        if (!received_parse(field.value, arena, &r))
-            continue; /* "(qmail 7 invoked by uid 0)" */
-        if (!o->lines)
-            top = take_host_name(r.by, &r.by) ? origin_domain(r.by) : (struct span){0};
-        else if (!is_ours(r.by, domains, domain_count, top))
-            return; /* whoever wrote this, it was not the provider */
-        o->lines++;
-        /* Handed on inside: a script, a pipe, a socket, or another of its servers. */
-        bool is_inner = !r.has_ip || !ip_address_is_public(&r.ip) || is_ours(r.ptr, domains, domain_count, top);
-        if (!is_inner) {
-            o->is_known = true;
-            o->line = r;
-            return;
-        }
-        if (r.has_ip)
-            add_hop(o, &r.ip);
-    }
 }

@@ -257,6 +257,7 @@ static const struct {
      " OR (i.level = 3) <> (i.detail <> '')"},
     {"Remote account %" PRIu64 " is not there and has %" PRIu64 " messages that were dealt with (%" PRIu64 ").\n",
      "SELECT s.remote_id, COUNT(*), 0 FROM remote_seen s LEFT JOIN door_item i ON i.id = s.remote_id WHERE i.id IS NULL"
+     " AND NOT EXISTS (SELECT 1 FROM meta m WHERE m.name = 'remote-removed:' || CAST(s.remote_id AS TEXT))"
      " GROUP BY s.remote_id"},
     {"Message %" PRIu64 " lies in volume %04" PRIu64 ", which is not known (%" PRIu64 ").\n",
      "SELECT m.id, m.volume, 0 FROM message m LEFT JOIN volume v ON v.number = m.volume WHERE v.number IS NULL"},

@@ -346,6 +346,13 @@ static int carry_removal(struct store *s, const struct record *record)
         return -EBADMSG;
     if (s->compaction->is_lowest)
         return 0;
+    /* A remote account that was brought back has its id of before: the record of that lies behind this one. */
+    uint64_t there;
+    int rc = record->header.type == RECORD_DOOR_ITEM_REMOVED
+                 ? database_find(s->db, &there, "SELECT id FROM door_item WHERE id = $1", "u", id)
+                 : 0;
+    if (rc != 0)
+        return rc < 0 ? rc : 0;
     id_facts_write(&s->facts, id);
     struct record_place place;
     return store_append(s, record->header.type, NULL, &place);

@@ -1,5 +1,8 @@
 #include "store/door.h"
 
+#include "base/clock.h"
+#include "store/remote_seen.h"
+
 #include <errno.h>
 
 static int say(struct buf *problem, struct span text, const char *what)
@@ -163,6 +166,8 @@ int door_put(struct store *s, struct door_item *item)
                      " locked = excluded.locked, set_at = excluded.set_at, set_by = excluded.set_by",
                      "uuuutttuuut", item->id, (uint64_t)item->kind, (uint64_t)item->level, item->owner_id, item->detail,
                      item->name, item->value, item->expires_at, (uint64_t)item->locked, item->set_at, item->set_by);
+    if (rc == 0 && item->kind == DOOR_REMOTE)
+        rc = remote_seen_rejoin(s->db, item->id);
     if (rc != 0)
         return rc;
     door_facts_write(&s->facts, item);
@@ -171,9 +176,8 @@ int door_put(struct store *s, struct door_item *item)
 
 int door_remove(struct store *s, uint64_t id)
 {
-    int rc = database_run(s->db, "DELETE FROM door_item WHERE id = $1", "u", id);
-    /* Of a remote account: what was fetched from it means nothing any more. */
-    rc = rc ? rc : database_run(s->db, "DELETE FROM remote_seen WHERE remote_id = $1", "u", id);
+    int rc = remote_seen_part(s->db, id, clock_wall());
+    rc = rc ? rc : database_run(s->db, "DELETE FROM door_item WHERE id = $1", "u", id);
     if (rc != 0)
         return rc;
     id_facts_write(&s->facts, id);

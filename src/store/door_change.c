@@ -136,7 +136,7 @@ static int fill_step(struct door_edit *e, const struct door_wish *wish, struct d
         return 0;
     int rc = door_get(e->s->db, &step->owner, kind, after->name, arena, &step->before);
     step->was = rc > 0;
-    after->id = rc > 0 ? step->before.id : 0;
+    after->id = rc > 0 ? step->before.id : wish->id;
     return rc < 0 ? rc : 0;
 }
 

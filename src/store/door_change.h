@@ -20,6 +20,7 @@ struct door_wish {
     struct span name, value;
     uint64_t expires_at; /* seconds since 1970; 0: never */
     bool locked, remove;
+    uint64_t id; /* of the row that an undo brings back; 0: a new one where there is none */
 };
 
 struct door_change {

@@ -1,5 +1,6 @@
 #include "store/door_change_internal.h"
 
+#include "store/remote_seen.h"
 #include "store/wire.h"
 
 #include <errno.h>
@@ -137,6 +138,7 @@ int door_history_add(struct door_edit *e, uint64_t *number)
             e->undoes, buf_span(&before), buf_span(&after));
     rc = rc ? rc : mark_undone(e);
     rc = rc ? rc : prune(e, &owner);
+    rc = rc ? rc : remote_seen_drop_parted(e->s->db, e->now);
     buf_release(&before);
     buf_release(&after);
     buf_release(&words);

@@ -93,7 +93,9 @@ static int take_back(struct door_edit *e, const struct door_step *step)
                              .value = step->before.value,
                              .expires_at = step->before.expires_at,
                              .locked = step->before.locked,
-                             .remove = !step->was};
+                             .remove = !step->was,
+                             /* What was fetched from a remote account is kept under its id for a while. */
+                             .id = step->was && step->after.kind == DOOR_REMOTE ? step->before.id : 0};
     return door_wish_take(e, &wish);
 }
 

@@ -47,6 +47,39 @@ int remote_seen_keep(struct database *db, struct remote_seen_facts *f, bool is_l
     return 0;
 }
 
+/* ---- Accounts that were removed: rows of the table meta, their names this prefix and the id, their values when ----
+ */
+
+#define PARTED "remote-removed:"
+
+int remote_seen_drop_parted(struct database *db, uint64_t now)
+{
+    const uint64_t days = (uint64_t)REMOTE_SEEN_UNDO_DAYS * 86400 * NANOSECONDS;
+    uint64_t until = now > days ? now - days : 0;
+    int rc = database_run(db,
+                          "DELETE FROM remote_seen WHERE remote_id IN (SELECT CAST(substr(name, 16) AS BIGINT) FROM"
+                          " meta WHERE name > '" PARTED "' AND name < 'remote-removed;' AND value <= $1)",
+                          "u", until);
+    return rc ? rc
+              : database_run(db,
+                             "DELETE FROM meta WHERE name > '" PARTED "' AND name < 'remote-removed;' AND value <= $1",
+                             "u", until);
+}
+
+int remote_seen_part(struct database *db, uint64_t item_id, uint64_t now)
+{
+    return database_run(db,
+                        "INSERT INTO meta (name, value) SELECT '" PARTED "' || CAST($1 AS TEXT), $2"
+                        " WHERE EXISTS (SELECT 1 FROM remote_seen WHERE remote_id = $1)"
+                        " ON CONFLICT (name) DO UPDATE SET value = excluded.value",
+                        "uu", item_id, now);
+}
+
+int remote_seen_rejoin(struct database *db, uint64_t remote_id)
+{
+    return database_run(db, "DELETE FROM meta WHERE name = '" PARTED "' || CAST($1 AS TEXT)", "u", remote_id);
+}
+
 /* The account's number of notes is bounded, since its provider drives it. */
 static int check_room(struct store *s, uint64_t remote_id, size_t count)
 {

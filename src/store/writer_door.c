@@ -15,6 +15,7 @@
 #define HISTORY_PAGE 100
 #define HISTORY_ITEMS_MAX 200 /* shown of each side of a change */
 #define REPLY_BYTES (600u << 10)
+#define LEDGER_ROWS_MAX 1000 /* of one RemoteSeen: one for each person whom a message was for */
 
 /* The account of a person who asks through a desk; 0 for the administrator. */
 static int take_asker(const struct store_writer *w, const struct call *call, ProtobufCBinaryData grant,
@@ -276,5 +277,18 @@ int writer_remote_seen(struct store_writer *w, struct pending *p)
     p->reply = &reply->base;
     for (size_t i = 0; i < q->n_uidls; i++)
         uidls[i] = binary_span(q->uidls[i]);
-    return store_remote_seen(w->store, q->remote_id, uidls, q->n_uidls, q->forget);
+    if (q->n_ledger > LEDGER_ROWS_MAX)
+        return -EINVAL;
+    for (size_t i = 0; i < q->n_ledger; i++) {
+        struct ledger_row row = writer_ledger_row(q->ledger[i]);
+        if (!ledger_row_is_possible(&row))
+            return -EINVAL;
+    }
+    int rc = store_remote_seen(w->store, q->remote_id, uidls, q->n_uidls, q->forget);
+    for (size_t i = 0; rc == 0 && i < q->n_ledger; i++) {
+        struct ledger_row row = writer_ledger_row(q->ledger[i]);
+        rc = ledger_insert(w->store, &row);
+        rc = rc ? store_fail(w->store, rc) : 0;
+    }
+    return rc;
 }

@@ -196,14 +196,62 @@ static void fetched_mail(void **state)
     survives(&f);
     assert_true(fetch(&f, remote, "u2") == 0);
     assert_true(fetch(&f, remote, "u1") != 0);
-    /* With the account's door item all of it goes; what was under way is stored all the same. */
+    /* Without the account's door item nothing more is noted; what was under way is stored all the same. */
+    assert_int_equal(fixture_count(&f, "SELECT COUNT(*) FROM remote_seen"), 3);
     assert_int_equal(store_begin(f.store), 0);
     assert_int_equal(door_remove(f.store, remote), 0);
     assert_int_equal(store_commit(f.store), 0);
     assert_true(fetch(&f, remote, "u3") != 0);
     assert_int_equal(note(&f, remote, uidls, 2, false), 0);
-    assert_int_equal(fixture_count(&f, "SELECT COUNT(*) FROM remote_seen"), 0);
+    assert_int_equal(fixture_count(&f, "SELECT COUNT(*) FROM remote_seen"), 3);
+    check_is_clean(&f);
+    fixture_stop(&f);
+}
+
+#define REMOTE "host=pop.test login=a secret=A"
+
+static uint64_t remote_of(struct fixture *f)
+{
+    return (uint64_t)fixture_count(f, "SELECT COALESCE(MAX(id), 0) FROM door_item WHERE kind = 11");
+}
+
+static void age(struct fixture *f, const char *by)
+{
+    char text[200];
+    snprintf(text, sizeof text, "UPDATE meta SET value = value - %s WHERE name LIKE 'remote-removed:%%'", by);
+    assert_int_equal(store_begin(f->store), 0);
+    assert_int_equal(database_run(f->store->db, text, ""), 0);
+    assert_int_equal(store_commit(f->store), 0);
+}
+
+/* Who takes the removal back does not get everything again; after a month nothing of it is kept. */
+static void removal_is_taken_back(void **state)
+{
+    struct fixture f;
+    fixture_start(&f);
+    f.settings.store.volume_size = 1;
+    SET(&f, {ALICE, "remote", "work", REMOTE});
+    uint64_t remote = remote_of(&f);
+    assert_true(remote && fetch(&f, remote, "u1") != 0);
+    SET(&f, {ALICE, "-remote", "work", ""});
+    check_is_clean(&f);
+    age(&f, "29 * 86400000000000");
+    door_undo(&f, ALICE, 0, NULL);
+    assert_int_equal(remote_of(&f), remote);
+    assert_true(fetch(&f, remote, "u1") == 0);
+    assert_int_equal(fixture_count(&f, "SELECT COUNT(*) FROM meta WHERE name LIKE 'remote-removed:%'"), 0);
     survives(&f);
+    /* The record of the removal, when it is carried on, does not take away what came back after it. */
+    compact_all(&f);
+    survives(&f);
+    assert_int_equal(remote_of(&f), remote);
+    assert_true(fetch(&f, remote, "u1") == 0);
+    SET(&f, {ALICE, "-remote", "work", ""});
+    age(&f, "31 * 86400000000000");
+    SET(&f, {ALICE, "remote", "work", REMOTE});
+    assert_int_equal(fixture_count(&f, "SELECT COUNT(*) FROM remote_seen"), 0);
+    assert_int_equal(fixture_count(&f, "SELECT COUNT(*) FROM meta WHERE name LIKE 'remote-removed:%'"), 0);
+    assert_true(remote_of(&f) != remote);
     fixture_stop(&f);
 }
 
@@ -305,6 +353,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(folders),
         cmocka_unit_test(fetched_mail),
+        cmocka_unit_test(removal_is_taken_back),
         cmocka_unit_test(items_outlive_the_database),
         cmocka_unit_test(learned),
         cmocka_unit_test(learned_within_bounds),
