@@ -126,7 +126,12 @@ class Dovecot:
             os.chown(path, self.uid, self.gid)
 
     def messages(self, name):
-        return [p.read_bytes() for part in ("new", "cur") for p in sorted((self.home(name) / part).iterdir())]
+        """All of the maildrop. Dovecot moves and deletes what it has in hand: then it is looked at anew."""
+        while True:
+            try:
+                return [p.read_bytes() for part in ("new", "cur") for p in sorted((self.home(name) / part).iterdir())]
+            except FileNotFoundError:
+                continue
 
     def stop(self):
         if self.process and self.process.poll() is None:
