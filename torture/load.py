@@ -358,10 +358,7 @@ class World:
         """Also from the middle of things."""
         if getattr(self, "work", None):
             self.work.ended.set()
-        for server in (self.server, self.far):
-            if server and server.process and server.process.poll() is None:
-                server.stop()
-        faults = [line for server in (self.server, self.far) if server for line in server.faults()]
+        faults = [line for server in (self.server, self.far) if server for line in server.end()]
         if faults:
             raise Broken(f"a process broke: {faults[:3]}")
 

@@ -62,14 +62,15 @@ class Broken(AssertionError):
 class Report:
     """The way from a part to whoever started it."""
 
-    def __init__(self, program, libraries, tell=lambda text: None):
+    def __init__(self, program, libraries, shipped, tell=lambda text: None):
         self.program = pathlib.Path(program)  # an ostiary that is a test build: it hands LD_PRELOAD to its processes
         self.libraries = pathlib.Path(libraries)  # what torture/meson.build makes
+        self.shipped = pathlib.Path(shipped)  # the ostiary that people run: for whoever measures
         self.tell = tell
 
     def __reduce__(self):
         """In another process it works, and tells nobody."""
-        return Report, (self.program, self.libraries)
+        return Report, (self.program, self.libraries, self.shipped)
 
     def progress(self, done, total, what=""):
         """A line for whoever watches."""

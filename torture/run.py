@@ -29,7 +29,8 @@ from torture import ROOT  # noqa: E402
 from torture.promise import LIMITS, Outcome, Report, processors  # noqa: E402
 
 # In the order in which they are begun: those that take longest first.
-PARTS = ("kill", "poison")
+ORDER = ("kill", "power", "failures", "bitflip", "backup", "upgrade", "slow_clients", "dns", "clock", "poison")
+PARTS = tuple(part for part in ORDER if (ROOT / f"torture/{part}.py").is_file())
 BUILD = ROOT / "build/torture"
 WIDTH = 72  # of the table's column of promises
 
@@ -223,6 +224,7 @@ def arguments():
     parser.add_argument("--seed", type=int, help="the random choices of an earlier run")
     parser.add_argument("--json", action="store_true", help="the outcomes for a program to read")
     parser.add_argument("--build", type=pathlib.Path, default=BUILD, help=argparse.SUPPRESS)
+    parser.add_argument("--shipped", type=pathlib.Path, default=ROOT / "build/release/src/ostiary", help=argparse.SUPPRESS)
     parser.add_argument("parts", nargs="*", metavar="PART", help=f"which: {', '.join(PARTS)} (all of them)")
     chosen = parser.parse_args()
     unknown = [part for part in chosen.parts if part not in PARTS]
@@ -240,7 +242,7 @@ def main():
     parts = [part for part in PARTS if part in chosen.parts or not chosen.parts]
     if not chosen.json:
         print(f"seed {seed}", flush=True)
-    results = run_all(parts, chosen.effort, seed, Report(build / "src/ostiary", build / "torture"), Screen(chosen.json))
+    results = run_all(parts, chosen.effort, seed, Report(build / "src/ostiary", build / "torture", chosen.shipped), Screen(chosen.json))
     outcomes = [outcome for one in results.values() for outcome in one.outcomes]
     if chosen.json:
         print_json(results, chosen.effort, seed)

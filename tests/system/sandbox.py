@@ -128,10 +128,14 @@ class Server:
         """Lines of the log that no server may ever write."""
         return [line for line in self.log().splitlines() if FAULT.search(line)]
 
-    def close(self):
+    def end(self):
+        """Stops it if it runs, from whatever state it is in. The lines that it should not have written."""
         if self.process and self.process.poll() is None:
             self.stop()
-        text, bad = self.log(), self.faults()
+        return self.faults()
+
+    def close(self):
+        bad, text = self.end(), self.log()
         shutil.rmtree(self.directory, ignore_errors=True)
         assert not bad, text[-8000:]
 
