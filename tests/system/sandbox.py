@@ -76,12 +76,13 @@ class Server:
     def port(self, standard):
         return self.base + standard
 
-    def start(self):
-        """Waits until all its processes are ready."""
+    def start(self, is_sandbox=True):
+        """Waits until all its processes are ready. A server that is no sandbox does not look at its store beforehand, to make what is missing."""
+        words = ["sandbox", "--dir", self.directory, "--port-base", str(self.base)] if is_sandbox else ["serve", "--config", self.config]
         ready, tell = os.pipe()
         with self.log_path.open("ab") as log:
             self.process = subprocess.Popen(
-                [self.binary, "sandbox", "--dir", self.directory, "--port-base", str(self.base), "--ready-fd", str(tell), *self.options],
+                [self.binary, *words, "--ready-fd", str(tell), *self.options],
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=self.environment, pass_fds=[tell])
         os.close(tell)
         with os.fdopen(ready, "rb") as pipe:

@@ -1,56 +1,21 @@
-"""Stores that earlier releases made: each is opened, brought to the present schema, served, and can be made anew from its volumes.
-
-data/store-schema-N.tar.xz is the data directory of such a release's sandbox: six messages "old 0" to "old 5" to alice, every second one by the alias
-team@example.test to bob, too; alice deleted the first; bob has a name. The second one's has a mailing list, a held message that is to go out, and all
-mail to carol goes on to y@elsewhere.test.
-"""
-import pathlib
-import re
-import shutil
-import tarfile
-
+"""Stores that earlier releases made (old_stores.py): each is opened, brought to the present schema, served, and can be made anew from its volumes."""
 import pytest
 
-from conftest import wait_until
-
-DATA = pathlib.Path(__file__).parent / "data"
+from old_stores import VERSIONS, check_contents, put_store, subjects
 
 
-def with_store(server, version):
-    server.stop()
-    data = server.directory / "data"
-    shutil.rmtree(data)
-    with tarfile.open(DATA / f"store-schema-{version}.tar.xz") as archive:
-        archive.extractall(data)
-    return server
-
-
-@pytest.fixture(params=[1, 2])
+@pytest.fixture(params=VERSIONS)
 def upgraded(fresh, request):
-    return with_store(fresh(), request.param)
-
-
-@pytest.fixture
-def of_the_queue(fresh):
-    return with_store(fresh(), 2)
-
-
-def subjects(server, user):
-    return [re.search(rb"^Subject: (.*)$", text, re.M)[1].decode() for text in server.messages(f"{user}@example.test")]
-
-
-def check_contents(server):
-    wait_until(lambda: server.greets(110), "a server")
-    assert subjects(server, "alice") == [f"old {i}" for i in range(1, 6)]
-    assert subjects(server, "bob") == ["old 1", "old 3", "old 5"]
-    names = {row["address"]: row["name"] for row in server.run_json("account", "list")}
-    assert names["bob@example.test"] == "Bob Builder"
-    assert "team@example.test" in server.run("alias", "list").stdout
+    server = fresh()
+    server.stop()
+    put_store(server.directory / "data", request.param)
+    server.version = request.param
+    return server
 
 
 def test_the_store_is_opened_and_served(upgraded):
     upgraded.start()
-    check_contents(upgraded)
+    check_contents(upgraded, upgraded.version)
     # What is new works in it.
     upgraded.run("mailinglist", "add", "band@example.test", "--posting", "everybody")
     upgraded.run("mailinglist", "join", "band@example.test", "bob@example.test")
@@ -72,25 +37,9 @@ def test_the_store_is_opened_and_served(upgraded):
     assert "aunt@may.test" in upgraded.run("list", "show", "alice@example.test", "white").stdout
 
 
-def test_what_the_second_one_had_is_there(of_the_queue):
-    server = of_the_queue
-    for rebuilt in (False, True):
-        server.start()
-        check_contents(server)
-        assert [(entry["recipient"], entry["state"]) for entry in server.run_json("queue", "list")] == [("x@elsewhere.test", "held")]
-        assert "choir@example.test" in server.run("mailinglist", "list").stdout
-        # What an alias does with all mail of an account is its forwarding.
-        shown = server.run("rules", "show", "carol@example.test").stdout
-        assert "forward.to" in shown and "y@elsewhere.test" in shown
-        server.stop()
-        if not rebuilt:
-            server.run("store", "rebuild")
-            server.run("store", "check")
-
-
 def test_the_store_is_made_anew_from_its_volumes(upgraded):
     (upgraded.directory / "data" / "store.db").unlink()
     upgraded.run("store", "rebuild")
     upgraded.run("store", "check")
     upgraded.start()
-    check_contents(upgraded)
+    check_contents(upgraded, upgraded.version)
