@@ -24,7 +24,7 @@ HERE_EACH = 40  # slow clients from each address, where one may have 50
 LIMIT_EACH = 50
 BYTE_EACH = 5  # seconds
 MEMORY_EACH = 96  # KiB of a slow client: the worst kind has 32 KiB of a message and the session's own
-SANITIZED = 4  # times that much
+SANITIZED = 16  # times that much: what was freed is kept for a while
 HONEST = 4
 MESSAGE = "Subject: honest {}\r\n\r\n" + ("z" * 70 + "\r\n") * 55
 
