@@ -135,8 +135,12 @@ int maildrop_set_uidl(struct maildrop *m, struct remote_message *message, struct
 int maildrop_list(struct fiber *self, struct pop3_client *c, struct maildrop *m)
 {
     int error = read_listing(self, c, "LIST", m, take_listing);
+    if (error == -EREMOTEIO) { /* it has to know LIST; the sentence is that of the refusal */
+        c->over = true;
+        return -EBUSY;
+    }
     if (error || !m->count)
-        return error == -EREMOTEIO ? pop3_client_fail(c, -EBUSY, "%s", c->problem) : error;
+        return error;
     error = read_listing(self, c, "UIDL", m, take_uidl);
     m->has_uidls = !error;
     if (error == -EREMOTEIO) /* it is optional: RFC 1939 section 7 */

@@ -61,7 +61,7 @@ MUST_USE int pop3_client_reply(struct fiber *self, struct pop3_client *c, const 
 /* The next line of a multi-line answer, dots undone; *end at its end. */
 MUST_USE int pop3_client_line(struct fiber *self, struct pop3_client *c, const char *name, struct span *line,
                               bool *end);
-/* Notes the end of the conversation, with a sentence. Returns `error`. */
+/* Notes the end of the conversation, with a sentence (none of whose words is c->problem). Returns `error`. */
 int pop3_client_fail(struct pop3_client *c, int error, const char *format, ...) __attribute__((format(printf, 3, 4)));
 
 #endif
