@@ -125,7 +125,7 @@ static int take_message(struct test_work *w)
     int error = summary_make(buf_span(&w->message), &scratch, &summary);
     if (!error)
         error = facts_fill_content(&w->trial.facts.content, buf_span(&w->message), 0, buf_span(&summary),
-                                   header_is_automatic(buf_span(&w->message)), &w->arena);
+                                   header_is_automatic(buf_span(&w->message)), true, &w->arena);
     buf_release(&summary);
     arena_release(&scratch);
     w->trial.facts.state[FACT_CONTENT] = FACT_KNOWN;

@@ -84,7 +84,7 @@ static int fill_content(struct test *t)
     t->content = t->rcpt;
     if (!error)
         error = facts_fill_content(&t->content.content, buf_span(&t->message), 0, buf_span(&t->summary),
-                                   header_is_automatic(buf_span(&t->message)), &t->arena);
+                                   header_is_automatic(buf_span(&t->message)), true, &t->arena);
     if (error)
         return ctl_fail(t->ctl, EX_OSERR, "%s can't be read as a message: %s", path, strerror(-error));
     t->content.state[FACT_CONTENT] = FACT_KNOWN;

@@ -66,31 +66,55 @@ static int keep_type(struct arena *arena, const struct content_type *type, struc
     return failed ? -ENOMEM : 0;
 }
 
+/* What has two names is looked at by both: programs differ in which one they go by. */
 static int add_attachment(struct arena *arena, const struct mime_part *part, struct attachment_fact *to, size_t *count)
 {
-    struct buf name;
-    buf_init(&name, CONTENT_TEXT_MAX);
-    bool has_name = content_parameter_decode(part->disposition.parameters, "filename", &name) ||
-                    content_parameter_decode(part->type.parameters, "name", &name);
+    struct buf names[2];
+    buf_init(&names[0], CONTENT_TEXT_MAX);
+    buf_init(&names[1], CONTENT_TEXT_MAX);
+    bool has_name = content_parameter_decode(part->disposition.parameters, "filename", &names[0]);
+    has_name |= content_parameter_decode(part->type.parameters, "name", &names[1]);
     int error = 0;
-    if (is_attachment(part, has_name)) {
-        to->name = name.size ? arena_copy(arena, buf_span(&name)) : (struct span){0};
-        error = name.size && !to->name.data ? -ENOMEM : keep_type(arena, &part->type, &to->type);
+    bool has_two = names[0].size && names[1].size && !span_equal(buf_span(&names[0]), buf_span(&names[1]));
+    for (size_t i = 0; i < 1u + has_two && !error && is_attachment(part, has_name); i++) {
+        const struct buf *name = &names[has_two ? i : !names[0].size];
+        to[i].name = name->size ? arena_copy(arena, buf_span(name)) : (struct span){0};
+        error = name->size && !to[i].name.data ? -ENOMEM : keep_type(arena, &part->type, &to[i].type);
         ++*count;
     }
-    buf_release(&name);
+    buf_release(&names[0]);
+    buf_release(&names[1]);
     return error;
 }
 
-static int keep_attachments(struct arena *arena, const struct mime_part *root, struct content_fact *content)
+/* Summaries cut longer texts where they have to, and a name is told by its end. */
+#define WHOLE_TEXT_MAX 990
+
+static bool has_long_text(const struct content_parameter *parameters)
+{
+    for (const struct content_parameter *p = parameters; p; p = p->next)
+        if (p->value.size >= WHOLE_TEXT_MAX)
+            return true;
+    return false;
+}
+
+static int keep_attachments(struct arena *arena, const struct summary *summary, struct content_fact *content)
 {
     size_t parts = 0, count = 0;
-    for (const struct mime_part *part = root; part && parts < ATTACHMENT_FACTS_MAX; part = mime_next(part))
+    int error = 0;
+    const struct mime_part *part = summary->root;
+    for (; part && parts < ATTACHMENT_FACTS_MAX; part = mime_next(part))
         parts++;
-    struct attachment_fact *attachments = arena_array(arena, parts, sizeof *attachments);
-    int error = attachments ? 0 : -ENOMEM;
-    for (const struct mime_part *part = root; part && count < parts && !error; part = mime_next(part))
+    struct attachment_fact *attachments = arena_array(arena, 2 * parts, sizeof *attachments);
+    if (!attachments)
+        return -ENOMEM;
+    size_t seen = 0;
+    for (part = summary->root; part && count < ATTACHMENT_FACTS_MAX - 1 && !error; part = mime_next(part), seen++) {
         error = add_attachment(arena, part, &attachments[count], &count);
+        content->has_more_attachments |=
+            has_long_text(part->type.parameters) || has_long_text(part->disposition.parameters);
+    }
+    content->has_more_attachments |= part || seen >= MIME_PARTS_MAX || summary->flags & SUMMARY_PARTS_DROPPED;
     content->attachments = attachments;
     content->attachment_count = count;
     return error;
@@ -98,13 +122,15 @@ static int keep_attachments(struct arena *arena, const struct mime_part *root, s
 
 /* ---- The header ---- */
 
-static int read_header(struct arena *arena, struct span header, struct content_fact *content)
+static int read_header(struct arena *arena, struct span header, bool with_header, struct content_fact *content)
 {
     struct header_field field;
     int error = 0;
-    content->header = arena_copy(arena, header);
-    if (!content->header.data)
-        return -ENOMEM;
+    if (with_header) {
+        content->header = arena_copy(arena, header);
+        if (!content->header.data)
+            return -ENOMEM;
+    }
     while (!error && header_next(&header, &field)) {
         bool is_agent = span_is_nocase(field.name, "X-Mailer") || span_is_nocase(field.name, "User-Agent");
         if (is_agent && !content->user_agent.size)
@@ -114,7 +140,7 @@ static int read_header(struct arena *arena, struct span header, struct content_f
 }
 
 int facts_fill_content(struct content_fact *content, struct span message, size_t trace_size, struct span summary,
-                       bool is_automatic, struct arena *arena)
+                       bool is_automatic, bool with_header, struct arena *arena)
 {
     struct arena scratch;
     struct summary parsed;
@@ -123,7 +149,7 @@ int facts_fill_content(struct content_fact *content, struct span message, size_t
     int error = summary_parse(summary, &scratch, &parsed) ? 0 : -EPROTO;
     const struct message_envelope *envelope = error ? NULL : parsed.root->envelope;
     if (!error)
-        error = keep_attachments(arena, parsed.root, content);
+        error = keep_attachments(arena, &parsed, content);
     if (!error && envelope)
         error = keep_from(arena, &envelope->from, &content->from);
     if (!error && envelope)
@@ -134,7 +160,7 @@ int facts_fill_content(struct content_fact *content, struct span message, size_t
     }
     if (!error) {
         struct span header = span_skip(span_head(message, parsed.root->header_size), trace_size);
-        error = read_header(arena, span_head(header, CONTENT_HEADER_MAX), content);
+        error = read_header(arena, span_head(header, CONTENT_HEADER_MAX), with_header, content);
     }
     if (error)
         *content = (struct content_fact){0};

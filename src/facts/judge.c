@@ -232,6 +232,7 @@ static void find_class(struct attempt *a, struct judged_address *address)
         if (!judged || keeps_out(&judged->rcpt))
             continue;
         address->needs_content |= !set || ruleset_has_content_rules(set);
+        address->needs_header |= !set || ruleset_shows_header(set);
         bool active = has_active_content_rules(a, judged);
         if (is_first) {
             address->has_content_rules = active;

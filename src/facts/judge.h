@@ -58,6 +58,7 @@ struct judged_address {
     bool is_taken;
     bool wrong_passcode;               /* a wrong one was given and that is why */
     bool needs_content;                /* some rule looks at the message */
+    bool needs_header;                 /* and one of them is the site's script, which sees the header */
     bool has_content_rules, is_single; /* somebody's rules may refuse it; no other address may join it */
     struct span class_rules;           /* with has_content_rules: the text of the rules that all of its doors have */
 };

@@ -11,7 +11,8 @@
 #define FACTS_MAX (4u << 10) /* of one recipient, in the ledger */
 #define ROW_OVERHEAD 200     /* a row's numbers and tags */
 
-int facts_learn_content(struct attempt *a, struct reception *reception, const struct intake_summary *summary)
+int facts_learn_content(struct attempt *a, struct reception *reception, const struct intake_summary *summary,
+                        bool with_header)
 {
     struct facts *facts = &a->facts;
     struct span whole;
@@ -24,7 +25,7 @@ int facts_learn_content(struct attempt *a, struct reception *reception, const st
         return -EAGAIN; /* it was listed a moment ago: held when it comes again */
     }
     error = facts_fill_content(&facts->content, whole, reception->trace_size, buf_span(&summary->bytes),
-                               summary->automatic, a->transaction);
+                               summary->automatic, with_header, a->transaction);
     poison_end();
     intake_body_unmap(&reception->body, whole);
     facts->state[FACT_CONTENT] = error ? FACT_UNKNOWN : FACT_KNOWN;

@@ -9,7 +9,8 @@
 
 /* Fills in a->facts.content from the message that was taken in; `summary`: what was parsed out of it. 0 or a negative
  * errno: a temporary failure. */
-MUST_USE int facts_learn_content(struct attempt *a, struct reception *reception, const struct intake_summary *summary);
+MUST_USE int facts_learn_content(struct attempt *a, struct reception *reception, const struct intake_summary *summary,
+                                 bool with_header);
 /* The door by which a target gets it: under several addresses, one that is open. NULL: nobody was asked. */
 struct judged *judged_door_of(const struct intake_recipient *r);
 /* Fills in folder and ledger of each recipient, when all are judged. Rows and folders are left out where the one call

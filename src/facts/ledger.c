@@ -323,6 +323,11 @@ static bool is_fast_second(struct ledger *l)
     return l->in_second++ >= LEDGER_ROWS_A_SECOND;
 }
 
+bool ledger_lists_more(struct ledger *l)
+{
+    return l && !is_fast_second(l);
+}
+
 struct ledger_place ledger_find_place(struct ledger *l, struct span rule, const struct ip_address *ip,
                                       struct span recipient)
 {

@@ -40,6 +40,8 @@ struct ledger_place {
 /* `rule`: the name that the row will have. `ledger` may be NULL: then there is a reference that nobody can look up. */
 struct ledger_place ledger_find_place(struct ledger *ledger, struct span rule, const struct ip_address *ip,
                                       struct span recipient);
+/* May another row be listed for the same attempt, beside that of its place? It counts among the rows of this second. */
+bool ledger_lists_more(struct ledger *ledger);
 /* Is it one of a flood, added to a row that is there? */
 static inline bool ledger_is_counted(const struct ledger_place *place)
 {

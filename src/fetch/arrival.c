@@ -89,7 +89,7 @@ static int read_message(struct deliberation *d)
         return error;
     if (poison_begin(d->attempt.fingerprint)) {
         error = facts_fill_content(&d->attempt.facts.content, whole, a->trace_size, buf_span(&d->summary.bytes),
-                                   d->summary.automatic, &a->memory);
+                                   d->summary.automatic, true, &a->memory);
         poison_end();
     } else {
         error = -EAGAIN;

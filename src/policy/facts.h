@@ -90,11 +90,13 @@ struct attachment_fact {
 
 struct content_fact {
     uint64_t size;                                     /* bytes of the message */
-    struct span header;                                /* as it came, for scripts; may be empty in stored facts */
+    struct span header;                                /* as it came, where a script is to see it; else empty */
     struct span from, subject, message_id, user_agent; /* decoded; user_agent: X-Mailer: or User-Agent: */
-    bool is_automatic; /* Auto-Submitted: other than no, Precedence: bulk, or List-Id: */
-    const struct attachment_fact *attachments;
+    bool is_automatic;                         /* Auto-Submitted: other than no, Precedence: bulk, or List-Id: */
+    const struct attachment_fact *attachments; /* one that has two names stands here twice */
     size_t attachment_count;
+    bool has_more_attachments; /* beyond ATTACHMENT_FACTS_MAX, behind the caps of format/mime.h, or with a name too long
+                                  to be looked at */
 };
 
 /* Which stored list (policy/door_item.h) names the sender or the client. */

@@ -157,6 +157,7 @@ static void write_content(struct writer *w)
         put_text(w, span_skip(a->name, cut)); /* its end says what it is */
     }
     put_cut(w, c->header, w->is_full ? HEADER_MAX : 0);
+    put_number(w, c->has_more_attachments);
 }
 
 static void write_hops(struct writer *w)
@@ -423,6 +424,7 @@ static void read_content(struct reader *in)
     c->attachments = attachments;
     c->attachment_count = attachments ? count : 0;
     c->header = get_text(in);
+    c->has_more_attachments = get_flag(in);
 }
 
 static void read_hops(struct reader *in)

@@ -28,6 +28,8 @@ static bool looks_like_quad(struct span s)
 bool host_name_is_address(struct span name, struct ip_address *ip)
 {
     memset(ip, 0, sizeof *ip);
+    if (name.size > 1 && name.data[name.size - 1] == '.') /* "192.0.2.7.", which is no more of a name */
+        name = span_head(name, name.size - 1);
     if (ip_address_parse(name, ip) || ip_address_parse_literal(name, ip))
         return true;
     if (name.size >= 2 && name.data[0] == '[' && name.data[name.size - 1] == ']') {

@@ -77,17 +77,20 @@ void rule_helo_sane(const struct facts *facts, const struct recipient_facts *r, 
                     struct verdict *verdict)
 {
     struct ip_address ip;
-    if (!facts->helo.size)
+    struct span name = facts->helo;
+    if (!name.size)
         return;
+    if (name.data[name.size - 1] == '.') /* "localhost." is no more of a name */
+        name = span_head(name, name.size - 1);
     if (host_name_is_address(facts->helo, &ip)) {
         bool is_ours = !is_nothing(&ip) && ip_address_equal(&ip, &facts->own_ip);
         if (is_ours && !ip_address_equal(&facts->ip, &facts->own_ip))
             verdict_refuse(verdict, 550, "5.7.1", clean(facts->helo), "your server calls itself %s, which is us",
                            clean(facts->helo).text);
-    } else if (facts->own_name.size && span_equal_nocase(facts->helo, facts->own_name)) {
+    } else if (facts->own_name.size && span_equal_nocase(name, facts->own_name)) {
         verdict_refuse(verdict, 550, "5.7.1", clean(facts->helo), "your server calls itself %s, which is us",
                        clean(facts->helo).text);
-    } else if (span_find(facts->helo, '.') == facts->helo.size) {
+    } else if (span_find(name, '.') == name.size) {
         verdict_refuse(verdict, 550, "5.7.1", clean(facts->helo), "your server calls itself %s, which is no full name",
                        clean(facts->helo).text);
     }

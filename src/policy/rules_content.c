@@ -56,6 +56,10 @@ void rule_attachment_types(const struct facts *facts, const struct recipient_fac
             return;
         }
     }
+    /* Else two hundred pictures would hide a program. */
+    if (content->has_more_attachments && values->value[ATTACHMENT_TYPES_TYPES].text.size)
+        verdict_refuse(verdict, 550, "5.7.1", clean(span_text("too many")),
+                       "the message has so many attachments, or such long names of them, that not all can be checked");
 }
 
 void rule_block_agent(const struct facts *facts, const struct recipient_facts *r, const struct rule_values *values,

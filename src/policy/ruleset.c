@@ -162,6 +162,15 @@ bool ruleset_has_content_rules(const struct ruleset *set)
     return false;
 }
 
+bool ruleset_shows_header(const struct ruleset *set)
+{
+    for (unsigned i = 0; i < rule_count; i++)
+        if ((rules[i].needs_of_content & FACT_BIT(FACT_SCRIPT_CONTENT)) &&
+            rule_looks_at_content(&rules[i], &set->rules[i]))
+            return true;
+    return false;
+}
+
 bool ruleset_judges_everybody_apart(const struct ruleset *set)
 {
     for (unsigned i = 0; i < rule_count; i++)

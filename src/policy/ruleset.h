@@ -37,6 +37,8 @@ const struct rule_value *ruleset_get(const struct ruleset *set, const char *name
 bool ruleset_same_content_class(const struct ruleset *a, const struct ruleset *b);
 /* Does any rule look at the message? Without, DECIDE_CONTENT need not be asked. */
 bool ruleset_has_content_rules(const struct ruleset *set);
+/* Is the message's header shown to the site's script? */
+bool ruleset_shows_header(const struct ruleset *set);
 /* Has the site locked a rule that looks at the message and may say something else of each recipient? */
 bool ruleset_judges_everybody_apart(const struct ruleset *set);
 

@@ -296,6 +296,14 @@ static int add_recipients(struct fiber *self, struct xmit *x)
 
 /* ---- The content ---- */
 
+static bool shows_header(const struct xmit *x)
+{
+    for (const struct judged_address *a = x->judged; a; a = a->next)
+        if (a->needs_header)
+            return true;
+    return false;
+}
+
 /* What each recipient's rules say of the message itself. `reachable` counts those who take it then. */
 static int judge_message(struct fiber *self, struct xmit *x)
 {
@@ -304,7 +312,7 @@ static int judge_message(struct fiber *self, struct xmit *x)
     bool is_held = !error && summary.is_held;
     x->attempt.fingerprint = summary.fingerprint;
     if (!error && !is_held)
-        error = facts_learn_content(&x->attempt, &x->reception, &summary);
+        error = facts_learn_content(&x->attempt, &x->reception, &summary, shows_header(x));
     buf_release(&summary.bytes);
     if (is_held)
         return judged_envelope_hold(&x->attempt, &x->envelope);

@@ -105,10 +105,21 @@ static void leave_out_refused(struct smtp_transaction *t)
     envelope_keep(&t->envelope, is_open);
 }
 
+/* For somebody of ours: their rules and their ledger. What only goes to other sites is nobody's here. */
+static int learn_content(struct smtp_session *s, const struct intake_summary *summary)
+{
+    bool is_wanted = false, with_header = false;
+    for (const struct judged_address *a = s->transaction.judged; a; a = a->next) {
+        is_wanted |= a->count != 0;
+        with_header |= a->needs_header;
+    }
+    return is_wanted ? facts_learn_content(&s->attempt, &s->transaction.reception, summary, with_header) : 0;
+}
+
 int smtp_judge_content(struct fiber *self, struct smtp_session *s, const struct intake_summary *summary)
 {
     struct smtp_transaction *t = &s->transaction;
-    int error = facts_learn_content(&s->attempt, &t->reception, summary);
+    int error = learn_content(s, summary);
     if (!error)
         error = judge_all(self, s);
     if (error)

@@ -103,7 +103,7 @@ static void note_doors(struct smtp_session *s, const struct judged_address *addr
         const struct judged *judged = address->by_door[i];
         StoreWrite__LedgerRow row;
         struct arena scratch;
-        if (!judged || !judged_keeps_out(judged))
+        if (!judged || !judged_keeps_out(judged) || (noted && !ledger_lists_more(s->context->ledger)))
             continue;
         arena_init(&scratch, 64u << 10);
         if (ledger_row_judged(&s->attempt, &scratch, judged, false, reply, FACTS_MAX, &row) == 0)

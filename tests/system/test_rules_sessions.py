@@ -165,6 +165,29 @@ def test_a_peer_that_greylists_changes_its_mind(fresh, peer, zones):
     assert hears(server, ALICE, sender="other@far.test")[0] == 250 and far.sessions == 2
 
 
+def test_what_the_next_server_says_of_a_name(fresh, peer):
+    """Names that are not known here are the next server's: it is asked once about each, whoever wants to know at the same time."""
+    gate = Gate("550 5.1.1 never heard of it")
+    far = peer({"RCPT TO:<gone": gate, "RCPT TO:<later": "451 4.3.0 not now"})
+    server = fresh("smtp.check_sender = false")
+    server.run("domain", "set", "example.test", "--unknown-to", f"127.0.0.1:{far.port}")
+    raws = [transaction(server)[0] for _ in range(3)]
+    for raw in raws:
+        raw.send("RCPT TO:<gone@example.test>\r\n")
+    wait_until(lambda: gate.waiting, "the question")
+    gate.let()
+    for raw in raws:
+        code, text = raw.reply()
+        assert code == 550 and "the server of this person says 550 5.1.1 never heard of it" in text, text
+    assert hears(server, "gone@example.test")[0] == 550
+    assert len([line for line in far.lines if line.startswith("RCPT TO:<gone")]) == 1
+    for name in ("later", "there"):
+        assert [raw.ask(f"RCPT TO:<{name}@example.test>")[0] for raw in raws] == [250, 250, 250]
+        assert len([line for line in far.lines if line.startswith(f"RCPT TO:<{name}")]) == 1
+    for raw in raws:
+        raw.close()
+
+
 # ---- A client that hangs up, a server that stops, while somebody is asked ----
 
 def gated(fresh, peer, zones):

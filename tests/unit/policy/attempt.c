@@ -186,7 +186,9 @@ static bool set_of_content(struct attempt *a, struct span key, struct span value
         attachment->type = span_cut(&value, ' ');
         attachment->name = value;
         content->attachments = a->attachments;
-    } else
+    } else if (span_is(key, "more-attached"))
+        content->has_more_attachments = true;
+    else
         return false;
     known(a, FACT_CONTENT);
     return true;

@@ -46,6 +46,11 @@ static const struct rule_row rows[] = {
     {'c', "2 attachment-types=on|2 attachment-types.types=", "attached=x/y run.exe", "accept"},
     {'c', "2 attachment-types=on", "bytes=1", "accept"},
     {'c', "2 attachment-types=on", "", "accept"},
+    {'c', "2 attachment-types=on", "attached=text/plain a.txt|more-attached",
+     "refuse 550 5.7.1 attachment-types account: the message has so many attachments, or such long names of them, that "
+     "not all can be checked"},
+    {'c', "2 attachment-types=on|2 attachment-types.types=", "attached=text/plain a.txt|more-attached", "accept"},
+    {'c', "2 attachment-types=off", "attached=text/plain a.txt|more-attached", "accept"},
     {'c', "2 attachment-types=on", "state=content:not-asked", "needs content"},
     {'c', "", "attached=x/y run.exe", "accept"},
     {'c', "2 attachment-types=on", "attached=x/y run.exe|state=content:unknown", "accept"},
