@@ -1,5 +1,7 @@
 #include "proc/data_directory.h"
 
+#include "store/sync.h"
+
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -56,7 +58,9 @@ static int make_parents(const char *path)
     int error = copy ? 0 : -ENOMEM;
     for (char *at = copy ? strchr(copy + 1, '/') : NULL; at && !error; at = strchr(at + 1, '/')) {
         *at = 0;
-        if (mkdir(copy, 0755) < 0 && errno != EEXIST)
+        if (mkdir(copy, 0755) == 0)
+            error = sync_name(copy);
+        else if (errno != EEXIST)
             error = -errno;
         *at = '/';
     }
@@ -125,6 +129,9 @@ int data_directory_prepare(const char *path, uid_t uid, gid_t gid, struct buf *p
         directory = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
         error = directory < 0 ? -errno : 0;
     }
+    /* Each time: whoever made it may have been stopped before this. */
+    if (!error)
+        error = sync_name(path);
     if (!error && uid)
         error = give_to_user(directory, uid, gid);
     else if (!error && access(path, R_OK | W_OK | X_OK) < 0)

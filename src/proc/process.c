@@ -187,14 +187,16 @@ static int send_boot(struct process *p)
 
 /* ---- Starting ---- */
 
-#define ENVIRONMENT_MAX 8
+#define ENVIRONMENT_MAX 12
 
 /* Nothing of our environment is theirs, but for what steers a test build. */
 static void make_environment(char *environment[ENVIRONMENT_MAX])
 {
-    /* The last two: a library that makes system calls fail (tests/system/fault_shim.c), and its control page. */
-    static const char *const kept[] = {"ASAN_OPTIONS", "UBSAN_OPTIONS",  "LSAN_OPTIONS",       "OSTIARY_ESCAPE_TEST",
-                                       "LD_PRELOAD",   "OSTIARY_FAULTS", "OSTIARY_TEST_POISON"};
+    /* The last ones: libraries that stand before the C library (torture/), and what they share with their owner. */
+    static const char *const kept[] = {
+        "ASAN_OPTIONS",        "UBSAN_OPTIONS", "LSAN_OPTIONS",   "OSTIARY_ESCAPE_TEST",
+        "OSTIARY_TEST_POISON", "LD_PRELOAD",    "OSTIARY_FAULTS", "OSTIARY_RECORDING",
+    };
     static_assert(sizeof kept / sizeof *kept < ENVIRONMENT_MAX, "there is room for the NULL");
     size_t count = 0;
 #ifdef OSTIARY_TEST_BUILD

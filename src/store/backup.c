@@ -2,6 +2,7 @@
 
 #include "store/backup_copy.h"
 #include "store/core.h"
+#include "store/sync.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -118,6 +119,9 @@ static int open_target(struct backup *b)
     b->directory = open(b->job->directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (b->directory < 0)
         return say(b, -errno, "the directory for the backup can't be opened");
+    int synced = sync_name(b->job->directory);
+    if (synced)
+        return say(b, synced, "the directory above that of the backup can't be synced");
     buf_init(&text, MANIFEST_MAX);
     int error = read_manifest(b->directory, &text);
     if (!error && !backup_manifest_parse(buf_span(&text), &b->arena, &b->before, b->problem))

@@ -20,11 +20,6 @@ void copier_release(struct copier *c)
     free(c->buffers[1]);
 }
 
-int sync_directory(int directory)
-{
-    return fsync(directory) < 0 ? -errno : 0;
-}
-
 /* As many of the bytes as are there. */
 static ssize_t read_piece(int fd, char *to, size_t size, uint64_t position)
 {

@@ -27,7 +27,4 @@ MUST_USE int copier_write(struct copier *c, int from, uint64_t size, int to, str
 MUST_USE int copier_read(struct copier *c, int from, uint64_t size, int to,
                          unsigned char checksum[BACKUP_CHECKSUM_SIZE]);
 
-/* fsync of a directory. */
-MUST_USE int sync_directory(int directory);
-
 #endif

@@ -408,7 +408,8 @@ static int remove_file(struct store *s, uint32_t number, uint64_t size)
 {
     char name[VOLUME_NAME_SIZE];
     volume_name(number, name);
-    if (unlinkat(s->volumes.directory, name, 0) != 0 && errno != ENOENT) {
+    /* Without the sync the database could forget a volume whose file a power cut brings back: no start would follow. */
+    if ((unlinkat(s->volumes.directory, name, 0) != 0 && errno != ENOENT) || fsync(s->volumes.directory) != 0) {
         log_write(LOG_PROBLEM, "store", NULL,
                   "a compacted volume could not be removed; the next start does it volume=%u error=%s", number,
                   strerror(errno));

@@ -175,10 +175,12 @@ static int rename_if_there(int directory, const char *from, const char *to)
     return renameat(directory, from, directory, to) != 0 && errno != ENOENT ? -errno : 0;
 }
 
-/* The old database steps aside with its log and the log's index, which belong to it alone. */
+/* The old database steps aside with its log and the log's index, which belong to it alone. It goes first, and for good:
+ * a start that found it without its log would take it for a whole one and cut off what the log tells of; one that found
+ * the new database beside the old one's log would play that into it. */
 static int set_aside(struct rebuild *r)
 {
-    static const char *const ends[] = {"-wal", "-shm", ""};
+    static const char *const ends[] = {"", "-wal", "-shm"};
     struct stat st;
     char name[64];
     unsigned n = 1;
@@ -193,6 +195,8 @@ static int set_aside(struct rebuild *r)
         snprintf(from, sizeof(from), "store.db%s", ends[i]);
         snprintf(to, sizeof(to), "%s%s", name, ends[i]);
         rc = rename_if_there(r->data_directory, from, to);
+        if (rc == 0 && fsync(r->data_directory) != 0)
+            rc = -errno;
     }
     snprintf(r->report->kept_as, sizeof(r->report->kept_as), "%s", name);
     return rc;

@@ -150,6 +150,10 @@ static int removal_finish(struct store *s, uint64_t number, struct buf *problem)
     char name[VOLUME_NAME_SIZE];
     volume_name((uint32_t)number, name);
     int rc = unlinkat(s->volumes.directory, name, 0) != 0 && errno != ENOENT ? -errno : 0;
+    /* The file is gone for good before the database forgets it; else a power cut could bring it back as an unknown one.
+     */
+    if (rc == 0 && fsync(s->volumes.directory) != 0)
+        rc = -errno;
     if (rc == 0)
         rc = database_run(s->db, "DELETE FROM volume WHERE number = $1", "u", number);
     if (rc != 0)

@@ -1,6 +1,7 @@
 #include "store/backup.h"
 
 #include "store/backup_copy.h"
+#include "store/sync.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -128,6 +129,8 @@ static int restore_files(struct restore *r)
         error = -errno;
     if (!error)
         error = sync_directory(r->to);
+    if (!error)
+        error = sync_name(r->job->data_directory);
     return error && !r->problem->size ? say(r, error, "what was restored can't be synced") : error;
 }
 
