@@ -8,6 +8,7 @@
 #include "ctl/foreign.h"
 #include "ctl/json.h"
 #include "ctl/password_input.h"
+#include "ctl/store_client.h"
 #include "format/sealed.h"
 #include "ipc/binary.h"
 #include "policy/remote_account.h"
@@ -142,6 +143,23 @@ static int write_account(struct remote_work *w, const struct remote_account *acc
     return status;
 }
 
+/* When it will be fetched: the courier looks for changes that often (fetch/fetcher.c). */
+static void say_when(const struct remote_work *w, const struct remote_account *account)
+{
+    struct ctl *ctl = w->work.ctl;
+    bool is_running = ctl->is_my || store_client_has_server(w->work.settings);
+    if (ctl->json)
+        return;
+    if (!account->enabled) {
+        buf_add_text(&ctl->out, "nothing is fetched from it while enabled=no\n");
+        return;
+    }
+    buf_printf(&ctl->out, "mail is fetched %s, and then every ",
+               is_running ? "within 20 seconds" : "as soon as the server runs");
+    ctl_write_duration(&ctl->out, account->interval ? account->interval : w->work.settings->remote.interval);
+    buf_printf(&ctl->out, "; 'ostiary %sremote list' shows what came of it\n", ctl->is_my ? "my " : "");
+}
+
 static int run_change(struct fiber *self, struct door_client *client, struct door_work *work)
 {
     struct remote_work *w = container_of(work, struct remote_work, work);
@@ -175,7 +193,11 @@ static int run_change(struct fiber *self, struct door_client *client, struct doo
         if (status == EX_OK)
             status = write_account(w, &account, name);
     }
-    return status == EX_OK ? door_edit_send(self, client, &w->edit, "remote account") : status;
+    if (status == EX_OK)
+        status = door_edit_send(self, client, &w->edit, "remote account");
+    if (status == EX_OK && !w->removes)
+        say_when(w, &account);
+    return status;
 }
 
 static int change(struct ctl *ctl, struct remote_work *w)
@@ -260,27 +282,36 @@ static void write_state_json(struct json *json, const Courier__FetchState *state
     json_text(json, "problem", binary_span(state->problem));
 }
 
-static void write_state(struct buf *out, const Courier__FetchState *state)
+static void write_next(struct buf *out, const Courier__FetchState *state, bool is_on, uint64_t now)
+{
+    if (!is_on) {
+        buf_add_text(out, "switched off");
+    } else if (!state->next_at) {
+        buf_add_text(out, "stopped until it is changed, or somebody says 'remote fetch'");
+    } else if (state->next_at <= now) {
+        buf_add_text(out, "next now");
+    } else {
+        buf_add_text(out, "next in ");
+        ctl_write_duration(out, (state->next_at - now) / NANOSECONDS);
+    }
+}
+
+static void write_state(struct buf *out, const Courier__FetchState *state, bool is_on)
 {
     uint64_t now = clock_wall();
     if (state->last_at) {
-        buf_add_text(out, "  last ");
+        buf_add_text(out, state->failures ? "  last tried " : "  last ");
         ctl_write_duration(out, now > state->last_at ? (now - state->last_at) / NANOSECONDS : 0);
-        buf_add_text(out, " ago");
+        buf_add_text(out, " ago, ");
     } else {
-        buf_add_text(out, "  not fetched yet");
+        buf_add_text(out, "  not fetched yet, ");
     }
-    if (state->next_at) {
-        buf_add_text(out, ", next in ");
-        ctl_write_duration(out, state->next_at > now ? (state->next_at - now) / NANOSECONDS : 0);
-    } else {
-        buf_add_text(out, ", stopped");
-    }
+    write_next(out, state, is_on, now);
     buf_printf(out, ", %llu fetched", (unsigned long long)state->fetched);
     if (state->problem.len) {
-        buf_add_text(out, "\n  ");
-        ctl_write_count(out, state->failures, "failure");
-        buf_add_text(out, ": ");
+        buf_add_text(out, "\n  failed ");
+        ctl_write_count(out, state->failures, "time");
+        buf_add_text(out, " in a row: ");
         foreign_write(binary_span(state->problem), false, out);
     }
     buf_add_char(out, '\n');
@@ -313,7 +344,7 @@ static void write_item(struct list_work *w, const StoreWrite__DoorItem *item, co
     else
         buf_add_char(&ctl->out, '\n');
     if (!ctl->json && state)
-        write_state(&ctl->out, state);
+        write_state(&ctl->out, state, !good || account.enabled);
     buf_release(&problem);
 }
 

@@ -502,6 +502,22 @@ static int fetch_mask(struct fiber *self, struct attempt *a, struct recipient_fa
 
 /* ---- What needs no waiting ---- */
 
+/* Of fetched mail: the first of the provider's own hops that is listed. */
+static void look_at_hops(struct attempt *a)
+{
+    a->facts.hop_list.result = OWN_LIST_NOTHING;
+    for (size_t i = 0; i < a->facts.hop_count; i++) {
+        struct blacklist_hit hit;
+        blacklist_find_address(a->blacklist, a->facts.hops[i].bytes, &hit);
+        if (hit.verdict != BLACKLIST_LISTED)
+            continue;
+        a->facts.hop_list.result = OWN_LIST_LISTED;
+        a->facts.hop_list.hop = a->facts.hops[i];
+        a->facts.hop_list.reason = arena_copy(a->connection, span_head(hit.reason, TEXT_MAX));
+        return;
+    }
+}
+
 static void look_at_own_list(struct attempt *a)
 {
     static const enum own_list_fact results[] = {[BLACKLIST_NOTHING] = OWN_LIST_NOTHING,
@@ -561,8 +577,10 @@ int facts_gather(struct fiber *self, struct attempt *a, struct recipient_facts *
     mask = still_needed(a, r, mask & ~FACT_BIT(FACT_OWN_LIST));
     int error = fetch_mask(self, a, r, mask & ~SCRIPTS, greylist_seconds);
     /* The process may have got a new list while the DNS was asked: it is looked up only now. */
-    if (own_list && !error)
+    if (own_list && !error) {
         look_at_own_list(a);
+        look_at_hops(a);
+    }
     return error ? error : fetch_mask(self, a, r, mask & SCRIPTS, 0);
 }
 

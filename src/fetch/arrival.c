@@ -71,6 +71,8 @@ static void fill_facts(struct deliberation *d)
                                               FACT_WHOIS, FACT_GREYLIST, FACT_REVERSE_CALL_BACK};
     for (size_t i = 0; i < sizeof of_the_client / sizeof *of_the_client; i++)
         facts->state[of_the_client[i]] = FACT_UNKNOWN;
+    if (o->hop_count) /* what is known of these is asked for all the same */
+        facts->state[FACT_OWN_LIST] = FACT_NOT_ASKED;
 }
 
 /* Parsed once: for the store, and for the rules about the message itself. */

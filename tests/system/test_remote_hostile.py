@@ -245,7 +245,7 @@ def test_failures_are_followed_by_longer_waits(fresh, provider):
         whole = min(60 * 2 ** (failures - 1), 3600)
         assert 0.88 * whole <= wait <= 1.12 * whole, waits
     text = server.run("remote", "list").stdout
-    assert "failures" in text and "not today" in text, text
+    assert f"failed {waits[-1][1]} times in a row" in text and "not today" in text and "last tried" in text, text
     del one.answers["LIST"]
     server.run("remote", "fetch", "--now")
     row = state(server, "alice@example.test", "work")
