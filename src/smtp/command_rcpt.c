@@ -49,8 +49,19 @@ static bool has_room(const struct smtp_session *s, const struct intake_route *ro
     return false;
 }
 
-static int refuse_route(struct fiber *self, struct smtp_session *s, struct span address, enum intake_route_kind kind)
+/* Whose ledger has it: the first person's to whom it would have led; 0: the site's only. */
+static uint64_t account_of(const struct intake_route *route)
 {
+    for (size_t i = 0; i < route->count; i++)
+        if (route->targets[i].door && route->doors[route->targets[i].door - 1].account_id)
+            return route->doors[route->targets[i].door - 1].account_id;
+    return 0;
+}
+
+static int refuse_route(struct fiber *self, struct smtp_session *s, struct span address,
+                        const struct intake_route *route)
+{
+    enum intake_route_kind kind = route->kind;
     bool permanent = s->settings->smtp.quota_full_is_permanent;
     const struct {
         enum smtp_refused what;
@@ -73,7 +84,8 @@ static int refuse_route(struct fiber *self, struct smtp_session *s, struct span 
                                          .enhanced = refusals[kind].enhanced,
                                          .reason = refusals[kind].text,
                                          .rule = refusals[kind].rule,
-                                         .recipient = address};
+                                         .recipient = address,
+                                         .account_id = account_of(route)};
     return smtp_refuse_reported(self, s, &refusal, "<%.*s>: %s", SPAN_ARG(address), refusals[kind].text);
 }
 
@@ -199,7 +211,7 @@ static int check_route(struct fiber *self, struct smtp_session *s, const struct 
     if (route->kind == INTAKE_ROUTE_LOCAL && !has_room(s, route))
         route->kind = INTAKE_ROUTE_OVER_QUOTA;
     if (route->kind != INTAKE_ROUTE_LOCAL)
-        return refuse_route(self, s, rcpt->path.text, route->kind);
+        return refuse_route(self, s, rcpt->path.text, route);
     if (!envelope_has_room(&t->envelope, naming, route))
         return refuse_too_many(s, rcpt->path.text);
     if (is_over_daily_limit(t, route))

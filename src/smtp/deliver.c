@@ -54,7 +54,11 @@ static int refuse_outcome(struct fiber *self, struct smtp_session *s, enum intak
                                        "That is more recipients at other sites than are allowed in a day; please send "
                                        "it tomorrow"},
     };
-    return smtp_refuse_reported(self, s, &rows[verdict].refusal, "%s", rows[verdict].text);
+    struct smtp_refusal refusal = rows[verdict].refusal;
+    const struct intake_recipient *first = s->transaction.envelope.recipients;
+    const struct judged *judged = first ? judged_door_of(first) : NULL;
+    refusal.account_id = judged ? judged->door->account_id : 0;
+    return smtp_refuse_reported(self, s, &refusal, "%s", rows[verdict].text);
 }
 
 static int reply_outcome(struct fiber *self, struct smtp_session *s, const struct intake_outcome *outcome)

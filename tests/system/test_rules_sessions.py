@@ -365,10 +365,14 @@ def test_a_full_mailbox_at_the_end_has_a_row(fresh):
     server = fresh("smtp.check_sender = false")
     server.run("account", "set", ALICE, "--quota", "20K")
     with server.smtp() as smtp:
+        begin(smtp, parameters=" SIZE=30000")
+        code, early = rcpt(smtp, ALICE)[0]
+        assert code in (452, 552), early
         begin(smtp)
         assert rcpt(smtp, ALICE)[0][0] == 250
         code, text = smtp.data("Subject: large\r\n\r\n" + "a line of it\r\n" * 4000)
     assert code in (452, 552), text
-    reference = REFERENCE.search(text.decode())[1]
-    (row,) = wait_until(lambda: ledger(server, reference=reference), "the row")
-    assert row["rule"] == "quota" and row["recipient"] == ALICE, row
+    for said in (early, text):
+        reference = REFERENCE.search(said.decode())[1]
+        (row,) = wait_until(lambda: ledger(server, reference=reference), "the row")
+        assert row["rule"] == "quota" and row["recipient"] == row["account"] == ALICE, row
