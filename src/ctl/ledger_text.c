@@ -174,6 +174,7 @@ static const struct other {
     {"closed", "the account is closed", "account set", " --enable"},
     {"list-post", "the sender may not write to this mailing list", "mailinglist show", ""},
     {"syntax", "the address was not written as addresses are", NULL, NULL},
+    {"message-form", "the message was larger than the site takes, or not written as messages are", NULL, NULL},
     {"content-class", "the first recipient of the message has other rules about content: it was asked to come again",
      NULL, NULL},
     {"held-aside", "reading the message made the server fail several times, so it lies unread in the folder Held",

@@ -35,7 +35,9 @@ static int refuse_failed(struct fiber *self, struct smtp_session *s, const struc
         const struct smtp_refusal refusal = {.what = SMTP_REFUSED_MESSAGE,
                                              .code = problem->code,
                                              .enhanced = problem->enhanced,
-                                             .reason = problem->text};
+                                             .reason = problem->text,
+                                             .rule = "message-form",
+                                             .account_id = smtp_first_account(s)};
         result = smtp_refuse_reported(self, s, &refusal, "%s", problem->text);
     } else {
         smtp_refuse_internal(s, "the message could not be taken in", s->transaction.reception.error);

@@ -37,6 +37,13 @@ struct intake_source smtp_source(const struct smtp_session *s)
     };
 }
 
+uint64_t smtp_first_account(const struct smtp_session *s)
+{
+    const struct intake_recipient *first = s->transaction.envelope.recipients;
+    const struct judged *judged = first ? judged_door_of(first) : NULL;
+    return judged ? judged->door->account_id : 0;
+}
+
 static int refuse_outcome(struct fiber *self, struct smtp_session *s, enum intake_verdict verdict)
 {
     bool permanent = s->settings->smtp.quota_full_is_permanent;
@@ -55,9 +62,7 @@ static int refuse_outcome(struct fiber *self, struct smtp_session *s, enum intak
                                        "it tomorrow"},
     };
     struct smtp_refusal refusal = rows[verdict].refusal;
-    const struct intake_recipient *first = s->transaction.envelope.recipients;
-    const struct judged *judged = first ? judged_door_of(first) : NULL;
-    refusal.account_id = judged ? judged->door->account_id : 0;
+    refusal.account_id = smtp_first_account(s);
     return smtp_refuse_reported(self, s, &refusal, "%s", rows[verdict].text);
 }
 

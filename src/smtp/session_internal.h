@@ -90,6 +90,8 @@ void smtp_printable(struct span text, char *out, size_t room);
 
 /* Who brings the message of this transaction. Borrows from the session. */
 struct intake_source smtp_source(const struct smtp_session *s);
+/* Of the transaction's first recipient, whose ledger has what is refused altogether; 0: nobody of ours. */
+uint64_t smtp_first_account(const struct smtp_session *s);
 /* Hands the message to the store, waits until it is durable, replies and ends the transaction. 0 or a negative errno
  * that ends the session. */
 MUST_USE int smtp_deliver(struct fiber *self, struct smtp_session *s);

@@ -376,3 +376,14 @@ def test_a_full_mailbox_at_the_end_has_a_row(fresh):
         reference = REFERENCE.search(said.decode())[1]
         (row,) = wait_until(lambda: ledger(server, reference=reference), "the row")
         assert row["rule"] == "quota" and row["recipient"] == row["account"] == ALICE, row
+
+
+def test_a_message_that_is_none_has_a_row(kinds):
+    raw, codes = transaction(kinds, ALICE)
+    assert codes == [250] and raw.ask("DATA")[0] == 354
+    raw.send("Subject: bare\r\n\r\na\nb\r\n.\r\n")
+    code, text = raw.reply()
+    raw.close()
+    reference = REFERENCE.search(text)[1]
+    (row,) = wait_until(lambda: ledger(kinds, reference=reference), "the row")
+    assert code == 550 and row["rule"] == "message-form" and row["recipient"] == row["account"] == ALICE and row["reply"] == f"550 {text}", row
