@@ -4,6 +4,7 @@
 
 static bool fake;
 static uint64_t fake_monotonic, fake_wall;
+static const struct clock_page *kept;
 
 static uint64_t read_clock(clockid_t id)
 {
@@ -20,6 +21,23 @@ uint64_t clock_monotonic(void)
 uint64_t clock_wall(void)
 {
     return fake ? fake_wall : read_clock(CLOCK_REALTIME);
+}
+
+uint64_t clock_steady(void)
+{
+    if (fake || !kept)
+        return clock_wall();
+    return clock_monotonic() + (uint64_t)atomic_load_explicit(&kept->offset, memory_order_relaxed);
+}
+
+bool clock_is_trusted(void)
+{
+    return !kept || clock_monotonic() >= atomic_load_explicit(&kept->trusted_from, memory_order_relaxed);
+}
+
+void clock_follow(const struct clock_page *page)
+{
+    kept = page;
 }
 
 void clock_fake_start(uint64_t wall)

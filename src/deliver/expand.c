@@ -256,7 +256,7 @@ static int hand_over(struct fiber *self, struct expansion *x, bool more)
     struct verdict delivered = {.kind = VERDICT_DELIVERED, .status = "2.0.0"};
     entry_settle(e, delivered, (struct span){0}, span_text(words));
     e->outcome = more ? STORE_WRITE__QUEUE_OUTCOME__QUEUE_DEFERRED : STORE_WRITE__QUEUE_OUTCOME__QUEUE_DONE;
-    e->retry_at = clock_wall();
+    e->retry_at = clock_steady();
     struct handover h = {.entry = e,
                          .count = 1,
                          .envelope = &x->envelope,

@@ -53,7 +53,7 @@ static enum dsn_action action_of(const struct entry *e)
 
 static void fill_recipient(const struct writing *w, const struct entry *e, struct dsn_recipient *r)
 {
-    uint64_t now = clock_wall();
+    uint64_t now = clock_steady();
     bool failed = e->verdict.kind != VERDICT_DELIVERED;
     *r = (struct dsn_recipient){.action = action_of(e),
                                 .original = e->original,

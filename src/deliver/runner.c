@@ -40,7 +40,7 @@ static void write_reverse_path(struct courier *c, const struct entry *e, struct 
                     mail_address_parse(e->reverse_path, true, memory, &path) == NULL;
     if (rewrites)
         srs_forward_write(path.local_part, path.domain, e->forwarder, span_from(c->srs_key, sizeof c->srs_key),
-                          clock_wall() / NANOSECONDS, out);
+                          clock_steady() / NANOSECONDS, out);
     if (!out->size)
         buf_add_span(out, is_whole ? e->forwarder : e->reverse_path);
 }

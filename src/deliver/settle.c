@@ -85,11 +85,11 @@ static void expire(struct entry *e)
 static bool decide(struct courier *c, struct entry *e)
 {
     struct schedule schedule = courier_schedule(c);
-    uint64_t now = clock_wall();
+    uint64_t now = clock_steady();
     e->outcome = STORE_WRITE__QUEUE_OUTCOME__QUEUE_DONE;
     if (e->verdict.kind == VERDICT_DELIVERED)
         return (e->kind == ENTRY_REPORT || e->was_relayed) && is_wanted(e, SMTP_NOTIFY_SUCCESS);
-    enum schedule_step step = schedule_step(&schedule, e->created_at, now, e->warned);
+    enum schedule_step step = schedule_step(&schedule, e->created_at, now, e->attempts + 1, e->warned);
     if (e->verdict.kind != VERDICT_FAILED && step == SCHEDULE_GIVE_UP)
         expire(e);
     if (e->verdict.kind == VERDICT_FAILED) {

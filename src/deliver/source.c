@@ -208,7 +208,7 @@ static int fetch(struct fiber *self, struct source *s)
     StoreRead__QueueEntriesRequest request = STORE_READ__QUEUE_ENTRIES_REQUEST__INIT;
     struct answer answer;
     request.destination = binary_from_span(span_text(s->name));
-    request.now = clock_wall();
+    request.now = clock_steady();
     request.after_next_at = s->after_next_at;
     request.after_message_id = s->after_message_id;
     request.after_number = s->after_number;

@@ -92,7 +92,7 @@ void work_wait_main(struct fiber *self, void *argument)
 static int ask_due(struct fiber *self, struct courier *c, struct span after, uint32_t limit, struct answer *answer)
 {
     StoreRead__QueueDueRequest request = STORE_READ__QUEUE_DUE_REQUEST__INIT;
-    request.now = clock_wall();
+    request.now = clock_steady();
     request.after = binary_from_span(after);
     request.limit = limit;
     int error = channel_call(self, peers_get(c->peers, ROLE_READER), STORE_READ_QUEUE_DUE, &request.base,
@@ -161,7 +161,7 @@ static int scan(struct fiber *self, struct courier *c)
 
 static uint64_t time_to_scan(const struct courier *c)
 {
-    uint64_t now = clock_wall(), wait = SCAN_SECONDS * NANOSECONDS;
+    uint64_t now = clock_steady(), wait = SCAN_SECONDS * NANOSECONDS;
     if (c->next_at && !c->is_paused)
         wait = c->next_at <= now ? 0 : c->next_at - now < wait ? c->next_at - now : wait;
     return clock_monotonic() + wait;

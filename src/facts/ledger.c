@@ -308,7 +308,7 @@ static struct ledger_place count(struct ledger *l, struct ledger_counter *c)
     }
     if (!place.wants_row)
         c->attempts++;
-    c->last_at = clock_wall();
+    c->last_at = clock_steady();
     place.reference = c->reference;
     return place;
 }

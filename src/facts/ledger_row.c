@@ -17,7 +17,7 @@ int ledger_row_begin(struct attempt *a, struct arena *arena, struct span recipie
     buf_release(&text);
     if (failed)
         return -ENOMEM;
-    row->at = clock_wall();
+    row->at = clock_steady();
     row->attempts = 1;
     row->fetched = a->facts.is_fetched;
     row->level = LEVEL_DEFAULT;

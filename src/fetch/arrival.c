@@ -304,7 +304,7 @@ static bool is_deferred(const struct deliberation *d)
 static bool is_put_off(const struct deliberation *d)
 {
     struct map *since = &d->visit->remote->put_off;
-    uint64_t now = clock_wall() / NANOSECONDS;
+    uint64_t now = clock_steady() / NANOSECONDS;
     if (!is_deferred(d))
         return false;
     uint64_t first = (uint64_t)(uintptr_t)map_get(since, d->arrival->uidl);

@@ -224,8 +224,8 @@ static int delete_there(struct fiber *self, struct visit *v, struct remote_messa
 
 static bool is_to_go(const struct visit *v, const struct remote_message *m)
 {
-    uint64_t age = v->account.delete_after * NANOSECONDS, now = clock_wall();
-    return !v->account.leave || (age && now >= age && m->seen_at <= now - age);
+    uint64_t age = v->account.delete_after * NANOSECONDS, now = clock_steady();
+    return !v->account.leave || (age && clock_is_trusted() && now >= age && m->seen_at <= now - age);
 }
 
 static void skip(struct visit *v, const struct remote_message *m, const char *why)

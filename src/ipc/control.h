@@ -39,6 +39,7 @@ enum control_use {
     CONTROL_FD_REMOTE_AUTHORITIES, /* for the courier, beside settings: whom to believe as their providers (PEM) */
     CONTROL_FD_PARSING,            /* for who parses mail: policy/poison.h, `instance`: its own place */
     CONTROL_FD_POISON,             /* with it: the list, read-only */
+    CONTROL_FD_CLOCK,              /* for all: the steady clock (proc/clock_keeper.h), read-only */
     CONTROL_USE_END
 };
 

@@ -3,6 +3,7 @@
 #include "base/log.h"
 #include "ipc/services.h"
 #include "policy/poison.h"
+#include "proc/clock_keeper.h"
 #include "proc/escape_test.h"
 #include "proc/remote_key.h"
 #include "script/engine.h"
@@ -214,6 +215,9 @@ static int take_descriptors(struct child *child, struct control_frame *frame)
             error = failure ? failure : error;
         } else if (d->use == CONTROL_FD_LOG && d->fd >= 0) { /* the boot frame's is taken already */
             take_log(child, d);
+        } else if (d->use == CONTROL_FD_CLOCK) {
+            int failure = clock_keeper_follow(d->fd);
+            error = failure ? failure : error;
         } else if (d->use == CONTROL_FD_BLACKLIST) {
             int failure = take_blacklist(child, d);
             error = failure ? failure : error;

@@ -1,5 +1,6 @@
 #include "proc/data_directory.h"
 
+#include "base/clock.h"
 #include "store/sync.h"
 
 #include <dirent.h>
@@ -150,4 +151,21 @@ int public_directory_prepare(const char *path)
     if (mkdir(path, 0755) < 0)
         return errno == EEXIST ? 0 : -errno;
     return chmod(path, 0755) < 0 ? -errno : 0; /* whatever umask we were started with */
+}
+
+uint64_t data_directory_last_used(const char *path)
+{
+    static const char *const files[] = {"store.db", "store.db-wal"};
+    uint64_t last = 0;
+    int directory = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    for (size_t i = 0; directory >= 0 && i < sizeof files / sizeof *files; i++) {
+        struct stat status;
+        if (fstatat(directory, files[i], &status, AT_SYMLINK_NOFOLLOW) < 0 || status.st_mtim.tv_sec < 0)
+            continue;
+        uint64_t at = (uint64_t)status.st_mtim.tv_sec * NANOSECONDS;
+        last = at > last ? at : last;
+    }
+    if (directory >= 0)
+        close(directory);
+    return last;
 }

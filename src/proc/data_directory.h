@@ -18,6 +18,9 @@ MUST_USE int find_role_user(const char *name, const char *role, uid_t *uid, gid_
  * errno with a sentence. */
 MUST_USE int data_directory_prepare(const char *path, uid_t uid, gid_t gid, struct buf *problem);
 
+/* When the database there was last written, by the wall clock in nanoseconds since 1970; 0: there is none. */
+uint64_t data_directory_last_used(const char *path);
+
 /* Makes a directory that everybody may enter (0755) where it is missing; one that is there is left alone. 0 or a
  * negative errno. */
 MUST_USE int public_directory_prepare(const char *path);

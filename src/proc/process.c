@@ -138,6 +138,8 @@ static int add_descriptors(struct process *p, struct control_frame *frame)
     if (!error)
         error = add_poison(p, frame);
     if (!error)
+        error = control_add(frame, CONTROL_FD_CLOCK, 0, 0, s->clock.fd);
+    if (!error)
         error = add_listeners(s, p->row, frame);
     return error ? error : add_peers(p, frame);
 }
@@ -194,8 +196,8 @@ static void make_environment(char *environment[ENVIRONMENT_MAX])
 {
     /* The last ones: libraries that stand before the C library (torture/), and what they share with their owner. */
     static const char *const kept[] = {
-        "ASAN_OPTIONS",        "UBSAN_OPTIONS", "LSAN_OPTIONS",   "OSTIARY_ESCAPE_TEST",
-        "OSTIARY_TEST_POISON", "LD_PRELOAD",    "OSTIARY_FAULTS", "OSTIARY_RECORDING",
+        "ASAN_OPTIONS", "UBSAN_OPTIONS",  "LSAN_OPTIONS",      "OSTIARY_ESCAPE_TEST", "OSTIARY_TEST_POISON",
+        "LD_PRELOAD",   "OSTIARY_FAULTS", "OSTIARY_RECORDING", "OSTIARY_CLOCK",
     };
     static_assert(sizeof kept / sizeof *kept < ENVIRONMENT_MAX, "there is room for the NULL");
     size_t count = 0;
@@ -390,7 +392,9 @@ static bool is_alarm(const struct process *p, int status)
 static void record_end(const struct process *p, int status)
 {
     const char *role = role_name(p->row->role);
-    if (!p->is_wanted) {
+    if (p->is_replaced) {
+        log_write(LOG_LOW, "supervisor", NULL, "process ended to be replaced role=%s", role);
+    } else if (!p->is_wanted) {
         log_write(LOG_LOW, "supervisor", NULL, "process ended, the new settings need none role=%s", role);
     } else if (is_alarm(p, status)) {
         log_write(LOG_PROBLEM, "supervisor", NULL,
@@ -446,7 +450,7 @@ static void forget(struct process *p)
     close(p->control);
     p->control = -1;
     p->pid = 0;
-    p->ready = false;
+    p->ready = p->is_replaced = false;
     if (counted->table)
         connection_table_clear_column(counted->table, p->instance);
     if (counted->board)
@@ -539,6 +543,17 @@ static void dismiss(struct process *p)
     struct control_frame stop = {.kind = CONTROL_STOP, .number = DISMISS_SECONDS};
     if (p->pid && (!p->ready || control_send(p->control, &stop)))
         process_kill(p, SIGKILL);
+}
+
+void process_replace(struct supervisor *s, enum role role)
+{
+    for (size_t i = 0; i < s->process_count; i++) {
+        struct process *p = &s->processes[i];
+        if (p->row->role != role || !p->pid)
+            continue;
+        p->is_replaced = true;
+        dismiss(p);
+    }
 }
 
 void process_reconsider_all(struct supervisor *s)

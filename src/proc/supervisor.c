@@ -133,11 +133,42 @@ static void run_signals(struct fiber *self, void *argument)
     watch_stop(&watch);
 }
 
+static void write_away(int64_t nanoseconds, char text[40])
+{
+    uint64_t seconds = (uint64_t)(nanoseconds < 0 ? -nanoseconds : nanoseconds) / NANOSECONDS;
+    snprintf(text, 40, "%llu s %s", (unsigned long long)seconds, nanoseconds < 0 ? "behind" : "ahead");
+}
+
+/* What the resolver remembers has its end on the wall clock. */
+static void keep_clock(struct supervisor *s)
+{
+    const struct clock_readings now = clock_read_all();
+    int64_t nanoseconds;
+    char away[40];
+    enum clock_change change = clock_keeper_look(&s->clock, &now, &nanoseconds);
+    write_away(nanoseconds, away);
+    if (change == CLOCK_JUMPED)
+        log_write(LOG_MAJOR, "supervisor", NULL,
+                  "the machine's clock was set: it is %s now; the queue and all ages go on by the old one until it has "
+                  "stayed there for an hour",
+                  away);
+    else if (change == CLOCK_RETURNED)
+        log_write(LOG_LOW, "supervisor", NULL, "the machine's clock is back");
+    else if (change == CLOCK_BELIEVED)
+        log_write(
+            LOG_MAJOR, "supervisor", NULL,
+            "the machine's clock has been %s for an hour and is believed; for a day nothing is deleted by its age",
+            away);
+    if (change == CLOCK_JUMPED || change == CLOCK_RETURNED)
+        process_replace(s, ROLE_RESOLVER);
+}
+
 static void run_housekeeping(struct fiber *self, void *argument)
 {
     struct supervisor *s = argument;
     while (!fiber_sleep(self, clock_monotonic() + HOUSEKEEPING)) {
-        if (!log_file_rotate(&s->log, clock_wall()))
+        keep_clock(s);
+        if (!log_file_rotate(&s->log, clock_steady()))
             continue;
         struct control_frame frame = {.kind = CONTROL_UPDATE};
         if (!control_add(&frame, CONTROL_FD_LOG, s->log.target, 0, s->log.fd))
@@ -312,6 +343,20 @@ static void close_control_sockets(struct supervisor *s)
     }
 }
 
+static int begin_clock(struct supervisor *s, struct buf *problem)
+{
+    const struct clock_readings now = clock_read_all();
+    bool in_doubt;
+    int error = clock_keeper_init(&s->clock, &now, data_directory_last_used(s->settings->data_directory), &in_doubt);
+    if (error)
+        buf_printf(problem, "the clock can't be shared with the processes: %s", strerror(-error));
+    else if (in_doubt)
+        log_write(LOG_MAJOR, "supervisor", NULL,
+                  "the server was away for more than a month, or the machine's clock is wrong: look at it; for a day "
+                  "nothing is deleted by its age");
+    return error;
+}
+
 /* Everything that may fail with a sentence, before any process is started. 0 or an exit status. */
 static int set_up(struct supervisor *s, struct buf *problem)
 {
@@ -336,6 +381,8 @@ static int set_up(struct supervisor *s, struct buf *problem)
     if (data_directory_prepare(settings->data_directory, uid, gid, problem))
         return EX_CANTCREAT;
     s->owner = uid;
+    if (begin_clock(s, problem))
+        return EX_OSERR;
     if (remote_key_prepare(settings->data_directory, uid, gid, &s->remote_key, s->remote_public, problem))
         return EX_CANTCREAT;
     error = open_control_sockets(s, gid, problem);
@@ -364,6 +411,7 @@ static void close_all(struct supervisor *s)
             close(s->counted[i].board_fd);
     }
     poison_register_free(s->poison);
+    clock_keeper_release(&s->clock);
     if (s->signals >= 0)
         close(s->signals);
     if (s->blacklist.fd >= 0)
@@ -401,7 +449,8 @@ static struct supervisor *supervisor_new(const char *config_path, struct setting
     s->first_settings = settings_ref(settings);
     if (options)
         s->options = *options;
-    s->signals = s->authorities = s->remote_authorities = s->remote_key = s->script = s->blacklist.fd = -1;
+    s->signals = s->authorities = s->remote_authorities = s->remote_key = s->script = s->blacklist.fd = s->clock.fd =
+        -1;
     condition_init(&s->blacklist.changed);
     for (size_t i = 0; i < ROLE_COUNT; i++)
         s->admin[i] = s->counted[i].fd = s->counted[i].board_fd = -1;

@@ -8,6 +8,7 @@
 #include "policy/connection_table.h"
 #include "policy/poison.h"
 #include "policy/session_board.h"
+#include "proc/clock_keeper.h"
 #include "proc/listeners.h"
 #include "proc/log_file.h"
 #include "proc/roles.h"
@@ -32,6 +33,7 @@ struct process {
     bool was_ready;    /* ever */
     unsigned failures; /* in a row */
     bool is_wanted;    /* by the settings in force; else its place is kept */
+    bool is_replaced;  /* told to end so that its successor begins anew */
     bool is_hurried;   /* a reload ends its wait to be started again */
     struct condition due;
     struct alarms alarms;
@@ -60,6 +62,7 @@ struct supervisor {
     int admin[ROLE_COUNT]; /* the control sockets; -1: none */
     struct log_file log;
     struct counted_role counted[ROLE_COUNT];
+    struct clock_keeper clock;
     struct poison_register *poison; /* a place for each of `processes` */
     unsigned char grant_key[GRANT_KEY_SIZE];
     struct buf certificate, key;                  /* PEM; empty: no TLS */
@@ -98,6 +101,9 @@ void process_tell_all(struct supervisor *s, const struct control_frame *frame);
 void process_kill(struct process *p, int signal_number);
 /* Behind new settings: ends those that are no longer wanted, and starts those that are or that were left alone. */
 void process_reconsider_all(struct supervisor *s);
+
+/* Ends those of a role, which are started again: what they remember is not true any more. */
+void process_replace(struct supervisor *s, enum role role);
 
 /* Gives a child descriptors and starts this program anew with `arguments` and none of our environment: descriptor
  * 3 + i is fds[i]. 0 with *pid, or a negative errno. */

@@ -14,14 +14,17 @@ struct schedule {
  * that what failed together does not come back together. `random` is any number. Never less than a second. */
 uint64_t schedule_wait(const struct schedule *schedule, unsigned attempts, uint64_t random);
 
-/* What is to be done with an entry that could not be delivered at `now` (both in nanoseconds since 1970). A clock that
- * went back makes nothing old. */
+/* What is to be done with an entry that could not be delivered at `now` (both in nanoseconds since 1970), which was the
+ * last of `attempts`. A clock that went back makes nothing old, and one that went ahead by days does not either:
+ * nothing is given up, and nobody is told, before it was tried for half of that time, by what lies between attempts at
+ * the least. */
 enum schedule_step {
     SCHEDULE_RETRY,
     SCHEDULE_WARN, /* the same, and its sender is told now */
     SCHEDULE_GIVE_UP,
 };
-enum schedule_step schedule_step(const struct schedule *schedule, uint64_t created_at, uint64_t now, bool was_warned);
+enum schedule_step schedule_step(const struct schedule *schedule, uint64_t created_at, uint64_t now, unsigned attempts,
+                                 bool was_warned);
 
 /* The time of the next attempt, nanoseconds since 1970: after the wait, not before `not_before` (its destination's
  * back-off; 0: none), and not after the time to give up, when the last attempt is made. */

@@ -336,7 +336,7 @@ static int store_message(struct plan *p, struct body *body, uint64_t *message_id
     struct message_facts *f = &p->d->facts;
     /* The message is named by the lsn its record is about to get. */
     f->message_id = body->message_id = s->volumes.lsn;
-    f->queued_at = clock_wall();
+    f->queued_at = clock_steady();
     f->remote_due_at = 0;
     int rc = plan_make(p);
     rc = rc ? rc : check_fetched(s, f);

@@ -414,7 +414,7 @@ int store_door_change(struct store *s, const struct door_change *change, struct 
 {
     *outcome = (struct door_outcome){0};
     arena_reset(&s->arena);
-    struct door_edit e = {.s = s, .change = change, .problem = problem, .now = clock_wall()};
+    struct door_edit e = {.s = s, .change = change, .problem = problem, .now = clock_steady()};
     e.directory = (struct directory){.db = s->db, .detail_separator = span_text(s->detail_separator)};
     map_init(&e.keys);
     int rc = run(&e, outcome);

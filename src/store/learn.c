@@ -60,7 +60,7 @@ static int learn_one(struct store *s, uint64_t account_id, struct span address)
     /* An address that no list can hold is not learned; its mail goes all the same. */
     if (!good)
         return 0;
-    uint64_t now = clock_wall();
+    uint64_t now = clock_steady();
     int rc = door_get(s->db, &owner, DOOR_KNOWN, name, &s->arena, &item);
     if (rc < 0 || (rc > 0 && now < item.set_at + NOTED_AGAIN))
         return rc < 0 ? rc : 0;

@@ -160,7 +160,7 @@ bool ledger_row_is_possible(const struct ledger_row *r)
  * what is said to be of the future would keep all rows behind it from growing old. */
 static void bound_row(struct ledger_row *r)
 {
-    uint64_t now = bounded(clock_wall());
+    uint64_t now = bounded(clock_steady());
     uint64_t *numbers[] = {&r->at, &r->last_at, &r->attempts, &r->account_id, &r->message_id, &r->mailbox_id, &r->uid};
     for (size_t i = 0; i < sizeof(numbers) / sizeof(numbers[0]); i++)
         *numbers[i] = bounded(*numbers[i]);
@@ -261,9 +261,15 @@ int ledger_commit(struct store *s)
 
 /* ---- Pruning ---- */
 
+/* 0: nothing is deleted by its age, as while the clock is in doubt. */
+static uint64_t life_of(const struct ledger *l)
+{
+    return clock_is_trusted() ? l->life : 0;
+}
+
 static bool is_history_due(const struct ledger *l, uint64_t now)
 {
-    return l->life && now >= l->history_due;
+    return life_of(l) && (now >= l->history_due || l->history_due > now + HISTORY_PAUSE);
 }
 
 bool ledger_is_prunable(const struct ledger *l, uint64_t now)
@@ -272,7 +278,8 @@ bool ledger_is_prunable(const struct ledger *l, uint64_t now)
         return true;
     uint64_t count = l->next_id - l->first_id;
     bool too_many = l->rows_max && count > l->rows_max;
-    bool too_old = l->life && count && now > l->life && l->oldest_at < now - l->life;
+    uint64_t life = life_of(l);
+    bool too_old = life && count && now > life && l->oldest_at < now - life;
     return too_many || too_old || is_history_due(l, now);
 }
 
@@ -281,7 +288,7 @@ static int prune_rows(struct store *s, uint64_t now, uint64_t most)
     struct ledger *l = &s->ledger;
     uint64_t count = l->next_id - l->first_id, too_many = l->rows_max && count > l->rows_max ? count - l->rows_max : 0;
     uint64_t last = l->first_id, sure = l->first_id + too_many; /* those before it go whatever their age is */
-    uint64_t cut = l->life && now > l->life ? now - l->life : 0;
+    uint64_t life = life_of(l), cut = life && now > life ? now - life : 0;
     struct statement *st =
         database_query(s->db, "SELECT id, at FROM ledger WHERE id >= $1 ORDER BY id LIMIT $2", "uu", l->first_id, most);
     int rc;

@@ -11,7 +11,7 @@
  * every thirty days, when the next bounce comes. */
 static int halve_counts(struct store *s)
 {
-    uint64_t now = clock_wall(), since = now;
+    uint64_t now = clock_steady(), since = now;
     int found = database_find(s->db, &since, "SELECT value FROM meta WHERE name = 'bounces_halved_at'", "");
     if (found < 0)
         return found;

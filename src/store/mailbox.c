@@ -140,7 +140,7 @@ void mailboxes_clear(struct store *s)
  * section 2.3.1.1. */
 static int next_uidvalidity(struct store *s, uint64_t *uidvalidity)
 {
-    uint64_t last = 0, now = clock_wall() / NANOSECONDS;
+    uint64_t last = 0, now = clock_steady() / NANOSECONDS;
     int rc = database_find(s->db, &last, "SELECT value FROM meta WHERE name = 'uidvalidity'", "");
     if (rc < 0)
         return rc;

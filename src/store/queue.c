@@ -166,7 +166,7 @@ static int entry_deferred(struct store *s, const struct delivery_result *r)
         " WHERE message_id = $1 AND number = $2 RETURNING destination, next_at, state",
         "uuutu", r->message_id, (uint64_t)r->number, r->next_at, reply, (uint64_t)(r->kind == DELIVERY_WARNED));
     int rc = database_step(st);
-    if (rc > 0 && database_u64(st, 2) == QUEUE_STATE_DUE && database_u64(st, 1) <= clock_wall())
+    if (rc > 0 && database_u64(st, 2) == QUEUE_STATE_DUE && database_u64(st, 1) <= clock_steady())
         queue_news_add(&s->news, database_bytes(st, 0));
     database_end(st);
     return rc < 0 ? rc : 0;

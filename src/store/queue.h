@@ -88,4 +88,8 @@ MUST_USE int queue_pause(struct store *s, enum queue_direction direction, bool p
 /* 1 paused, 0 not, or a negative errno. */
 MUST_USE int queue_is_paused(struct database *db, enum queue_direction direction);
 
+/* After the clock was set back by years, entries would wait as long: those that wait for longer than any may are due
+ * now. So many at a time; in a transaction of its own. 0 or a negative errno. */
+MUST_USE int queue_mend_times(struct store *s);
+
 #endif

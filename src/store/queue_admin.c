@@ -1,6 +1,7 @@
 #include "store/queue.h"
 
 #include "base/clock.h"
+#include "base/log.h"
 #include "store/mailbox.h"
 
 #include <errno.h>
@@ -90,7 +91,7 @@ static int set_state(struct store *s, const struct queue_row *row, enum queue_st
 {
     return database_run(s->db, "UPDATE queue SET state = $3, next_at = $4 WHERE message_id = $1 AND number = $2",
                         "uuuu", row->message_id, (uint64_t)row->number, (uint64_t)state,
-                        state == QUEUE_STATE_DUE ? clock_wall() : row->next_at);
+                        state == QUEUE_STATE_DUE ? clock_steady() : row->next_at);
 }
 
 /* Each: 1 when it made a difference. `logged` takes what has to be in the volume. */
@@ -99,7 +100,7 @@ static int do_retry(struct store *s, const struct queue_row *row)
     if (row->state != QUEUE_STATE_DUE)
         return 0;
     int rc = database_run(s->db, "UPDATE queue SET next_at = $3, give_up = 0 WHERE message_id = $1 AND number = $2",
-                          "uuu", row->message_id, (uint64_t)row->number, clock_wall());
+                          "uuu", row->message_id, (uint64_t)row->number, clock_steady());
     return rc ? rc : 1;
 }
 
@@ -189,7 +190,7 @@ static int hurry_waiting(struct store *s)
     return database_run(s->db,
                         "UPDATE queue SET next_at = $1 WHERE (message_id, number) IN (SELECT message_id, number"
                         " FROM queue WHERE state = 0 AND destination = $2 AND next_at > $1 ORDER BY next_at LIMIT $3)",
-                        "utu", clock_wall(), span_text(QUEUE_DESTINATION_LOCAL), (uint64_t)QUEUE_LOOKED_AT);
+                        "utu", clock_steady(), span_text(QUEUE_DESTINATION_LOCAL), (uint64_t)QUEUE_LOOKED_AT);
 }
 
 int queue_pause(struct store *s, enum queue_direction direction, bool paused)
@@ -210,4 +211,34 @@ int queue_is_paused(struct database *db, enum queue_direction direction)
     uint64_t value = 0;
     int rc = database_find(db, &value, "SELECT value FROM meta WHERE name = $1", "t", span_text(names[direction]));
     return rc < 0 ? rc : value != 0;
+}
+
+/* ---- The clock ---- */
+
+#define LONGER_NANOSECONDS (86400ull * NANOSECONDS)
+
+int queue_mend_times(struct store *s)
+{
+    uint64_t now = clock_steady(), last, latest = now + s->queue_life + LONGER_NANOSECONDS;
+    int rc = database_find(s->db, &last, "SELECT next_at FROM queue WHERE state = 0 ORDER BY next_at DESC LIMIT 1", "");
+    if (rc <= 0 || last <= latest)
+        return rc < 0 ? rc : 0;
+    rc = database_begin(s->db);
+    if (rc)
+        return rc;
+    rc =
+        database_run(s->db,
+                     "UPDATE queue SET next_at = $1, created_at = CASE WHEN created_at > $1 THEN $1 ELSE created_at END"
+                     " WHERE (message_id, number) IN (SELECT message_id, number FROM queue"
+                     " WHERE state = 0 AND next_at > $2 ORDER BY next_at DESC LIMIT $3)",
+                     "uuu", now, latest, (uint64_t)QUEUE_LOOKED_AT);
+    rc = rc ? rc : database_commit(s->db);
+    if (rc) {
+        database_rollback(s->db);
+        return rc;
+    }
+    log_write(LOG_MAJOR, "store", NULL,
+              "entries of the queue were to wait for years, as the clock was set back; they are due now");
+    queue_news_rescan(&s->news);
+    return 0;
 }

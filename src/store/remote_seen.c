@@ -110,7 +110,7 @@ static int choose(struct store *s, const struct span *uidls, size_t count, struc
         if (rc < 0)
             return store_fail(s, rc);
         if ((rc > 0) == f->forget)
-            f->items[f->count++] = (struct remote_seen){uidls[i], clock_wall()};
+            f->items[f->count++] = (struct remote_seen){uidls[i], clock_steady()};
     }
     return 0;
 }

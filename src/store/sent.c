@@ -4,7 +4,7 @@
 
 uint64_t sent_today(void)
 {
-    return clock_wall() / SENT_DAY;
+    return clock_steady() / SENT_DAY;
 }
 
 int sent_left(struct database *db, uint64_t account_id, uint64_t day, unsigned limit, uint32_t *left)

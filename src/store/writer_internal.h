@@ -36,6 +36,7 @@ struct store_writer {
     } notes;
     struct call *waiting;      /* the courier's QueueWait, or NULL */
     struct timer waiting_ends; /* its time */
+    uint64_t mended_at;        /* when the times of the queue were last looked at, monotonic; 0: not yet */
     uint64_t courier_channel;  /* that it asked on last */
 };
 

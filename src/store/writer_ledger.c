@@ -143,7 +143,7 @@ static void note_some(struct store_writer *w)
 {
     struct list_node answered;
     list_init(&answered);
-    uint64_t now = clock_wall();
+    uint64_t now = clock_steady();
     int rc = ledger_begin(w->store);
     if (rc == 0) {
         rc = insert_some(w, NOTE_SLICE, &answered);
@@ -184,7 +184,7 @@ void writer_ledger_init(struct store_writer *w)
 
 void writer_ledger_look(struct store_writer *w)
 {
-    if (!w->store->broken && !failed_lately(w) && ledger_is_prunable(&w->store->ledger, clock_wall()))
+    if (!w->store->broken && !failed_lately(w) && ledger_is_prunable(&w->store->ledger, clock_steady()))
         plan(w, NOTE_PAUSE / 5);
 }
 
@@ -232,7 +232,7 @@ static int choose(struct store_writer *w, const struct call *call, ProtobufCBina
 {
     if (call->caller == ROLE_ADMIN)
         return ledger_choose(w->store->db, binary_span(account), &w->arena, choice);
-    choice->account_id = grant_check(w->grant_key, binary_span(grant), clock_wall() / NANOSECONDS);
+    choice->account_id = grant_check(w->grant_key, binary_span(grant), clock_steady() / NANOSECONDS);
     return choice->account_id ? 0 : -EACCES;
 }
 

@@ -1,5 +1,7 @@
 #include "store/writer_internal.h"
 
+#include "base/clock.h"
+#include "base/log.h"
 #include "ipc/binary.h"
 #include "store/queue.h"
 
@@ -8,6 +10,7 @@
 #include <errno.h>
 
 #define WAIT_MAX 3600 /* seconds */
+#define MEND_PAUSE (60 * NANOSECONDS)
 
 /* ---- QueueWait ---- */
 
@@ -38,11 +41,24 @@ static void wait_is_over(struct timer *timer)
         answer_waiting(w);
 }
 
+/* Now and then: it is a look into an index. */
+static void mend_times(struct store_writer *w)
+{
+    uint64_t now = clock_monotonic();
+    if (w->store->broken || (w->mended_at && now - w->mended_at < MEND_PAUSE))
+        return;
+    w->mended_at = now;
+    int rc = queue_mend_times(w->store);
+    if (rc)
+        log_write(LOG_PROBLEM, "store", NULL, "the queue's times can't be looked at error=%s", strerror(-rc));
+}
+
 void writer_queue_wait(struct store_writer *w, struct call *call)
 {
     const StoreWrite__QueueWaitRequest *q = (const StoreWrite__QueueWaitRequest *)call->request;
     uint64_t seconds = q->wait_seconds < WAIT_MAX ? q->wait_seconds : WAIT_MAX;
     writer_stop_waiting(w);
+    mend_times(w);
     /* A new courier: what the one before it was told is lost with it. */
     if (call->channel_id != w->courier_channel)
         queue_news_rescan(&w->store->news);

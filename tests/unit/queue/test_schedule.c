@@ -51,12 +51,42 @@ static void steps(void **state)
     };
     uint64_t created = 1700000000 * NANOSECONDS;
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
-        assert_int_equal(schedule_step(&ordinary, created, created + rows[i].age * NANOSECONDS, rows[i].was_warned),
+        assert_int_equal(schedule_step(&ordinary, created, created + rows[i].age * NANOSECONDS, 40, rows[i].was_warned),
                          rows[i].step);
-    assert_int_equal(schedule_step(&ordinary, created, created - 1, false), SCHEDULE_RETRY);
+    assert_int_equal(schedule_step(&ordinary, created, created - 1, 40, false), SCHEDULE_RETRY);
     struct schedule silent = ordinary;
     silent.warn_after = 0;
-    assert_int_equal(schedule_step(&silent, created, created + DAY * NANOSECONDS, false), SCHEDULE_RETRY);
+    assert_int_equal(schedule_step(&silent, created, created + DAY * NANOSECONDS, 40, false), SCHEDULE_RETRY);
+}
+
+/* A clock that is ten years ahead gives up nothing that was not tried; ordinary waits are never cut short. */
+static void tried_enough(void **state)
+{
+    uint64_t created = 1700000000 * NANOSECONDS, later = created + 3650 * DAY * NANOSECONDS;
+    assert_int_equal(schedule_step(&ordinary, created, later, 1, true), SCHEDULE_RETRY);
+    assert_int_equal(schedule_step(&ordinary, created, later, 1, false), SCHEDULE_RETRY);
+    assert_int_equal(schedule_step(&ordinary, created, later, 6, false), SCHEDULE_WARN);
+    assert_int_equal(schedule_step(&ordinary, created, later, 15, true), SCHEDULE_RETRY);
+    assert_int_equal(schedule_step(&ordinary, created, later, 40, true), SCHEDULE_GIVE_UP);
+    assert_int_equal(schedule_step(&ordinary, created, later, UINT32_MAX, true), SCHEDULE_GIVE_UP);
+    static const struct schedule schedules[] = {{300, 4 * HOUR, 4 * HOUR, 5 * DAY},
+                                                {1, 1, 0, 1},
+                                                {1, 2, 0, 3},
+                                                {60, 60, 0, 5},
+                                                {900, 60, 0, 60 * DAY},
+                                                {1, 86400, 0, HOUR}};
+    for (size_t i = 0; i < sizeof schedules / sizeof *schedules; i++) {
+        const struct schedule *s = &schedules[i];
+        uint64_t now = created;
+        unsigned attempts = 1;
+        /* Each wait as long as it may be. */
+        while (schedule_step(s, created, now, attempts, true) != SCHEDULE_GIVE_UP) {
+            assert_true(now < created + s->give_up * NANOSECONDS);
+            now = schedule_next(s, attempts, created, now, 0, 2 * (schedule_wait(s, attempts, 0) / 4) - 1);
+            attempts++;
+        }
+        assert_true(now >= created + s->give_up * NANOSECONDS);
+    }
 }
 
 static void next_times(void **state)
@@ -76,10 +106,8 @@ static void next_times(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(waits_grow_and_vary),
-        cmocka_unit_test(odd_settings),
-        cmocka_unit_test(steps),
-        cmocka_unit_test(next_times),
+        cmocka_unit_test(waits_grow_and_vary), cmocka_unit_test(odd_settings), cmocka_unit_test(steps),
+        cmocka_unit_test(tried_enough),        cmocka_unit_test(next_times),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

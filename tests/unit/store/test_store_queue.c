@@ -827,6 +827,32 @@ static void imports(void **state)
     fixture_stop(&f);
 }
 
+/* The clock was ten years ahead when they were put off, and is right now. */
+static void clock_set_back(void **state)
+{
+    struct fixture f;
+    fixture_start(&f);
+    struct delivery_recipient list[] = {remote("x@far.test"), remote("y@far.test")};
+    uint64_t id = queue_mail(&f, list, 2), years = 3650ull * 86400 * NANOSECONDS, now = clock_wall();
+    const struct delivery_result put_off[] = {{id, 1, DELIVERY_DEFERRED, now + years, span_text("later")},
+                                              {id, 2, DELIVERY_DEFERRED, now + 3600 * NANOSECONDS, span_text("later")}};
+    results(&f, put_off, 2);
+    assert_int_equal(database_run(f.store->db, "UPDATE queue SET created_at = $1", "u", now + years), 0);
+    queue_news_clear(&f.store->news);
+    assert_int_equal(queue_mend_times(f.store), 0);
+    assert_false(queue_news_is_empty(&f.store->news));
+    now = clock_wall();
+    assert_true(fixture_count(&f, "SELECT next_at FROM queue WHERE number = 1") <= now);
+    assert_true(fixture_count(&f, "SELECT created_at FROM queue WHERE number = 1") <= now);
+    /* An ordinary wait stays. */
+    assert_true(fixture_count(&f, "SELECT next_at FROM queue WHERE number = 2") > now);
+    queue_news_clear(&f.store->news);
+    assert_int_equal(queue_mend_times(f.store), 0);
+    assert_true(queue_news_is_empty(&f.store->news));
+    check_is_clean(&f);
+    fixture_stop(&f);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -847,6 +873,7 @@ int main(void)
         /* From here on the clock stands still. */
         cmocka_unit_test(what_an_administrator_does),
         cmocka_unit_test(destinations_that_are_due),
+        cmocka_unit_test(clock_set_back),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
