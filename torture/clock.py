@@ -18,7 +18,7 @@ from .promise import Broken, Outcome, processors
 PROMISES = ("the clock jumps by an hour and by ten years both ways under load, nothing is lost or doubled",
             "the clock jumps, nothing that waits is given up and nothing is refused or deleted by its age")
 # (campaigns, jumps in each)
-EFFORTS = {"test": (1, 3), "short": (1, 8), "full": (8, 16), "long": (60, 30)}
+EFFORTS = {"test": (1, 3), "short": (1, 5), "full": (8, 16), "long": (60, 30)}
 HOUR, YEARS = 3600, 10 * 365 * 86400
 JUMPS = (HOUR, -HOUR, YEARS, -YEARS)
 WAITING, HELD_BACK = 5, 3  # messages for a site that takes nothing now; messages at a provider

@@ -176,7 +176,7 @@ int door_put(struct store *s, struct door_item *item)
 
 int door_remove(struct store *s, uint64_t id)
 {
-    int rc = remote_seen_part(s->db, id, clock_wall());
+    int rc = remote_seen_part(s->db, id, clock_steady());
     rc = rc ? rc : database_run(s->db, "DELETE FROM door_item WHERE id = $1", "u", id);
     if (rc != 0)
         return rc;
