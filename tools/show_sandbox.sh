@@ -117,6 +117,16 @@ for who in bob carol; do
     grep -A 1 "RCPT TO:<$who@" "$work/three" | grep -qE ' 250 ' || fail "$who did not take it"
 done
 grep -E '^<(~|-)* +250 2\.0\.0 ' "$work/three" || fail "the letter was not accepted for bob and carol: $(tail -n 3 "$work/three")"
+for _ in {1..100}; do
+    ostiary ledger --sender stranger@elsewhere.test --since 5m --limit 3 >"$work/rows" || fail "the ledger could not be read"
+    ! grep -q '^3 rows' "$work/rows" || grep -q 'nobody@' "$work/rows" || break
+    sleep 0.1
+done
+echo "The one Stored stands for bob and carol. Who got it, and where it lies (ostiary ledger):"
+cat "$work/rows"
+for row in 'refused .* -> alice@' 'filed .* -> bob@.*in the folder Junk' 'accepted .* -> carol@'; do
+    grep -q "$row" "$work/rows" || fail "the ledger does not say: $row"
+done
 
 heading "7. Why alice did not get it, and how she would (ostiary explain, ostiary rules test, ostiary ledger)"
 reference=$(sed -nE 's/.*Reference ([0-9A-Z]{4}-[0-9A-Z]{4}).*/\1/p' "$work/three" | head -n 1)

@@ -1,8 +1,8 @@
 /* clients list, clients flush: POP-before-SMTP */
 #include "auth.pb-c.h"
 #include "base/log.h"
-#include "ctl/auth_client.h"
 #include "ctl/commands.h"
+#include "ctl/control_client.h"
 #include "ctl/json.h"
 #include "format/ip_address.h"
 #include "ipc/binary.h"
@@ -11,14 +11,14 @@
 
 #define ANSWER_SECONDS 30
 
-static int ask(struct fiber *self, struct auth_client *client, struct auth_work *work, bool flush,
+static int ask(struct fiber *self, struct control_client *client, struct control_work *work, bool flush,
                struct answer *answer)
 {
     Auth__ClientsRequest request = AUTH__CLIENTS_REQUEST__INIT;
     const struct ctl *ctl = work->ctl;
     request.flush = flush;
     request.match = binary_from_span(span_text(ctl->argument_count ? ctl->arguments[0] : NULL));
-    return auth_client_call(self, client, AUTH_CLIENTS, &request.base, ANSWER_SECONDS, answer);
+    return control_client_call(self, client, AUTH_CLIENTS, &request.base, ANSWER_SECONDS, answer);
 }
 
 static void write_json(struct ctl *ctl, const Auth__ClientsReply *reply)
@@ -54,7 +54,7 @@ static void write_lines(struct ctl *ctl, const struct settings *settings, const 
         buf_add_text(&ctl->out, "none\n");
 }
 
-static int run_list(struct fiber *self, struct auth_client *client, struct auth_work *work)
+static int run_list(struct fiber *self, struct control_client *client, struct control_work *work)
 {
     struct answer answer;
     int status = ask(self, client, work, false, &answer);
@@ -69,7 +69,7 @@ static int run_list(struct fiber *self, struct auth_client *client, struct auth_
     return EX_OK;
 }
 
-static int run_flush(struct fiber *self, struct auth_client *client, struct auth_work *work)
+static int run_flush(struct fiber *self, struct control_client *client, struct control_work *work)
 {
     struct answer answer;
     struct ctl *ctl = work->ctl;
@@ -91,15 +91,15 @@ static int run_flush(struct fiber *self, struct auth_client *client, struct auth
     return EX_OK;
 }
 
-static int run(struct ctl *ctl, int (*program)(struct fiber *, struct auth_client *, struct auth_work *))
+static int run(struct ctl *ctl, int (*program)(struct fiber *, struct control_client *, struct control_work *))
 {
-    struct auth_work work = {.run = program, .ctl = ctl};
+    struct control_work work = {.run = program, .ctl = ctl};
     struct ip_address ip;
     struct span match = span_text(ctl->argument_count ? ctl->arguments[0] : "");
     if (match.size && span_find(match, '@') == match.size && !ip_address_parse(match, &ip))
         return ctl_fail(ctl, EX_USAGE, "'%.100s' is neither the IP address of a client nor the address of an account",
                         ctl->arguments[0]);
-    return auth_client_run(&work);
+    return control_client_run_alone(&work, CONTROL_AUTH);
 }
 
 int ctl_clients_list(struct ctl *ctl)

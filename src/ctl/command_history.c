@@ -178,8 +178,8 @@ static int run_history(struct fiber *self, struct door_client *client, struct do
     struct ctl *ctl = work->ctl;
     struct door_owner owner = {0};
     int status = ctl->is_my || ctl->argument_count ? door_owner_take(client, &owner) : EX_OK;
-    if (status == EX_OK && owner.next != ctl->argument_count)
-        status = ctl_fail(ctl, EX_USAGE, "'%.64s' is too much", ctl->arguments[owner.next]);
+    if (status == EX_OK)
+        status = door_owner_is_last(ctl, owner.next);
     if (status)
         return status;
     json_init(&w->json, &ctl->out);

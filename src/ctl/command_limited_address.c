@@ -3,6 +3,7 @@
 #include "base/list.h"
 #include "ctl/commands.h"
 #include "ctl/door_edit.h"
+#include "ctl/door_show.h"
 #include "ctl/foreign.h"
 #include "ctl/json.h"
 #include "ipc/binary.h"
@@ -102,10 +103,9 @@ static int run_change(struct fiber *self, struct door_client *client, struct doo
     struct door_owner owner;
     int status = door_owner_take(client, &owner);
     if (status == EX_OK && owner.level != LEVEL_ACCOUNT)
-        status = ctl_fail(ctl, EX_USAGE, "give the account's main address first; for example: ostiary %s",
-                          ctl->command->example);
+        status = ctl_ask(ctl, "give the account's main address first");
     if (status == EX_OK && owner.next + 1 != ctl->argument_count)
-        status = ctl_fail(ctl, EX_USAGE, "which detail? give one; for example: ostiary %s", ctl->command->example);
+        status = ctl_ask(ctl, "which detail? give one");
     if (status == EX_OK)
         status = door_edit_init(&w->edit, work, &owner, 1);
     if (status)
@@ -141,63 +141,29 @@ int ctl_address_remove(struct ctl *ctl)
 
 /* ---- address list ---- */
 
-static void write_item(struct door_work *work, struct json *json, const struct door_owner *owner,
-                       const StoreWrite__DoorItem *item)
+static void write_address(struct door_show *show, struct json *json, const struct door_owner *owner,
+                          const StoreWrite__DoorItem *item)
 {
-    struct ctl *ctl = work->ctl;
+    struct ctl *ctl = show->work.ctl;
     struct buf whole;
     buf_init(&whole, 1000);
-    write_whole(work->settings, owner->owner, binary_span(item->name), &whole);
+    write_whole(show->work.settings, owner->owner, binary_span(item->name), &whole);
     if (ctl->json) {
-        json_object(json, NULL);
         json_text(json, "address", buf_span(&whole));
         json_text(json, "senders", binary_span(item->value));
         json_number(json, "expires_at", item->expires_at);
         json_number(json, "set_at", item->set_at / NANOSECONDS);
-        json_end_object(json);
     } else {
         buf_printf(&ctl->out, "%-40.*s  ", SPAN_ARG(buf_span(&whole)));
         foreign_write(item->value.len ? binary_span(item->value) : span_text("everybody"), false, &ctl->out);
-        if (item->expires_at) {
-            buf_add_text(&ctl->out, item->expires_at <= clock_wall() / NANOSECONDS ? "  expired " : "  until ");
-            door_time_write(item->expires_at, &ctl->out);
-        }
-        buf_add_char(&ctl->out, '\n');
+        door_show_expiry(item, &ctl->out);
     }
     buf_release(&whole);
 }
 
-static int run_list(struct fiber *self, struct door_client *client, struct door_work *work)
-{
-    struct ctl *ctl = work->ctl;
-    StoreWrite__DoorListRequest request = STORE_WRITE__DOOR_LIST_REQUEST__INIT;
-    struct door_owner owner;
-    struct door_items items;
-    struct json json;
-    int status = door_owner_take(client, &owner);
-    if (status == EX_OK && owner.next != ctl->argument_count)
-        status = ctl_fail(ctl, EX_USAGE, "'%.64s' is too much", ctl->arguments[owner.next]);
-    if (status)
-        return status;
-    request.owner = binary_from_span(owner.owner);
-    request.kinds = 1u << DOOR_ADDRESS;
-    status = door_client_gather(self, client, &request, &items);
-    if (status)
-        return status;
-    json_init(&json, &ctl->out);
-    if (ctl->json)
-        json_list(&json, NULL);
-    for (size_t i = 0; i < items.count; i++)
-        write_item(work, &json, &owner, &items.items[i]);
-    if (ctl->json)
-        json_end_list(&json);
-    else if (!items.count)
-        buf_add_text(&ctl->out, "there is none\n");
-    return EX_OK;
-}
-
 int ctl_address_list(struct ctl *ctl)
 {
-    struct door_work work = {.run = run_list, .ctl = ctl};
-    return door_client_run(&work);
+    struct door_show show = {
+        .work = {.ctl = ctl}, .kind = DOOR_ADDRESS, .nothing = "there is none", .write = write_address};
+    return door_show_run(&show);
 }

@@ -55,7 +55,7 @@ static int run_change(struct fiber *self, struct door_client *client, struct doo
     if (status == EX_OK)
         status = door_list_check_owner(ctl, kind, &owner);
     if (status == EX_OK && owner.next + 1 >= ctl->argument_count)
-        status = ctl_fail(ctl, EX_USAGE, "which entries? for example: ostiary %s", ctl->command->example);
+        status = ctl_ask(ctl, "which entries? give one or more");
     if (status)
         return status;
     status = door_edit_init(&edit, work, &owner, ctl->argument_count);
@@ -151,8 +151,8 @@ static int run_show(struct fiber *self, struct door_client *client, struct door_
     int status = door_owner_take(client, &owner);
     if (status == EX_OK && (w->exports || owner.next < ctl->argument_count))
         status = door_list_take(ctl, owner.next, true, &kind);
-    if (status == EX_OK && owner.next + 1 < ctl->argument_count)
-        status = ctl_fail(ctl, EX_USAGE, "'%.64s' is too much", ctl->arguments[owner.next + 1]);
+    if (status == EX_OK)
+        status = door_owner_is_last(ctl, owner.next + 1);
     if (status)
         return status;
     request.owner = binary_from_span(owner.owner);

@@ -123,7 +123,7 @@ static int run_import(struct fiber *self, struct door_client *client, struct doo
     if (status == EX_OK)
         status = door_list_check_owner(ctl, kind, &owner);
     if (status == EX_OK && owner.next + 2 != ctl->argument_count)
-        status = ctl_fail(ctl, EX_USAGE, "which file? for example: ostiary %s", ctl->command->example);
+        status = ctl_ask(ctl, "which file? give one");
     if (status == EX_OK)
         status = input_file_read(ctl, ctl->arguments[owner.next + 1], &w->text);
     if (status == EX_OK)

@@ -3,6 +3,7 @@
 #include "base/list.h"
 #include "ctl/commands.h"
 #include "ctl/door_edit.h"
+#include "ctl/door_show.h"
 #include "ctl/foreign.h"
 #include "ctl/json.h"
 #include "ctl/password_input.h"
@@ -98,8 +99,7 @@ static int run_change(struct fiber *self, struct door_client *client, struct doo
     struct door_owner owner;
     int status = door_owner_take(client, &owner);
     if (status == EX_OK && owner.next + 1 != ctl->argument_count)
-        status =
-            ctl_fail(ctl, EX_USAGE, "whose passcode? give one name; for example: ostiary %s", ctl->command->example);
+        status = ctl_ask(ctl, "whose passcode? give one name");
     if (status == EX_OK)
         status = door_edit_init(&w->edit, work, &owner, 1);
     if (status)
@@ -137,77 +137,38 @@ int ctl_passcode_revoke(struct ctl *ctl)
 
 /* ---- Lists: of passcodes, and of codes for others ---- */
 
-struct list_work {
-    struct door_work work;
-    enum door_kind kind;
-    bool shows_codes;
-};
-
-static void write_item(struct list_work *w, struct json *json, const StoreWrite__DoorItem *item)
+static void write_code(struct door_show *show, struct json *json, const struct door_owner *owner,
+                       const StoreWrite__DoorItem *item)
 {
-    struct buf *out = &w->work.ctl->out;
-    uint64_t now = clock_wall() / NANOSECONDS;
-    if (w->work.ctl->json) {
-        json_object(json, NULL);
-        json_text(json, w->kind == DOOR_PASSCODE ? "name" : "address", binary_span(item->name));
-        if (w->shows_codes)
+    struct buf *out = &show->work.ctl->out;
+    if (show->work.ctl->json) {
+        json_text(json, show->kind == DOOR_PASSCODE ? "name" : "address", binary_span(item->name));
+        if (show->secrets)
             json_text(json, "code", binary_span(item->value));
         json_number(json, "expires_at", item->expires_at);
         json_number(json, "set_at", item->set_at / NANOSECONDS);
         json_text(json, "set_by", binary_span(item->set_by));
-        json_end_object(json);
         return;
     }
     foreign_write(binary_span(item->name), false, out);
-    if (w->shows_codes)
+    if (show->secrets)
         buf_printf(out, "  %.*s", SPAN_ARG(binary_span(item->value)));
-    if (item->expires_at) {
-        buf_add_text(out, item->expires_at <= now ? "  expired " : "  until ");
-        door_time_write(item->expires_at, out);
-    }
-    buf_add_char(out, '\n');
+    door_show_expiry(item, out);
 }
 
-static int list_codes(struct fiber *self, struct door_client *client, struct list_work *w,
-                      const struct door_owner *owner)
+static struct door_show codes(struct ctl *ctl, enum door_kind kind)
 {
-    struct ctl *ctl = w->work.ctl;
-    StoreWrite__DoorListRequest request = STORE_WRITE__DOOR_LIST_REQUEST__INIT;
-    struct door_items items;
-    struct json json;
-    request.owner = binary_from_span(owner->owner);
-    request.kinds = 1u << w->kind;
-    request.secrets = w->shows_codes;
-    int status = door_client_gather(self, client, &request, &items);
-    if (status)
-        return status;
-    json_init(&json, &ctl->out);
-    if (ctl->json)
-        json_list(&json, NULL);
-    for (size_t i = 0; i < items.count; i++)
-        write_item(w, &json, &items.items[i]);
-    if (ctl->json)
-        json_end_list(&json);
-    else if (!items.count)
-        buf_add_text(&ctl->out, "there are no passcodes\n");
-    return EX_OK;
-}
-
-static int run_list(struct fiber *self, struct door_client *client, struct door_work *work)
-{
-    struct list_work *w = container_of(work, struct list_work, work);
-    struct door_owner owner;
-    int status = door_owner_take(client, &owner);
-    if (status == EX_OK && owner.next != work->ctl->argument_count)
-        status = ctl_fail(work->ctl, EX_USAGE, "'%.64s' is too much", work->ctl->arguments[owner.next]);
-    return status ? status : list_codes(self, client, w, &owner);
+    return (struct door_show){.work = {.ctl = ctl},
+                              .kind = kind,
+                              .secrets = ctl_option(ctl, "codes"),
+                              .nothing = "there are no passcodes",
+                              .write = write_code};
 }
 
 int ctl_passcode_list(struct ctl *ctl)
 {
-    struct list_work w = {
-        .work = {.run = run_list, .ctl = ctl}, .kind = DOOR_PASSCODE, .shows_codes = ctl_option(ctl, "codes")};
-    return door_client_run(&w.work);
+    struct door_show show = codes(ctl, DOOR_PASSCODE);
+    return door_show_run(&show);
 }
 
 /* ---- code-for: what our courier says behind others' addresses ---- */
@@ -228,13 +189,13 @@ static int run_code_for(struct fiber *self, struct door_client *client, struct d
 {
     struct code_work *w = container_of(work, struct code_work, work);
     struct ctl *ctl = work->ctl;
-    struct list_work list = {.work = {.ctl = ctl}, .kind = DOOR_CODE_FOR, .shows_codes = ctl_option(ctl, "codes")};
+    struct door_show show = codes(ctl, DOOR_CODE_FOR);
     struct door_owner owner;
     int status = door_owner_take(client, &owner);
     if (status == EX_OK && owner.next == ctl->argument_count)
-        return list_codes(self, client, &list, &owner);
-    if (status == EX_OK && owner.next + 1 != ctl->argument_count)
-        status = ctl_fail(ctl, EX_USAGE, "'%.64s' is too much", ctl->arguments[owner.next + 1]);
+        return door_show_items(self, client, &show, &owner);
+    if (status == EX_OK)
+        status = door_owner_is_last(ctl, owner.next + 1);
     if (status == EX_OK)
         status = door_edit_init(&w->edit, work, &owner, 1);
     return status ? status : set_code_for(self, client, w, span_text(ctl->arguments[owner.next]));

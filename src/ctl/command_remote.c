@@ -1,8 +1,9 @@
 /* remote add, remote set, remote remove, remote list */
 #include "base/clock.h"
 #include "base/list.h"
+#include "courier.pb-c.h"
 #include "ctl/commands.h"
-#include "ctl/courier_client.h"
+#include "ctl/control_client.h"
 #include "ctl/door_edit.h"
 #include "ctl/duration.h"
 #include "ctl/foreign.h"
@@ -16,6 +17,8 @@
 
 #include <stdio.h>
 #include <sysexits.h>
+
+#define ANSWER_SECONDS 60
 
 struct remote_work {
     struct door_work work;
@@ -119,7 +122,7 @@ static int change_account(struct door_client *client, struct remote_work *w, con
         before.port == (before.tls == REMOTE_TLS_POP3S ? 995 : 110))
         account->port = 0;
     if (!account->host.size || !account->login.size)
-        return ctl_fail(ctl, EX_USAGE, "host= and login= are needed; for example: ostiary %s", ctl->command->example);
+        return ctl_ask(ctl, "host= and login= are needed");
     if (!there || context_changed(account, &before) || ctl_option(ctl, "password-stdin"))
         status = seal(client, w, account);
     return status;
@@ -169,7 +172,7 @@ static int run_change(struct fiber *self, struct door_client *client, struct doo
     struct remote_account account;
     int status = door_owner_take(client, &owner);
     if (status == EX_OK && owner.next >= ctl->argument_count)
-        status = ctl_fail(ctl, EX_USAGE, "which one? for example: ostiary %s", ctl->command->example);
+        status = ctl_ask(ctl, "which one? give its name");
     if (status)
         return status;
     struct span name = span_text(ctl->arguments[owner.next]);
@@ -363,13 +366,13 @@ static void write_all(struct list_work *w, const Courier__FetchStateReply *state
 }
 
 /* Without a running server there is no state to show. */
-static int show_with_state(struct fiber *self, struct courier_client *client, struct courier_work *work)
+static int show_with_state(struct fiber *self, struct control_client *client, struct control_work *work)
 {
     struct list_work *w = work->context;
     Courier__FetchStateRequest request = COURIER__FETCH_STATE_REQUEST__INIT;
     struct answer answer;
-    int status = courier_client_call(self, client, COURIER_FETCH_STATE, &request.base, &answer);
-    if (status)
+    int status = control_client_call(self, client, COURIER_FETCH_STATE, &request.base, ANSWER_SECONDS, &answer);
+    if (status || !answer.message)
         return status;
     write_all(w, (const Courier__FetchStateReply *)answer.message);
     answer_release(&answer);
@@ -404,11 +407,11 @@ static int run_list(struct fiber *self, struct door_client *client, struct door_
         status = door_client_gather(self, client, &request, &w->items);
     if (status)
         return status;
-    struct courier_work state = {.run = show_with_state, .ctl = ctl, .settings = work->settings, .context = w};
+    struct control_work state = {.run = show_with_state, .ctl = ctl, .settings = work->settings, .context = w};
     if (ctl->is_my)
         return show_mine(self, client, w);
-    if (courier_client_has_server(work->settings))
-        return courier_client_run(&state);
+    if (control_client_has_server(work->settings, CONTROL_COURIER))
+        return control_client_run(&state, CONTROL_COURIER);
     write_all(w, NULL);
     return EX_OK;
 }

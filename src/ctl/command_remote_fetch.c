@@ -1,6 +1,7 @@
 /* remote fetch */
+#include "courier.pb-c.h"
 #include "ctl/commands.h"
-#include "ctl/courier_client.h"
+#include "ctl/control_client.h"
 #include "ctl/duration.h"
 #include "ctl/foreign.h"
 #include "ctl/json.h"
@@ -11,6 +12,7 @@
 #include <unistd.h>
 
 #define BAR 30 /* characters */
+#define ANSWER_SECONDS 60
 
 static bool is_shown(const struct ctl *ctl)
 {
@@ -94,14 +96,14 @@ static int write_outcome(struct ctl *ctl, const Courier__FetchNowReply *reply)
     return failed ? EX_TEMPFAIL : EX_OK; /* the lines say why */
 }
 
-static int ask(struct fiber *self, struct courier_client *client, struct ctl *ctl, uint64_t run, struct answer *answer)
+static int ask(struct fiber *self, struct control_client *client, struct ctl *ctl, uint64_t run, struct answer *answer)
 {
     Courier__FetchNowRequest request = COURIER__FETCH_NOW_REQUEST__INIT;
     request.account = binary_from_span(span_text(ctl->argument_count ? ctl->arguments[0] : NULL));
     request.name = binary_from_span(span_text(ctl->argument_count > 1 ? ctl->arguments[1] : NULL));
     request.run = run;
-    int status = courier_client_call(self, client, COURIER_FETCH_NOW, &request.base, answer);
-    if (status)
+    int status = control_client_call(self, client, COURIER_FETCH_NOW, &request.base, ANSWER_SECONDS, answer);
+    if (status || !answer->message)
         return status;
     const char *problem = ((const Courier__FetchNowReply *)answer->message)->problem;
     if (problem[0]) {
@@ -111,7 +113,7 @@ static int ask(struct fiber *self, struct courier_client *client, struct ctl *ct
     return status;
 }
 
-static int run_fetch(struct fiber *self, struct courier_client *client, struct courier_work *work)
+static int run_fetch(struct fiber *self, struct control_client *client, struct control_work *work)
 {
     struct ctl *ctl = work->ctl;
     bool waits = ctl_option(ctl, "now") != NULL, finished = false;
@@ -120,7 +122,7 @@ static int run_fetch(struct fiber *self, struct courier_client *client, struct c
     while (status == EX_OK && !finished) {
         struct answer answer;
         status = ask(self, client, ctl, run, &answer);
-        if (status)
+        if (status || !answer.message)
             break;
         const Courier__FetchNowReply *reply = (const Courier__FetchNowReply *)answer.message;
         run = reply->run;
@@ -142,11 +144,6 @@ static int run_fetch(struct fiber *self, struct courier_client *client, struct c
 
 int ctl_remote_fetch(struct ctl *ctl)
 {
-    struct settings *settings = ctl_read_settings(ctl);
-    if (!settings)
-        return EX_CONFIG;
-    struct courier_work work = {.run = run_fetch, .ctl = ctl, .settings = settings};
-    int status = courier_client_run(&work);
-    settings_unref(settings);
-    return status;
+    struct control_work work = {.run = run_fetch, .ctl = ctl};
+    return control_client_run_alone(&work, CONTROL_COURIER);
 }

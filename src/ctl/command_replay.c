@@ -80,7 +80,7 @@ static int take_settings(struct replay_work *w)
     for (size_t i = 0; status == EX_OK && i < ctl->argument_count; i++)
         status = take_setting(w, ctl->arguments[i]);
     if (status == EX_OK && w->setting_count == 0)
-        return ctl_fail(ctl, EX_USAGE, "which rule is to be tried? For example: ostiary %s", ctl->command->example);
+        return ctl_ask(ctl, "which rule is to be tried? give a setting");
     return status;
 }
 

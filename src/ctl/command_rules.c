@@ -205,8 +205,8 @@ static int run_show(struct fiber *self, struct door_client *client, struct door_
     struct door_owner owner;
     struct json json;
     int status = door_owner_take(client, &owner);
-    if (status == EX_OK && owner.next < ctl->argument_count)
-        status = ctl_fail(ctl, EX_USAGE, "'%.64s' is too much", ctl->arguments[owner.next]);
+    if (status == EX_OK)
+        status = door_owner_is_last(ctl, owner.next);
     if (status == EX_OK)
         status = rules_read(self, client, work, &owner, &w->in_force);
     if (status)

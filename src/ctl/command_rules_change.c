@@ -201,7 +201,7 @@ static int run_change(struct fiber *self, struct door_client *client, struct doo
         status = take_setting(w, ctl->arguments[i]);
     }
     if (status == EX_OK && owner.next == ctl->argument_count)
-        status = ctl_fail(ctl, EX_USAGE, "which setting? for example: ostiary %s", ctl->command->example);
+        status = ctl_ask(ctl, "which setting? give one or more");
     if (status == EX_OK)
         status = put_locks(w);
     if (status == EX_OK)

@@ -64,7 +64,7 @@ static int take_envelope(struct test_work *w)
     const char *from = ctl_option(ctl, "from"), *code = ctl_option(ctl, "passcode");
     w->trial.passcode = span_text(code);
     if (!from)
-        return ctl_fail(ctl, EX_USAGE, "from whom? give --from; for example: ostiary %s", ctl->command->example);
+        return ctl_ask(ctl, "from whom? give --from");
     if (*from == 0 || strcmp(from, "<>") == 0)
         return EX_OK;
     return ctl_address(ctl, &w->arena, from, &w->trial.facts.reverse_path);
@@ -269,7 +269,7 @@ static int take_recipient(struct door_client *client, struct test_work *w, struc
     struct span account = door_client_account(client);
     *owner = (struct door_owner){.level = LEVEL_ACCOUNT, .owner = account};
     if (!to && !ctl->is_my)
-        return ctl_fail(ctl, EX_USAGE, "to whom? give --to; for example: ostiary %s", ctl->command->example);
+        return ctl_ask(ctl, "to whom? give --to");
     int status = to ? door_owner_parse(ctl, &w->arena, w->work.settings, to, owner) : EX_OK;
     if (status == EX_OK && owner->level < LEVEL_ACCOUNT)
         status = ctl_fail(ctl, EX_USAGE, "--to takes an address like alice@example.org, not '%.60s'", to);

@@ -1,8 +1,8 @@
 /* watch: what goes on, as it happens */
 #include "auth.pb-c.h"
 #include "base/clock.h"
-#include "ctl/auth_client.h"
 #include "ctl/commands.h"
+#include "ctl/control_client.h"
 #include "ctl/screen.h"
 #include "ctl/watch_view.h"
 #include "run/fiber.h"
@@ -19,20 +19,20 @@
 #define OUTPUT_MAX (4u << 20)
 
 struct watch_work {
-    struct auth_work work;
+    struct control_work work;
     struct watch_view view;
     struct fiber *asking, *reading; /* NULL once they are over */
     struct watch keys;
 };
 
-static int look(struct fiber *self, struct auth_client *client, uint64_t after, unsigned wait_seconds, bool connections,
+static int look(struct fiber *self, struct control_client *client, uint64_t after, unsigned wait_seconds, bool connections,
                 struct answer *answer)
 {
     Auth__WatchRequest request = AUTH__WATCH_REQUEST__INIT;
     request.after = after;
     request.wait_seconds = wait_seconds;
     request.connections = connections;
-    return auth_client_call(self, client, AUTH_WATCH, &request.base, wait_seconds + ANSWER_SECONDS, answer);
+    return control_client_call(self, client, AUTH_WATCH, &request.base, wait_seconds + ANSWER_SECONDS, answer);
 }
 
 /* ---- Once ---- */
@@ -52,7 +52,7 @@ static void write_state(const Auth__WatchReply *reply, struct buf *out)
     }
 }
 
-static int run_once(struct fiber *self, struct auth_client *client, struct auth_work *work)
+static int run_once(struct fiber *self, struct control_client *client, struct control_work *work)
 {
     struct answer answer;
     int status = look(self, client, 0, 0, true, &answer);
@@ -88,7 +88,7 @@ static int write_events(const Auth__WatchReply *reply, bool json)
     return error;
 }
 
-static int run_lines(struct fiber *self, struct auth_client *client, struct auth_work *work)
+static int run_lines(struct fiber *self, struct control_client *client, struct control_work *work)
 {
     uint64_t after = 0;
     unsigned wait_seconds = 0; /* what there is comes at once */
@@ -137,7 +137,7 @@ static void run_keys(struct fiber *self, void *argument)
         fiber_cancel(w->asking);
 }
 
-static int run_view(struct fiber *self, struct auth_client *client, struct watch_work *w)
+static int run_view(struct fiber *self, struct control_client *client, struct watch_work *w)
 {
     uint64_t after = 0;
     int error = 0;
@@ -158,7 +158,7 @@ static int run_view(struct fiber *self, struct auth_client *client, struct watch
                : ctl_fail(w->work.ctl, EX_IOERR, "the terminal can't be written to: %s", strerror(-error));
 }
 
-static int run_screen(struct fiber *self, struct auth_client *client, struct auth_work *work)
+static int run_screen(struct fiber *self, struct control_client *client, struct control_work *work)
 {
     struct watch_work *w = container_of(work, struct watch_work, work);
     int status = EX_OSERR;
@@ -189,5 +189,5 @@ int ctl_watch(struct ctl *ctl)
         w.work.run = run_once;
     else if (!ctl->json && screen_is_possible())
         w.work.run = run_screen;
-    return auth_client_run(&w.work);
+    return control_client_run_alone(&w.work, CONTROL_AUTH);
 }

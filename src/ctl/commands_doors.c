@@ -20,7 +20,8 @@ const struct ctl_command door_commands[] = {
      "Explains the rules that a door can have, or one of them with its settings.",
      "rules list white-list",
      {{0}},
-     ctl_rules_list},
+     ctl_rules_list,
+     CTL_MINE},
     {"rules show",
      "ADDRESS|@DOMAIN",
      1,
@@ -187,8 +188,7 @@ const struct ctl_command door_commands[] = {
      2,
      true,
      "Keeps the passcode that others gave, which is said behind their address when mail is sent; or shows for whom "
-     "there "
-     "is one.",
+     "there is one.",
      "code-for alice@example.org bob@example.net",
      {{"code-stdin", NULL, "Reads the digits from standard input."},
       {"codes", NULL, "Shows the digits, too."},

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <sys/socket.h>
 #include <sys/un.h>
+#include <sysexits.h>
 #include <unistd.h>
 
 int control_socket_connect(const struct settings *settings, const char *name)
@@ -29,4 +30,23 @@ int control_socket_connect(const struct settings *settings, const char *name)
         return error;
     }
     return fd;
+}
+
+int control_socket_explain(struct ctl *ctl, const struct settings *settings, int error)
+{
+    const char *directory = settings->data_directory;
+    switch (error) {
+    case -ENOENT:
+    case -ECONNREFUSED:
+    case -ENOTDIR:
+        return ctl_fail(ctl, EX_UNAVAILABLE,
+                        "no server runs with the data directory %s; start one with 'ostiary serve'", directory);
+    case -EACCES:
+    case -EPERM:
+        return ctl_fail(ctl, access(directory, X_OK) == 0 ? EX_NOPERM : EX_CANTCREAT,
+                        "%s can't be entered: %s; try it as root or as the user %s", directory, strerror(-error),
+                        settings->user);
+    default:
+        return ctl_fail(ctl, EX_UNAVAILABLE, "the server's control socket can't be reached: %s", strerror(-error));
+    }
 }

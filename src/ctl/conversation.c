@@ -3,6 +3,7 @@
 #include "run/fiber.h"
 #include "run/loop.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <sysexits.h>
 #include <unistd.h>
@@ -39,4 +40,22 @@ int conversation_run(struct ctl *ctl, int fd, const struct service *service, enu
     channel_free(c.channel);
     loop_free(c.loop);
     return c.status;
+}
+
+int conversation_explain(struct ctl *ctl, const char *whom, int error)
+{
+    switch (error) {
+    case 0:
+        return EX_OK;
+    case -EPIPE:
+        return ctl_fail(ctl, EX_TEMPFAIL, "%s went away; try again", whom);
+    case -ETIMEDOUT:
+        return ctl_fail(ctl, EX_TEMPFAIL, "%s does not answer; try again", whom);
+    case -EACCES:
+        return ctl_fail(ctl, EX_NOPERM, "%s does not allow this", whom);
+    case -EAGAIN:
+        return ctl_fail(ctl, EX_TEMPFAIL, "%s can't do it just now; try again", whom);
+    default:
+        return ctl_fail(ctl, EX_TEMPFAIL, "%s could not do it: %s", whom, strerror(-error));
+    }
 }

@@ -11,4 +11,7 @@
 MUST_USE int conversation_run(struct ctl *ctl, int fd, const struct service *service, enum role peer,
                               int (*work)(struct fiber *self, struct channel *channel, void *context), void *context);
 
+/* What came of a call to `whom` ("the server", "the store"): EX_OK for 0, else an exit status with the sentence. */
+MUST_USE int conversation_explain(struct ctl *ctl, const char *whom, int error);
+
 #endif

@@ -86,6 +86,8 @@ void ctl_write_example(const struct ctl *ctl, const struct ctl_command *c, struc
 void ctl_write_count(struct buf *out, uint64_t count, const char *what);
 /* Writes the sentence to ctl->problem and returns status. */
 int ctl_fail(struct ctl *ctl, int status, const char *format, ...) __attribute__((format(printf, 3, 4)));
+/* EX_USAGE with what is asked ("whose passcode? give one name") and the command's example. */
+int ctl_ask(struct ctl *ctl, const char *question);
 /* The settings of ctl->config_path. NULL with the sentence written; the command then ends with EX_CONFIG. */
 MUST_USE struct settings *ctl_read_settings(struct ctl *ctl);
 

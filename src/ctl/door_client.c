@@ -49,22 +49,6 @@ static const enum store_write_method admin_methods[] = {
 
 /* ---- A person ---- */
 
-static int explain(struct ctl *ctl, int error)
-{
-    switch (error) {
-    case -EPIPE:
-        return ctl_fail(ctl, EX_TEMPFAIL, "the server went away; try again");
-    case -ETIMEDOUT:
-        return ctl_fail(ctl, EX_TEMPFAIL, "the server does not answer; try again");
-    case -EACCES:
-        return ctl_fail(ctl, EX_NOPERM, "the server does not allow this");
-    case -EAGAIN:
-        return ctl_fail(ctl, EX_TEMPFAIL, "the server can't do it just now; try again");
-    default:
-        return ctl_fail(ctl, EX_TEMPFAIL, "the server could not do it: %s", strerror(-error));
-    }
-}
-
 static const char *login_name(const struct ctl *ctl)
 {
     return ctl->login ? ctl->login : getenv("OSTIARY_LOGIN");
@@ -80,7 +64,7 @@ static int log_in(struct fiber *self, struct door_client *client, struct span lo
     int error = channel_call(self, client->my, MY_LOGIN, &request.base, (struct span){NULL, 0}, -1,
                              clock_in_seconds(LOGIN_SECONDS), &answer);
     if (error)
-        return explain(ctl, error);
+        return conversation_explain(ctl, "the server", error);
     const My__LoginReply *reply = (const My__LoginReply *)answer.message;
     int status = EX_OK;
     if (reply->accepted && reply->remote_key.len == sizeof client->remote_key) {
@@ -119,10 +103,10 @@ static int explain_connecting(const struct door_client *client, const char *name
         ctl_fail(ctl, EX_UNAVAILABLE, "no server answers at %s%s%s",
                  is_path ? "" : client->work->settings->data_directory, is_path ? "" : "/", name);
     else if (error == -EACCES || error == -EPERM)
-        return ctl_fail(
-            ctl, EX_NOPERM,
-            "the socket %s can't be reached by you; the server's administrator may put it elsewhere by my.socket",
-            name);
+        return ctl_fail(ctl, EX_NOPERM,
+                        "the socket %s%s%s can't be reached by you; the server's administrator may put it elsewhere by "
+                        "my.socket",
+                        is_path ? "" : client->work->settings->data_directory, is_path ? "" : "/", name);
     else
         ctl_fail(ctl, EX_UNAVAILABLE, "the server's socket can't be reached: %s", strerror(-error));
     if (client->is_blind && !ctl->socket)
@@ -201,7 +185,7 @@ int door_client_call(struct fiber *self, struct door_client *client, enum my_met
     }
     int error = channel_call(self, client->my, method, request, (struct span){NULL, 0}, -1,
                              clock_in_seconds(CALL_SECONDS), answer);
-    return error ? explain(client->work->ctl, error) : EX_OK;
+    return conversation_explain(client->work->ctl, "the server", error);
 }
 
 int door_client_change(struct fiber *self, struct door_client *client, StoreWrite__DoorChangeRequest *request,
@@ -362,11 +346,20 @@ int door_owner_take(struct door_client *client, struct door_owner *owner)
         return EX_OK;
     }
     if (!ctl->argument_count || !strchr(ctl->arguments[0], '@'))
-        return ctl_fail(ctl, EX_USAGE, "whose door? give an address or @DOMAIN first; for example: ostiary %s",
-                        ctl->command->example);
+        return ctl_ask(ctl, "whose door? give an address or @DOMAIN first");
     int status = door_owner_parse(ctl, &client->work->arena, client->work->settings, ctl->arguments[0], owner);
     owner->next = 1;
     return status;
+}
+
+int door_owner_is_last(struct ctl *ctl, size_t count)
+{
+    if (ctl->argument_count <= count)
+        return EX_OK;
+    const char *text = ctl->arguments[count];
+    if (ctl->is_my && count == 0 && strchr(text, '@'))
+        return ctl_fail(ctl, EX_NOPERM, "%.100s is not one of your addresses", text);
+    return ctl_fail(ctl, EX_USAGE, "'%.64s' is too much", text);
 }
 
 void door_owner_write(const struct door_owner *owner, struct buf *out)

@@ -68,6 +68,9 @@ struct door_owner {
  * --site (where the command has it); or, with is_my, the account that logged in, unless the argument is one of its own
  * addresses. EX_USAGE or EX_DATAERR with the sentence, or 0. */
 MUST_USE int door_owner_take(struct door_client *client, struct door_owner *owner);
+/* Nothing may stand behind the first `count` arguments: EX_USAGE with the sentence, or EX_NOPERM where it is an address
+ * that is not the person's own; or 0. */
+MUST_USE int door_owner_is_last(struct ctl *ctl, size_t count);
 /* The same from a text; never LEVEL_SITE. */
 MUST_USE int door_owner_parse(struct ctl *ctl, struct arena *arena, const struct settings *settings, const char *text,
                               struct door_owner *owner);

@@ -1,6 +1,8 @@
 #include "ctl/ctl.h"
+#include "ctl/my_words.h"
 
 #include <stdio.h>
+#include <sysexits.h>
 
 /* What a person calls "my ..." is about their own door: how it is called, without what names somebody else's. */
 static bool is_others(const struct ctl *ctl, const struct ctl_command *c, const char *option)
@@ -45,6 +47,13 @@ void ctl_write_example(const struct ctl *ctl, const struct ctl_command *c, struc
     }
 }
 
+int ctl_ask(struct ctl *ctl, const char *question)
+{
+    ctl_fail(ctl, EX_USAGE, "%s; for example: ", question);
+    ctl_write_example(ctl, ctl->command, &ctl->problem);
+    return EX_USAGE;
+}
+
 /* In the list of all, where it begins with these words: what belongs together under one heading. */
 static const struct heading {
     const char *first_words, *text;
@@ -66,10 +75,16 @@ static bool is_under(const struct heading *heading, const struct ctl_command *c)
     return strstr(heading->first_words, word);
 }
 
+static const struct my_words *words_of(const struct ctl *ctl, const struct ctl_command *c)
+{
+    return ctl->is_my ? my_words_get(c->name) : NULL;
+}
+
 static void write_line(struct ctl *ctl, const struct ctl_command *c)
 {
+    const struct my_words *words = words_of(ctl, c);
     if (!ctl->is_my || c->flags & CTL_MINE)
-        buf_printf(&ctl->out, "  %-18s  %s\n", c->name, c->summary);
+        buf_printf(&ctl->out, "  %-18s  %s\n", c->name, words ? words->summary : c->summary);
 }
 
 static void write_all(struct ctl *ctl)
@@ -111,13 +126,14 @@ static const char my_options[] =
 
 static void write_command(struct ctl *ctl, const struct ctl_command *c)
 {
-    buf_printf(&ctl->out, "%s\n\nusage: ", c->summary);
+    const struct my_words *words = words_of(ctl, c);
+    buf_printf(&ctl->out, "%s\n\nusage: ", words ? words->summary : c->summary);
     ctl_write_call(ctl, c, &ctl->out);
     for (const struct ctl_option *o = c->options; o->name; o++)
         if (!is_others(ctl, c, o->name))
             buf_printf(&ctl->out, " [--%s%s%s]", o->name, o->value ? " " : "", o->value ? o->value : "");
     buf_printf(&ctl->out, "%s%s [--config FILE]\n\n", c->has_json ? " [--json]" : "",
-               ctl->is_my ? " [--login NAME] [--login-stdin]" : "");
+               ctl->is_my ? " [--login NAME] [--login-stdin] [--socket PATH]" : "");
     if (ctl->is_my && c->flags & CTL_OWNER)
         buf_add_text(&ctl->out, "  ADDRESS\n      One of your own with a detail (name+shop@example.org); without it "
                                 "your account.\n");
@@ -138,6 +154,8 @@ static void write_command(struct ctl *ctl, const struct ctl_command *c)
     buf_add_text(&ctl->out, "\nexample: ");
     ctl_write_example(ctl, c, &ctl->out);
     buf_add_char(&ctl->out, '\n');
+    if (words)
+        buf_printf(&ctl->out, "      %s\n", words->example);
 }
 
 void ctl_write_help(struct ctl *ctl)

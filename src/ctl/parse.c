@@ -74,12 +74,13 @@ static int unknown_command(struct ctl *ctl, const char *first)
         nearest_offer(&nearest, groups[count]);
         count++;
     }
-    nearest_offer(&nearest, "my");
+    if (!ctl->is_my)
+        nearest_offer(&nearest, "my");
     ctl_fail(ctl, EX_USAGE, "unknown command '%.64s'", first);
     if (nearest_get(&nearest))
         buf_printf(&ctl->problem, "; did you mean '%s'?", nearest_get(&nearest));
     else
-        buf_add_text(&ctl->problem, "; 'ostiary help' lists them");
+        buf_printf(&ctl->problem, "; 'ostiary %s' lists them", ctl->is_my ? "my" : "help");
     return EX_USAGE;
 }
 

@@ -209,6 +209,8 @@ static void write_greeting(const struct sandbox *s, struct buf *out)
             SANDBOX_DOMAIN, SANDBOX_DOMAIN, (int)s->config_path.size - 1, s->config_path.data);
     buf_printf(out, "Manage:   ostiary account list --config '%.*s'\n", (int)s->config_path.size - 1,
                s->config_path.data);
+    buf_printf(out, "My door:  ostiary my rules show --login alice@%s --config '%.*s'\n", SANDBOX_DOMAIN,
+               (int)s->config_path.size - 1, s->config_path.data);
     buf_printf(out, "Files:    %s%s\n", s->directory, s->temporary ? " (removed at the end)" : "");
     buf_add_text(out, "Ctrl-C ends it. Its log follows.\n\n");
 }

@@ -103,6 +103,11 @@ void sandbox_write_config(const struct sandbox *s, struct buf *out)
     buf_add_text(out, config_head);
     buf_add_text(out, "data_directory = ");
     write_quoted(s->directory, "/data", out);
+    buf_add_text(out, "\n\n-- Whoever has an account looks after their own door here ('ostiary my'): beside the data "
+                      "directory, which is\n-- the server's alone, everybody on this machine gets at it.\n"
+                      "my = { socket = ");
+    write_quoted(s->directory, "/my.sock", out);
+    buf_add_text(out, " }\n");
     buf_printf(out,
                "\n-- Started as root, the server becomes this user.\nuser = \"nobody\"\n\n"
                "-- Every service at %u + its standard port.\nlocal base = %u\nlisteners = {\n",

@@ -213,12 +213,7 @@ static int connect_client(struct store_client *client)
         int status = start_child(client);
         return status ? status : hear_child(client);
     }
-    int error = -client->fd;
-    if (error == EACCES || error == EPERM)
-        return ctl_fail(work->ctl, access(work->settings->data_directory, X_OK) == 0 ? EX_NOPERM : EX_CANTCREAT,
-                        "%s can't be entered: %s; try it as root or as the user %s", work->settings->data_directory,
-                        strerror(error), work->settings->user);
-    return ctl_fail(work->ctl, EX_UNAVAILABLE, "the server's control socket can't be reached: %s", strerror(error));
+    return control_socket_explain(work->ctl, work->settings, client->fd);
 }
 
 static int run_work(struct fiber *self, struct channel *channel, void *argument)
@@ -255,19 +250,7 @@ int store_client_send(struct fiber *self, struct store_client *client, size_t me
 {
     uint64_t deadline = clock_in_seconds(method == STORE_WRITE_COMPACT ? COMPACT_SECONDS : CALL_SECONDS);
     int error = channel_call(self, client->channel, method, request, attachment, fd, deadline, answer);
-    struct ctl *ctl = client->work->ctl;
-    switch (error) {
-    case 0:
-        return EX_OK;
-    case -EPIPE:
-        return ctl_fail(ctl, EX_TEMPFAIL, "the store went away; try again");
-    case -ETIMEDOUT:
-        return ctl_fail(ctl, EX_TEMPFAIL, "the store does not answer; try again");
-    case -EACCES:
-        return ctl_fail(ctl, EX_NOPERM, "the store does not allow this");
-    default:
-        return ctl_fail(ctl, EX_TEMPFAIL, "the store could not do it: %s", strerror(-error));
-    }
+    return conversation_explain(client->work->ctl, "the store", error);
 }
 
 int store_client_change(struct fiber *self, struct store_client *client, const ProtobufCMessage *request, uint64_t *id)

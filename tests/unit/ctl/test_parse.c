@@ -1,4 +1,5 @@
 #include "ctl/ctl.h"
+#include "ctl/my_words.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -161,9 +162,37 @@ static void test_table(void **state)
     }
 }
 
+/* What people use at their own door is explained to them as theirs; nothing else is. */
+static void test_my_words(void **state)
+{
+    for (size_t i = 0; i < ctl_command_count(); i++) {
+        const struct ctl_command *command = ctl_command_get(i);
+        const struct my_words *words = my_words_get(command->name);
+        if (!(command->flags & CTL_MINE) != !words)
+            fail_msg("%s", command->name);
+        if (!words)
+            continue;
+        struct ctl ctl = {.topic = command->name, .help = true, .is_my = true, .command = command};
+        buf_init(&ctl.out, 65536);
+        buf_init(&ctl.problem, 4096);
+        ctl_write_help(&ctl);
+        buf_add_char(&ctl.out, 0);
+        assert_non_null(strstr(ctl.out.data, words->summary));
+        assert_non_null(strstr(ctl.out.data, words->example));
+        assert_null(strstr(ctl.out.data, "alice@example.org"));
+        /* What is asked of them has an example that they can copy, too. */
+        assert_int_equal(ctl_ask(&ctl, "which one?"), EX_USAGE);
+        buf_add_char(&ctl.problem, 0);
+        assert_non_null(strstr(ctl.problem.data, "which one?; for example: ostiary my "));
+        buf_release(&ctl.out);
+        buf_release(&ctl.problem);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_rows), cmocka_unit_test(test_options),
-                                       cmocka_unit_test(test_environment), cmocka_unit_test(test_table)};
+                                       cmocka_unit_test(test_environment), cmocka_unit_test(test_table),
+                                       cmocka_unit_test(test_my_words)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
