@@ -22,9 +22,9 @@ static void plan_bounces(const struct allow_attempt *a, unsigned rule, struct al
     buf_printf(
         problem,
         "the sender is <>, as in reports about undelivered mail, and no list of senders can name that; what kept "
-        "it out is the rule %s, which 'ostiary rules set %.*s %s=watch' (or =off) ends for that door, for all "
+        "it out is the rule %s, which 'ostiary %srules set %.*s %s=watch' (or =off) ends for that door, for all "
         "senders",
-        rules[rule].name, SPAN_ARG(span_head(a->owner, 300)), rules[rule].name);
+        rules[rule].name, a->is_my ? "my " : "", SPAN_ARG(span_head(a->owner, 300)), rules[rule].name);
     if (rules[rule].group > GROUP_LETS_IN && a->ip) {
         buf_add_text(problem,
                      "; or the administrator lets that server in for everybody: 'ostiary list add --site approved ");

@@ -16,6 +16,7 @@ struct allow_attempt {
     const struct ip_address *ip;    /* whom it came from; NULL: not known */
     unsigned verdict;               /* enum verdict_kind */
     struct span owner;              /* the address of whose door it is, for sentences */
+    bool is_my;                     /* that person asks: their commands are "ostiary my ..." */
     enum rule_level owner_level;    /* whose white list it would be: LEVEL_ACCOUNT or LEVEL_ADDRESS */
     const struct ruleset *set;      /* what is in force for the owner now */
     const struct facts *facts;      /* of the attempt; NULL: none are kept */

@@ -80,6 +80,7 @@ static int make_plan(struct allow_work *w)
                                     .verdict = row->verdict,
                                     .ip = has_ip ? &ip : NULL,
                                     .owner = w->owner.owner,
+                                    .is_my = ctl->is_my,
                                     .owner_level = (enum rule_level)w->owner.level,
                                     .set = &w->in_force.set,
                                     .facts = has_facts ? &w->facts : NULL,

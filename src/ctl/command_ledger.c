@@ -18,11 +18,28 @@
 #define PAGE 1000
 #define SETTINGS_MAX 200 /* of one rule, that are shown */
 
+/* Pages come in the order in which rows were written, and refusals are gathered before they are: so many rows are held
+ * back until those behind them are there, too. */
+#define HELD 500
+
+/* A page that rows are still held of. */
+struct page {
+    struct answer answer;
+    size_t held;
+};
+
+struct held {
+    const StoreWrite__LedgerEntry *entry;
+    struct page *page;
+};
+
 struct ledger_work {
     struct door_work work;
     StoreWrite__LedgerListRequest request;
     struct json json;
     uint64_t limit, count;
+    struct held held[HELD + PAGE];
+    size_t held_count;
 };
 
 /* ---- ledger ---- */
@@ -102,26 +119,60 @@ static int take_choice(struct ledger_work *l)
     return status ? status : take_limit(ctl, &l->limit);
 }
 
-/* Refusals are written in batches, a moment later than mail that was taken. */
 static int compare_newest_first(const void *a, const void *b)
 {
-    const StoreWrite__LedgerEntry *x = *(StoreWrite__LedgerEntry *const *)a, *y = *(StoreWrite__LedgerEntry *const *)b;
+    const StoreWrite__LedgerEntry *x = ((const struct held *)a)->entry, *y = ((const struct held *)b)->entry;
     if (x->row->at != y->row->at)
         return x->row->at > y->row->at ? -1 : 1;
     return x->id > y->id ? -1 : x->id < y->id;
 }
 
-static void write_page(struct ledger_work *l, const StoreWrite__LedgerListReply *reply)
+static void drop(struct page *page)
 {
-    if (reply->n_entries)
-        qsort(reply->entries, reply->n_entries, sizeof *reply->entries, compare_newest_first);
-    for (size_t i = 0; i < reply->n_entries; i++) {
-        l->count++;
+    if (--page->held)
+        return;
+    answer_release(&page->answer);
+    free(page);
+}
+
+/* Shows the newest of what is held until so many are left. */
+static void write_held(struct ledger_work *l, size_t left)
+{
+    size_t done = 0;
+    if (l->held_count)
+        qsort(l->held, l->held_count, sizeof *l->held, compare_newest_first);
+    for (; done + left < l->held_count && l->count < l->limit; done++, l->count++) {
         if (l->work.ctl->json)
-            ledger_write_entry_json(reply->entries[i], &l->json);
+            ledger_write_entry_json(l->held[done].entry, &l->json);
         else
-            ledger_write_entry(reply->entries[i], &l->work.ctl->out);
+            ledger_write_entry(l->held[done].entry, &l->work.ctl->out);
+        drop(l->held[done].page);
     }
+    l->held_count -= done;
+    memmove(l->held, l->held + done, l->held_count * sizeof *l->held);
+}
+
+/* Takes the next page in. */
+static int read_page(struct fiber *self, struct door_client *client, struct ledger_work *l, bool *more)
+{
+    uint64_t wanted = l->limit - l->count + HELD - l->held_count;
+    struct page *page = calloc(1, sizeof *page);
+    if (!page)
+        return ctl_fail(l->work.ctl, EX_OSERR, "out of memory");
+    l->request.limit = wanted < PAGE ? (uint32_t)wanted : PAGE;
+    int status = door_client_call(self, client, MY_LEDGER_LIST, &l->request.base, &page->answer);
+    if (status) {
+        free(page);
+        return status;
+    }
+    const StoreWrite__LedgerListReply *reply = (const StoreWrite__LedgerListReply *)page->answer.message;
+    *more = reply->more;
+    l->request.before_id = reply->last_id;
+    page->held = 1;
+    for (size_t i = 0; i < reply->n_entries && l->held_count < HELD + PAGE; i++, page->held++)
+        l->held[l->held_count++] = (struct held){reply->entries[i], page};
+    drop(page);
+    return EX_OK;
 }
 
 /* Nothing was found: is it that a name was misspelt? Rows may outlive what they are about, so it is asked only then.
@@ -158,18 +209,15 @@ static int run_ledger(struct fiber *self, struct door_client *client, struct doo
     json_init(&l->json, &ctl->out);
     if (ctl->json)
         json_list(&l->json, NULL);
-    while (status == EX_OK && more && l->count < l->limit) {
-        struct answer answer;
-        l->request.limit = l->limit - l->count < PAGE ? (uint32_t)(l->limit - l->count) : PAGE;
-        status = door_client_call(self, client, MY_LEDGER_LIST, &l->request.base, &answer);
-        if (status)
-            break;
-        const StoreWrite__LedgerListReply *reply = (const StoreWrite__LedgerListReply *)answer.message;
-        write_page(l, reply);
-        more = reply->more;
-        l->request.before_id = reply->last_id;
-        answer_release(&answer);
+    while (status == EX_OK && more && l->count < l->limit && l->held_count < HELD + l->limit - l->count) {
+        status = read_page(self, client, l, &more);
+        write_held(l, HELD);
     }
+    if (status == EX_OK)
+        write_held(l, 0);
+    more |= l->held_count > 0;
+    for (size_t i = 0; i < l->held_count; i++)
+        drop(l->held[i].page);
     if (status == EX_OK && l->count == 0)
         status = look_at_names(self, client, l, &nobody);
     if (ctl->json) {
@@ -187,8 +235,14 @@ static int run_ledger(struct fiber *self, struct door_client *client, struct doo
 
 int ctl_ledger(struct ctl *ctl)
 {
-    struct ledger_work l = {.work = {.run = run_ledger, .ctl = ctl}, .request = STORE_WRITE__LEDGER_LIST_REQUEST__INIT};
-    return door_client_run(&l.work);
+    struct ledger_work *l = calloc(1, sizeof *l);
+    if (!l)
+        return ctl_fail(ctl, EX_OSERR, "out of memory");
+    l->work = (struct door_work){.run = run_ledger, .ctl = ctl};
+    store_write__ledger_list_request__init(&l->request);
+    int status = door_client_run(&l->work);
+    free(l);
+    return status;
 }
 
 /* ---- explain ---- */

@@ -63,6 +63,20 @@ static struct span folder_of(const StoreWrite__LedgerEntry *entry)
 
 /* ---- A line ---- */
 
+/* Is the recipient an alias, as of a team: neither the account's address nor that with a detail? */
+static bool is_by_another_name(const StoreWrite__LedgerEntry *entry)
+{
+    struct span account = binary_span(entry->account), recipient = binary_span(entry->row->recipient);
+    size_t at = span_find_last(account, '@');
+    bool is_same = span_starts_nocase(recipient, span_head(account, at)) &&
+                   span_ends_nocase(recipient, span_skip(account, at)) && recipient.size >= account.size;
+    if (!account.size || !is_same)
+        return account.size > 0;
+    /* Behind the name there has to be the domain, or a separator. */
+    char next = ascii_lower(recipient.data[at]);
+    return (next >= 'a' && next <= 'z') || (next >= '0' && next <= '9');
+}
+
 void ledger_write_entry(const StoreWrite__LedgerEntry *entry, struct buf *out)
 {
     const StoreWrite__LedgerRow *row = entry->row;
@@ -72,6 +86,11 @@ void ledger_write_entry(const StoreWrite__LedgerEntry *entry, struct buf *out)
     foreign_write(sender_of(row), false, out);
     buf_add_text(out, " -> ");
     foreign_write(binary_span(row->recipient), false, out);
+    if (is_by_another_name(entry)) {
+        buf_add_text(out, " (");
+        foreign_write(binary_span(entry->account), false, out);
+        buf_add_char(out, ')');
+    }
     if (row->fetched)
         buf_add_text(out, " (fetched)");
     if (row->rule.len) {
@@ -181,6 +200,7 @@ static const struct other {
      "mail export --account", " DIRECTORY"},
     {"paused", "intake was paused: it was asked to come again", NULL, NULL},
     {"daily-limit", "the account has sent to as many recipients at other sites as are allowed in a day", NULL, NULL},
+    {"held-aside", "reading the message made the server fail, so it lies unread in a folder of its own", NULL, NULL},
     {"too-many-recipients", "one message can't have so many recipients: the rest was asked to come again", NULL, NULL},
 };
 
@@ -209,6 +229,11 @@ static void write_who(const StoreWrite__LedgerEntry *entry, struct buf *out)
     foreign_write(sender_of(row), false, out);
     buf_add_text(out, " for ");
     foreign_write(binary_span(row->recipient), false, out);
+    if (is_by_another_name(entry)) {
+        buf_add_text(out, ", which leads to ");
+        foreign_write(binary_span(entry->account), false, out);
+        buf_add_char(out, ',');
+    }
     buf_printf(out, " was %s on ", ledger_verdict_word(row->verdict));
     ledger_write_time(row->at, out);
     buf_add_text(out, ".\n");

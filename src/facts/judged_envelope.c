@@ -50,6 +50,9 @@ static int add_row(struct attempt *a, const struct envelope *envelope, struct in
     if (!row || ledger_row_judged(a, a->transaction, judged, true, span_text(reply),
                                   facts_max < FACTS_MAX ? facts_max : FACTS_MAX, row))
         return -ENOMEM;
+    /* What a rule put aside is asked about, and let in from then on, like what it refused. */
+    if (row->verdict == VERDICT_FILE)
+        row->reference = ledger_new_reference();
     size_t size = ROW_OVERHEAD + store_write__ledger_row__get_packed_size(row);
     if (size > *left)
         return 0;
@@ -73,6 +76,7 @@ static void tell_held(const struct intake_recipient *r)
 {
     StoreWrite__LedgerRow *row = (StoreWrite__LedgerRow *)(uintptr_t)r->ledger;
     row->verdict = VERDICT_FILE;
+    row->reference = ledger_new_reference();
     row->rule = binary_from_span((struct span)SPAN("held-aside"));
     row->sentence = binary_from_span((struct span)SPAN(
         "Reading this message made the server fail several times, so it lies unread in the folder " POISON_FOLDER));

@@ -240,7 +240,7 @@ void ledger_free(struct ledger *l)
 
 /* ---- Listed or counted ---- */
 
-static uint64_t new_reference(void)
+uint64_t ledger_new_reference(void)
 {
     uint64_t reference = 0;
     while (reference == 0) {
@@ -299,7 +299,7 @@ static struct ledger_place count(struct ledger *l, struct ledger_counter *c)
     struct ledger_place place = {.counter = c};
     if (!c->counts) {
         c->counts = true;
-        c->reference = new_reference();
+        c->reference = ledger_new_reference();
         c->attempts = 0;
         c->began_at = clock_monotonic();
         place.wants_row = true;
@@ -333,7 +333,7 @@ struct ledger_place ledger_find_place(struct ledger *l, struct span rule, const 
 {
     struct buf key;
     if (!l)
-        return (struct ledger_place){.reference = new_reference()};
+        return (struct ledger_place){.reference = ledger_new_reference()};
     buf_init(&key, KEY_MAX);
     struct ledger_counter *c = find_counter(l, write_key(&key, rule, ip, recipient));
     bool is_flood = c && c->in_minute++ >= LEDGER_ROWS_A_MINUTE;
@@ -344,7 +344,7 @@ struct ledger_place ledger_find_place(struct ledger *l, struct span rule, const 
     buf_release(&key);
     if (is_flood && (!c || (!c->counts && l->counting >= COUNTING_MAX)))
         c = &l->all;
-    return is_flood ? count(l, c) : (struct ledger_place){.reference = new_reference(), .wants_row = true};
+    return is_flood ? count(l, c) : (struct ledger_place){.reference = ledger_new_reference(), .wants_row = true};
 }
 
 void ledger_note(struct ledger *l, const struct ledger_place *place, StoreWrite__LedgerRow *row)

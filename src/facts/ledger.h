@@ -47,6 +47,8 @@ static inline bool ledger_is_counted(const struct ledger_place *place)
 {
     return place->counter && !place->wants_row;
 }
+/* A random one of 40 bits, never 0. */
+uint64_t ledger_new_reference(void);
 /* Takes a copy of the row, whose reference, attempts and last_at are filled in here. */
 void ledger_note(struct ledger *ledger, const struct ledger_place *place, StoreWrite__LedgerRow *row);
 

@@ -68,7 +68,7 @@ static const char version_2[] =
  * ledger and the history are not: they are kept for weeks, and a database made anew from the volumes begins them anew.
  * door_history: `undoes` is the number of the change that this one took back, or 0; undone: a later one took this one
  * back. meta's door_version rises with each change of what readers keep in memory (store/door_cache.h).
- * ledger: reference is 0 for accepted mail, which nobody looks up by it; ids rise with time, so the oldest rows are the
+ * ledger: reference is 0 for mail that nobody kept out or put aside; ids rise with time, so the oldest rows are the
  * first ones. */
 static const char version_3[] =
     "CREATE TABLE door_item (id {key}, kind BIGINT NOT NULL, level BIGINT NOT NULL, owner_id BIGINT NOT NULL,"
