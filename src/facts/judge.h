@@ -42,6 +42,7 @@ struct judged {
     unsigned watched_count;
     struct kept_verdict content; /* behind the final dot; kind NO_OPINION: not decided */
     uint64_t asked;              /* rules that were asked and said nothing */
+    bool has_mailbox;            /* a copy goes to a mailbox behind this door: judged_envelope_complete() */
     /* The recipient's own facts, as far as they were fetched. */
     unsigned char greylist_state, script_state, script_content_state;
     unsigned greylist_wait;

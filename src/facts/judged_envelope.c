@@ -99,15 +99,32 @@ int judged_envelope_hold(struct attempt *a, struct envelope *envelope)
     return error;
 }
 
+static struct judged *door_with_mailbox(const struct intake_recipient *r)
+{
+    struct judged *judged = judged_door_of(r);
+    return judged && judged->has_mailbox && r->target->kind != INTAKE_TARGET_MAILBOX ? judged : NULL;
+}
+
+/* Who forwards, and keeps a copy: what their own door keeps out is in their folder for that, and does not go on. */
+static bool goes_on(const struct intake_recipient *r)
+{
+    const struct judged *judged = door_with_mailbox(r);
+    return !judged || !judged_keeps_out(judged);
+}
+
 int judged_envelope_complete(struct attempt *a, struct envelope *envelope)
 {
-    size_t left = envelope_bytes_left(envelope);
     int error = 0;
+    for (struct intake_recipient *r = envelope->recipients; r; r = r->next)
+        if (judged_door_of(r) && r->target->kind == INTAKE_TARGET_MAILBOX)
+            judged_door_of(r)->has_mailbox = true;
+    envelope_keep(envelope, goes_on);
+    size_t left = envelope_bytes_left(envelope);
     for (struct intake_recipient *r = envelope->recipients; r; r = r->next)
         if (judged_door_of(r))
             add_folder(r, judged_door_of(r), &left);
     for (struct intake_recipient *r = envelope->recipients; r && !error; r = r->next)
-        if (judged_door_of(r))
+        if (judged_door_of(r) && !door_with_mailbox(r)) /* one row for a door */
             error = add_row(a, envelope, r, judged_door_of(r), &left);
     return error;
 }

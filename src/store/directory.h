@@ -64,8 +64,14 @@ struct route_target {
     struct span next_hop;  /* REMOTE: "host:port", or empty */
     struct span forwarder; /* REMOTE: the domain of ours that sends it on; empty: the recipient itself */
     bool verify;           /* REMOTE: the next hop knows whether it takes this name */
-    uint64_t list_id;      /* LIST, LIST_BOUNCE */
-    uint64_t list_member;  /* LIST_BOUNCE */
+    /* Of all but MAILBOX: the last account on the way here that forwards its mail, whose rules are asked about it. 0:
+     * none does. */
+    struct route_forwarder {
+        uint64_t account_id, domain_id;
+        struct span domain_name, name;
+    } by;
+    uint64_t list_id;     /* LIST, LIST_BOUNCE */
+    uint64_t list_member; /* LIST_BOUNCE */
 };
 
 struct routing {

@@ -24,7 +24,8 @@ struct resolver {
     size_t step_count, target_room;
     struct span sender; /* the reverse path in lower case, made when first asked for */
     bool found, any_enabled, any_room, is_refused;
-    bool is_passing_by; /* query->sent_on_to: what is found on the way is no target */
+    struct route_forwarder by; /* who forwards what is being looked up */
+    bool is_passing_by;        /* query->sent_on_to: what is found on the way is no target */
 };
 
 /* An address on its way: where it is looked up. */
@@ -53,6 +54,7 @@ static bool make_room(struct resolver *r)
     return true;
 }
 
+/* Two people who forward to one place want one copy there. */
 static bool is_same(const struct route_target *a, const struct route_target *b)
 {
     return a->kind == b->kind && a->account_id == b->account_id && a->list_id == b->list_id &&
@@ -76,7 +78,10 @@ static int add_target(struct resolver *r, const struct route_target *target, boo
         return 1;
     if (!make_room(r))
         return -ENOMEM;
-    r->routing->targets[r->routing->count++] = *target;
+    struct route_target *added = &r->routing->targets[r->routing->count++];
+    *added = *target;
+    if (added->kind != TARGET_MAILBOX)
+        added->by = r->by;
     return 1;
 }
 
@@ -210,18 +215,32 @@ static bool is_of(struct span target, const struct place *p, struct span local_p
            span_equal(domain, p->domain.name);
 }
 
+/* Is it an account's own address that the alias has: does that person forward? */
+static int note_forwarder(struct resolver *r, const struct place *p, struct span local_part)
+{
+    uint64_t id;
+    int rc = database_find(r->directory->db, &id, "SELECT id FROM account WHERE domain_id = $1 AND local_part = $2",
+                           "ut", p->domain.id, local_part);
+    if (rc > 0)
+        r->by = (struct route_forwarder){id, p->domain.id, p->domain.name, local_part};
+    return rc < 0 ? rc : 1;
+}
+
 static int follow(struct resolver *r, const struct place *p, struct span local_part, const struct span *targets,
                   size_t count)
 {
+    const struct route_forwarder before = r->by;
     struct step *step = &r->steps[r->step_count++];
     *step = (struct step){.domain_id = p->domain.id, .local_part = local_part, .place = p, .is_open = true};
     for (size_t i = 0; i < count; i++)
         step->keeps_copy |= is_of(targets[i], p, local_part);
     int rc = r->directory->past_forwarding ? try_account(r, p, local_part) : 1;
+    rc = rc < 0 ? rc : note_forwarder(r, p, local_part);
     for (size_t i = 0; rc >= 0 && i < count; i++)
         rc = is_of(targets[i], p, local_part) ? try_account(r, p, local_part)
                                               : lookup(r, targets[i], p->domain.name, p->depth + 1);
     step->is_open = false;
+    r->by = before;
     return rc < 0 ? rc : 1;
 }
 

@@ -118,7 +118,7 @@ static struct span join_address(struct arena *arena, struct span name, struct sp
 }
 
 /* What the address as given has behind its separator, where it is an address of this very account. */
-static struct span detail_of(const struct judge *j, const struct routing *routing, const struct route_target *t)
+static struct span detail_of(const struct judge *j, const struct routing *routing, const struct route_forwarder *t)
 {
     struct span given = routing->local_part;
     size_t plain = directory_plain_size(j->directory, given);
@@ -127,8 +127,15 @@ static struct span detail_of(const struct judge *j, const struct routing *routin
     return is_own ? span_skip(given, plain + 1) : (struct span){"", 0};
 }
 
+/* Whose door a target is behind: the mailbox's, or that of whoever forwards to it; or nobody's (0). */
+static struct route_forwarder guard_of(const struct route_target *t)
+{
+    return t->kind == TARGET_MAILBOX ? (struct route_forwarder){t->account_id, t->domain_id, t->domain_name, t->name}
+                                     : t->by;
+}
+
 /* `t` NULL: nobody's door, but the domain's. */
-static int judge_target(struct judge *j, const struct routing *routing, const struct route_target *t,
+static int judge_target(struct judge *j, const struct routing *routing, const struct route_forwarder *t,
                         struct judged_door *door)
 {
     const struct door_base *base;
@@ -207,6 +214,15 @@ static int judge_sender(struct judge *j, struct judged_doors *out)
 
 /* ---- All of them ---- */
 
+/* From 1; 0: it was not judged yet. */
+static unsigned find_door(const struct judged_doors *out, uint64_t account_id)
+{
+    for (size_t i = 0; account_id && i < out->count; i++)
+        if (out->doors[i].account_id == account_id)
+            return (unsigned)i + 1;
+    return 0;
+}
+
 /* The doors of accounts, and one for all else that the address leads to: also for the accounts that would make the
  * answer too large. */
 static int judge_targets(struct judge *j, const struct routing *routing, struct judged_doors *out)
@@ -215,14 +231,19 @@ static int judge_targets(struct judge *j, const struct routing *routing, struct 
     size_t left_out = 0;
     int rc = 0;
     for (size_t i = 0; rc == 0 && i < routing->count; i++) {
-        const struct route_target *t = &routing->targets[i];
-        bool is_account = t->kind == TARGET_MAILBOX && j->bytes < DOORS_BYTES_MAX;
-        left_out += t->kind == TARGET_MAILBOX && !is_account;
-        if (is_account || !other)
-            rc = judge_target(j, routing, is_account ? t : NULL, &out->doors[out->count++]);
-        if (!is_account && !other)
-            other = (unsigned)out->count;
-        out->target_doors[i] = is_account ? (unsigned)out->count : other;
+        const struct route_forwarder guard = guard_of(&routing->targets[i]);
+        unsigned door = find_door(out, guard.account_id);
+        bool is_account = guard.account_id && j->bytes < DOORS_BYTES_MAX;
+        left_out += !door && guard.account_id && !is_account;
+        if (!door && !is_account)
+            door = other;
+        if (!door) {
+            rc = judge_target(j, routing, is_account ? &guard : NULL, &out->doors[out->count++]);
+            door = (unsigned)out->count;
+        }
+        if (!is_account && !find_door(out, guard.account_id))
+            other = door;
+        out->target_doors[i] = door;
     }
     if (left_out)
         log_write(LOG_PROBLEM, "store", NULL,

@@ -101,6 +101,42 @@ def test_accepted_mail_has_its_row_and_its_fate(bob):
     assert rows(bob, "--verdict", "accept", "--for", "bob@example.test")[0]["fate"] == "deleted"
 
 
+def test_what_was_put_aside_is_explained_and_let_in(fresh):
+    """Mail in a folder has a reference, too, though its sender never sees it; and the ledger says which folder, and whose."""
+    server = fresh()
+    server.run("rules", "set", "bob@example.test", "sender-tld=file", "sender-tld.folder=Far away")
+    server.run("alias", "add", "team@example.test", "alice@example.test", "bob@example.test")
+    for to in ("bob@example.test", "team@example.test"):
+        assert attempt(server, "x@b.example", to, text="Subject: s\r\n\r\nhello\r\n")[0] == 250
+    found = rows(server, "--verdict", "file")
+    assert [(r["recipient"], r["account"], r["folder"]) for r in found] == [(to, "bob@example.test", "Far away") for to in ("team@example.test", "bob@example.test")]
+    assert " x@b.example -> team@example.test (bob@example.test)  by sender-tld  " in server.run("ledger").stdout
+    assert " x@b.example -> bob@example.test  by sender-tld  " in server.run("ledger").stdout
+    assert {r["reference"] for r in rows(server, "--verdict", "accept")} == {""}
+    reference = found[1]["reference"]
+    text = server.run("explain", reference).stdout
+    assert "It is in the folder Far away (unread)." in text and f"ostiary allow {reference}" in text
+    assert "leads to bob@example.test, was filed" in server.run("explain", found[0]["reference"]).stdout
+    server.run("allow", reference, "--yes")
+    wait_until(lambda: attempt(server, "x@b.example", "bob@example.test", text="Subject: s\r\n\r\nhello\r\n")[0] == 250
+               and rows(server, "--limit", "1")[0]["rule"] == "white-list", "mail in the inbox")
+    assert rows(server, "--limit", "1")[0]["folder"] == "INBOX"
+
+
+def test_the_newest_come_first(fresh):
+    """Refusals are gathered before they are written; what was taken meanwhile is not older for that."""
+    server = fresh()
+    server.run("rules", "set", "bob@example.test", "sender-tld=on")
+    for number in range(12):
+        recipient, tld = ("alice@example.test", "org") if number % 2 else ("bob@example.test", "example")
+        attempt(server, f"x{number}@b.{tld}", recipient, text="Subject: s\r\n\r\nhello\r\n")
+    wait_until(lambda: len(rows(server)) == 12, "all rows")
+    senders = [int(re.match(r"x(\d+)@", row["sender"])[1]) for row in rows(server)]
+    assert senders == sorted(senders, reverse=True)
+    for limit in range(1, 12):
+        assert [int(re.match(r"x(\d+)@", row["sender"])[1]) for row in rows(server, "--limit", str(limit))] == senders[:limit]
+
+
 def test_choices(bob):
     for words, count in ((["--sender", "x@b.example"], 1), (["--sender", "@b.example"], 1), (["--sender", "@elsewhere.example"], 0), (["--rule", "sender-tld"], 1),
                          (["--since", "1h"], 2), (["--until", "1h"], 0), (["--since", "2200-01-01"], 0), (["--ip", "127.0.0.1"], 2), (["--ip", "192.0.2.7"], 0),
@@ -132,11 +168,23 @@ def test_replay(bob):
     # Nothing was ever asked about WHOIS: that is said, and not guessed.
     missing = bob.run_json("rules", "replay", "--for", "bob@example.test", "whois=on", "whois.countries=xx", "sender-tld=off")
     assert missing["missing"] > 0 and "whois" in missing["missing_facts"]
+    assert "lack what WHOIS says of the server's address\n" in bob.run("rules", "replay", "--for", "bob@example.test", "whois=on", "whois.countries=xx", "sender-tld=off").stdout
     for words, sentence in ((["sender-tdl=on"], "sender-tld"), (["sender-tld=perhaps"], "sender-tld"), (["sender-tld"], "no setting"), ([], "for example")):
         result = bob.run("rules", "replay", *words, check=False)
         assert result.returncode in (64, 65) and sentence in result.stderr.lower(), result.stderr
     # And nothing was changed by it.
     assert attempt(bob, "y@b.example", "bob@example.test")[0] == 550
+
+
+def test_replay_of_made_up_details(fresh):
+    """Rules of an address count for it, and its account's for all others, whatever strangers made up."""
+    server = fresh()
+    server.run("rules", "set", "bob+shop@example.test", "accept-all=on")
+    for detail in ("shop", "x1", "x2", "x3"):
+        assert attempt(server, "x@b.example", f"bob+{detail}@example.test", text="Subject: s\r\n\r\nhello\r\n")[0] == 250
+    wait_until(lambda: len(rows(server)) == 4, "all rows")
+    found = server.run_json("rules", "replay", "--for", "bob@example.test", "--with", "sender-tld=on")
+    assert (found["refused"], found["same"]) == (3, 1)
 
 
 def test_a_person_sees_their_own(bob):

@@ -337,6 +337,7 @@ def test_nobody_elses_door(door):
     for words in (["rules", "set", "bob@example.test", "white-list=on"], ["list", "add", "bob@example.test", "white", "a@b.example"],
                   ["list", "add", "denied", "192.0.2.1"], ["undo", "1"], ["list", "show", "--site"], ["rules", "lock", "max-size=on"]):
         assert my(door, *words, check=False).returncode in (USAGE, DATA, NOPERM), words
+    assert "bob@example.test is not one of your addresses" in my(door, "rules", "show", "bob@example.test", check=False).stderr
     assert in_force(door, "bob@example.test") == {"sender-tld": ("watch", "site")}
     assert door.run_json("list", "show", "bob@example.test") == []
 
@@ -348,7 +349,7 @@ def test_who_may_come_in(door):
     assert result.returncode == USAGE and "who are you?" in result.stderr
     result = door.run("my", "account", "list", check=False)
     assert result.returncode == USAGE and "is not for people's own doors" in result.stderr
-    assert "login refused service=my" in door.log()
+    assert f'login refused service=my ip="uid {os.getuid()}"' in door.log()
     door.stop()
     assert "no server answers at" in my(door, "rules", "show", check=False).stderr
 
@@ -368,6 +369,17 @@ def test_help_of_my():
 def verdict(server, *words):
     result = server.run_json("rules", "test", *words)
     return result["verdict"], result["rule"], result["level"]
+
+
+def test_what_is_forwarded_passes_the_door(door):
+    """Whoever forwards has their own rules asked first, with a copy kept or without: nothing goes on that they keep out."""
+    who = "alice@example.test"
+    door.run("rules", "set", who, "white-list=on")
+    for more in (["--keep"], []):
+        door.run("account", "forward", who, "away@far.example", *more)
+        stays_out(door, who)
+    door.run("list", "add", who, "white", "friend@far.example")
+    comes_in(door, who)
 
 
 def test_what_would_be_said(door):

@@ -194,6 +194,35 @@ static void host_names(void **state)
     fixture_stop(&f);
 }
 
+/* What a person forwards is behind their own door, with a copy or without, by whatever name it came. */
+static void forwarders(void **state)
+{
+    struct fixture f;
+    struct door_cache cache;
+    struct span team[] = {SPAN(ALICE), SPAN("bob@example.test"), SPAN("x@far.test")};
+    fixture_start(&f);
+    door_cache_init(&cache, f.store->db);
+    SET(&f, {ALICE, "rule", "no-ptr", "on"}, {"example.test", "rule", "helo-sane", "on"});
+    SET(&f, {ALICE, "rule", "forward.to", "y@away.test"}, {ALICE, "rule", "forward.keep", "on"});
+    struct door_attempt plain = {ALICE, "s@out.test", NULL, NULL, NULL, 0};
+    struct door_attempt shop = {"alice+shop@example.test", "s@out.test", NULL, NULL, NULL, 0};
+    struct door_attempt all = {"team@example.test", "s@out.test", NULL, NULL, NULL, 0};
+    door_meets(&f, &cache, &plain, "alice@example.test|1 helo-sane=on,2 no-ptr=on,||-||only");
+    SET(&f, {ALICE, "rule", "forward.keep", "off"}, {"alice+shop@example.test", "rule", "pregreet", "on"});
+    door_meets(&f, &cache, &plain, "alice@example.test|1 helo-sane=on,2 no-ptr=on,||-||only");
+    door_meets(&f, &cache, &shop, "alice@example.test|3 pregreet=on,1 helo-sane=on,2 no-ptr=on,||-||only");
+    fixture_change(
+        &f,
+        &(struct change){
+            .kind = CHANGE_ALIAS_PUT, .subject = span_text("team@example.test"), .targets = team, .target_count = 3},
+        NULL);
+    door_meets(&f, &cache, &all,
+               "alice@example.test|1 helo-sane=on,2 no-ptr=on,||-||only & bob@example.test|1 helo-sane=on,||-||only & "
+               "|1 helo-sane=on,||-||only");
+    door_cache_release(&cache);
+    fixture_stop(&f);
+}
+
 /* An address of very many people with long rules: the answer stays within a frame, and every target has a door. */
 static void many_doors(void **state)
 {
@@ -251,6 +280,7 @@ int main(void)
         cmocka_unit_test(limited_addresses),
         cmocka_unit_test(protected_senders),
         cmocka_unit_test(host_names),
+        cmocka_unit_test(forwarders),
         cmocka_unit_test(many_doors),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
