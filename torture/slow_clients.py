@@ -16,6 +16,7 @@ from .promise import Broken, Outcome
 ALONE = True  # it measures
 PROMISES = (
     "beside slow clients from many addresses honest mail and POP3 have a p99 under 1 s, and memory stays bounded",
+    "when slow clients from many addresses take every place, honest people still get in, as soon",
     "one address holds no more connections than it may, and honest people elsewhere do not notice it",
 )
 # (clients, seconds of honest work, the longest p99 in seconds). Tests run several at once, which is no place to measure.
@@ -168,6 +169,25 @@ def from_many(count, seconds, longest, report, directory, outcome):
         end(server)
 
 
+def full_house(count, seconds, longest, report, directory, outcome):
+    """The setting is the one that people have, but where there are few clients."""
+    places = min(4000, count * 2 // 5)
+    server = Server(f"processes.connections = {places}\nprocesses.connections_per_address = {LIMIT_EACH}", binary=report.shipped, parent=directory)
+    try:
+        slow = Slow(report, count, count // HERE_EACH + 1, kinds(server))
+        wait_until(lambda: slow.told.get("ended", 0) + slow.told.get("refused", 0) >= places // 2, f"a full house ({places} places)")
+        honest = Honest(server)
+        time.sleep(seconds)  # not synchronisation: what is measured
+        honest.end()
+        slow.end()
+        outcome.figures |= {"slow clients": count, "places": places, "crowded out": slow.told["ended"]}
+        honest.check(outcome, longest)
+        if "all connections are taken" not in server.log():
+            raise Broken("the log does not say that the house is full")
+    finally:
+        end(server)
+
+
 def from_one(count, seconds, longest, report, directory, outcome):
     server = Server(f"processes.connections_per_address = {LIMIT_EACH}", binary=report.shipped, parent=directory)
     try:
@@ -190,7 +210,7 @@ def run(effort, seed, report):
     count, seconds, longest = EFFORTS[effort]
     random.seed(seed)
     outcomes = []
-    for promise, part in zip(PROMISES, (from_many, from_one)):
+    for promise, part in zip(PROMISES, (from_many, full_house, from_one)):
         outcome = Outcome(promise)
         with report.directory(outcome, f"{count} slow clients") as directory:
             part(count, seconds, longest, report, directory, outcome)

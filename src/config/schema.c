@@ -143,7 +143,9 @@ const struct setting schema[] = {
     {"processes.readers", SETTING_COUNT, FIELD(processes.readers), 1, 16, NULL, "1",
      "How many processes read the store for the others."},
     {"processes.connections", SETTING_COUNT, FIELD(processes.connections), 1, 100000, NULL, "4000",
-     "How many connections one gate or desk process holds at a time. More are answered 421 (-ERR) and closed."},
+     "How many connections one gate or desk process holds at a time. When all are taken, a newcomer gets the place of "
+     "a client that keeps the server waiting for two seconds or more and has not logged in; while there is none it is "
+     "answered 421 (-ERR) and closed."},
     {"processes.connections_per_address", SETTING_COUNT, FIELD(processes.connections_per_address), 1, 100000, NULL,
      "50", "How many connections one address (IPv6: one /64 network) may hold at a time."},
     {"processes.stop_grace", SETTING_DURATION, FIELD(processes.stop_grace), 0, HOUR, NULL, "30",

@@ -188,6 +188,11 @@ void session_note_account(struct session_slot *slot, uint64_t account_id, struct
     write_end(slot);
 }
 
+bool session_has_account(const struct session_slot *slot)
+{
+    return slot && slot->account_id != 0;
+}
+
 void session_note_accepted(struct session_slot *slot)
 {
     if (slot)

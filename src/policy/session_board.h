@@ -51,6 +51,8 @@ struct session_slot *session_board_begin(struct session_board *b, unsigned servi
 void session_board_end(struct session_board *b, struct session_slot *slot);
 /* Who it is that logged in; 0 and an empty span: nobody any more. */
 void session_note_account(struct session_slot *slot, uint64_t account_id, struct span address);
+/* Is somebody logged in, as far as was noted? */
+bool session_has_account(const struct session_slot *slot);
 /* A message was taken in, or handed out to its owner. */
 void session_note_accepted(struct session_slot *slot);
 /* A command was refused. */

@@ -99,8 +99,11 @@ static int serve_line(struct fiber *self, struct pop3_session *s)
         is_stopping(s) ? -ECANCELED : stream_read_line(self, s->stream, POP3_LINE_MAX, &line, pop3_line_deadline(s));
     if (result == -ECANCELED) {
         /* Between commands: what was asked for is answered whole. */
-        pop3_error(s, "[SYS/TEMP] %s is going down, please come back in a minute", s->settings->hostname);
-        pop3_close(s, "the server stops");
+        bool is_crowded = stream_is_crowded_out(s->stream);
+        pop3_error(s, "[SYS/TEMP] %s %s", s->settings->hostname,
+                   is_crowded ? "has too many connections, and this one keeps it waiting; please come back later"
+                              : "is going down, please come back in a minute");
+        pop3_close(s, is_crowded ? "its place was needed" : "the server stops");
         return 0;
     }
     if (result == -EMSGSIZE) {
@@ -144,7 +147,7 @@ static const char *end_reason(const struct pop3_session *s, int error)
     case -EPIPE:
         return has_tls_problem(s) ? "TLS failed" : "the client went away";
     case -ECANCELED:
-        return "the server stops";
+        return stream_is_crowded_out(s->stream) ? "its place was needed" : "the server stops";
     default:
         return strerror(-error);
     }

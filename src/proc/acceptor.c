@@ -14,6 +14,11 @@
 /* So many at a time, so that what is there already gets its turn, and the other processes their share. */
 #define BATCH 32
 #define PAUSE (NANOSECONDS / 10)
+/* So many are looked at to find one that has to leave: the slowest of these is slow, and a newcomer costs little. */
+#define CROWD_SAMPLE 32
+/* So many may be on their way out at a time; they are gone at their next turn. */
+#define LEAVING_MAX (2 * BATCH)
+#define FULL_TOLD_EACH (60 * NANOSECONDS)
 /* What a cancelled session may still need for its last words. */
 #define LAST_WORDS_SECONDS 5
 
@@ -33,7 +38,8 @@ struct acceptor {
     struct listener *listeners[LISTENERS_MAX]; /* the set in use; one that is being closed is not here any more */
     struct list_node connections;
     struct condition emptied; /* a connection ended */
-    unsigned count;
+    unsigned count, leaving;
+    uint64_t full_told_at; /* when the log last heard of a full house; 0: never */
     bool stopping;
     uint32_t number; /* of this process, in session ids */
     uint64_t sessions;
@@ -65,6 +71,7 @@ static void connection_end(struct connection *c)
     session_board_end(a->board, c->board);
     list_remove(&c->node);
     a->count--;
+    a->leaving -= c->leaving;
     free(c);
     condition_wake_all(&a->emptied);
 }
@@ -75,25 +82,71 @@ static void run_connection(struct fiber *self, void *argument)
     struct acceptor *a = c->acceptor;
     struct stream *stream = stream_new(fiber_loop(self), c->fd);
     c->fd = -1;
+    c->stream = stream;
     if (stream)
         a->events.run(self, stream, c, a->context);
     else
         log_write(LOG_PROBLEM, service_kind_name(c->service), c->session, "no memory for a connection");
+    c->stream = NULL;
     stream_free(stream);
     connection_end(c);
+}
+
+/* Of the next few, who keeps us waiting longest; NULL when nobody does it for long. Members are waited for: their
+ * number is bounded by those who have a password. */
+static struct connection *find_slowest(struct acceptor *a)
+{
+    struct connection *slowest = NULL;
+    uint64_t now = clock_monotonic(), longest = CROWD_OUT_FROM;
+    unsigned left = a->count < CROWD_SAMPLE ? a->count : CROWD_SAMPLE;
+    while (left-- > 0) {
+        /* Each comes by in turn. */
+        struct list_node *node = list_take_first(&a->connections);
+        list_append(&a->connections, node);
+        struct connection *c = container_of(node, struct connection, node);
+        uint64_t waited = c->stream ? stream_kept_waiting(c->stream, now) : 0;
+        if (waited >= longest && !c->leaving && !session_has_account(c->board)) {
+            slowest = c;
+            longest = waited;
+        }
+    }
+    return slowest;
+}
+
+/* Is there room for one more, if need be in the place of somebody slow? */
+static bool has_room(struct acceptor *a)
+{
+    if (a->count - a->leaving <= a->child->settings->processes.connections)
+        return true;
+    uint64_t now = clock_monotonic();
+    if (!a->full_told_at || now - a->full_told_at >= FULL_TOLD_EACH) {
+        log_write(LOG_PROBLEM, role_name(a->child->row->role), NULL,
+                  "all connections are taken; newcomers get the places of clients that keep the server waiting "
+                  "connections=%u setting=processes.connections",
+                  a->child->settings->processes.connections);
+        a->full_told_at = now;
+    }
+    struct connection *slowest = a->leaving < LEAVING_MAX ? find_slowest(a) : NULL;
+    if (!slowest)
+        return false;
+    slowest->leaving = true;
+    a->leaving++;
+    stream_crowd_out(slowest->stream, slowest->fiber);
+    return true;
 }
 
 /* True when a session may begin; else it was refused and is to be ended. */
 static bool is_admitted(struct acceptor *a, struct connection *c)
 {
     const struct settings *settings = a->child->settings;
-    if (a->count > settings->processes.connections) {
-        refuse(a, c, REFUSE_BUSY);
-        return false;
-    }
+    /* Of one address no more than it may have, so that it crowds out nobody with them. */
     if (a->table && !connection_table_enter(a->table, a->child->instance, c->ip.bytes,
                                             settings->processes.connections_per_address, &c->ticket)) {
         refuse(a, c, REFUSE_ADDRESS);
+        return false;
+    }
+    if (!has_room(a)) {
+        refuse(a, c, REFUSE_BUSY);
         return false;
     }
     return true;

@@ -4,6 +4,10 @@
  * Limits: settings.processes.connections in this process, and connections_per_address by address over all processes of
  * the role. Who is over a limit gets one line that says so and is closed; on a port where TLS comes first there is
  * nobody to say it to.
+ *
+ * In a full house a newcomer gets the place of a client that keeps us waiting, if for CROWD_OUT_FROM or longer and
+ * without having logged in: else whoever holds many connections open, and sends a byte now and then, would keep all
+ * others out.
  */
 #ifndef PROC_ACCEPTOR_H
 #define PROC_ACCEPTOR_H
@@ -24,13 +28,17 @@ struct connection {
     struct ip_address ip;
     char session[32]; /* its id in the log: this process's random number and a count */
     bool in_hand;     /* the session is doing what must be finished: an end of the process waits for it */
+    bool leaving;     /* it was crowded out */
     int fd;           /* until the stream has it */
+    struct stream *stream;
     struct connection_ticket ticket;
     struct session_slot *board; /* where the session notes what happens; may be NULL */
     struct fiber *fiber;
 };
 
 enum refusal { REFUSE_BUSY, REFUSE_ADDRESS };
+
+#define CROWD_OUT_FROM (2 * NANOSECONDS)
 
 struct acceptor_events {
     /* The whole session. Waits; `stream` is freed by the acceptor. */

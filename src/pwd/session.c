@@ -146,8 +146,11 @@ static int serve_line(struct fiber *self, struct pwd_session *s)
     uint64_t deadline = clock_in_seconds(s->settings->pwd.idle_timeout);
     int result = is_stopping(s) ? -ECANCELED : stream_read_line(self, s->stream, PWD_LINE_MAX, &line, deadline);
     if (result == -ECANCELED) {
-        pwd_refuse(s, "%s is going down, please come back in a minute", s->settings->hostname);
-        pwd_close(s, "the server stops");
+        bool is_crowded = stream_is_crowded_out(s->stream);
+        pwd_refuse(s, "%s %s", s->settings->hostname,
+                   is_crowded ? "has too many connections, and this one keeps it waiting; please come back later"
+                              : "is going down, please come back in a minute");
+        pwd_close(s, is_crowded ? "its place was needed" : "the server stops");
         return 0;
     }
     if (result == -EMSGSIZE) {
@@ -206,7 +209,7 @@ static const char *end_reason(const struct pwd_session *s, int error)
     case -EPIPE:
         return strncmp(stream_problem(s->stream), "TLS:", 4) == 0 ? stream_problem(s->stream) : "the client went away";
     case -ECANCELED:
-        return "the server stops";
+        return stream_is_crowded_out(s->stream) ? "its place was needed" : "the server stops";
     default:
         return strerror(-error);
     }

@@ -137,6 +137,7 @@ int stream_fill(struct fiber *self, struct stream *s, uint64_t deadline)
         if (n > 0) {
             s->end += (size_t)n;
             s->flushed = false;
+            stream_note_progress(s, (size_t)n);
             return stream_take_turns(self, s, deadline);
         }
         if (n != -EAGAIN)
@@ -197,8 +198,10 @@ int stream_read_line(struct fiber *self, struct stream *s, size_t max, struct sp
     bool waited = false;
     for (;;) {
         int taken = take_line(s, max, line);
-        if (taken != 0)
+        if (taken != 0) {
+            s->late_from = 0; /* that is all that was owed */
             return taken < 0 ? taken : 0;
+        }
         if (waited && clock_monotonic() >= deadline)
             return -ETIMEDOUT; /* one of many waits for a line: see stream_wait_strictly */
         error = stream_fill(self, s, deadline);
@@ -231,8 +234,10 @@ int stream_flush(struct fiber *self, struct stream *s, uint64_t deadline)
     int error = 0;
     while (sent < s->output.size && !error) {
         ssize_t n = stream_try_write(s, s->output.data + sent, s->output.size - sent);
-        if (n > 0)
+        if (n > 0) {
             sent += (size_t)n;
+            stream_note_progress(s, (size_t)n);
+        }
         if (n > 0 && sent < s->output.size)
             error = stream_take_turns(self, s, deadline);
         else if (n == -EAGAIN)
@@ -302,6 +307,8 @@ static int linger(struct fiber *self, struct stream *s, uint64_t deadline)
 
 void stream_close(struct fiber *self, struct stream *s, bool is_last_word, uint64_t deadline)
 {
+    if (s->crowded_out)
+        deadline = 0; /* somebody else waits for its place */
     int error = stream_flush(self, s, deadline);
     if (!error && s->ssl)
         stream_tls_close(s);

@@ -84,6 +84,18 @@ const char *stream_tls_server_name(const struct stream *s);
 enum tls_binding { TLS_SERVER_END_POINT, TLS_EXPORTER };
 size_t stream_tls_binding(const struct stream *s, enum tls_binding type, unsigned char out[64]);
 
+/* ---- Peers that take their time ---- */
+
+/* For how long (ns, at `now` of the monotonic clock) the fiber's peer has kept it waiting: how far it is behind
+ * STREAM_PACE bytes a second; a whole line or handshake settles all. 0 when it is not the peer's turn. */
+#define STREAM_PACE 1000
+uint64_t stream_kept_waiting(const struct stream *s, uint64_t now);
+/* Cancels its fiber, whose session then ends without waiting for the peer's end of the connection: somebody else is to
+ * have its place. */
+void stream_crowd_out(struct stream *s, struct fiber *fiber);
+/* That happened: what the session tells its peer is not that the server stops. */
+bool stream_is_crowded_out(const struct stream *s);
+
 /* A sentence about the error that ended the connection, "" when there is none: for the log. */
 const char *stream_problem(const struct stream *s);
 int stream_fd(const struct stream *s);

@@ -77,12 +77,40 @@ ssize_t stream_try_write(struct stream *s, const char *from, size_t size)
 int stream_wait(struct fiber *self, struct stream *s, uint64_t deadline)
 {
     s->streak = 0;
-    if (s->wants_write)
-        return watch_wait_writable(self, &s->watch, deadline);
-    int error = watch_wait_readable(self, &s->watch, deadline);
-    if (!error)
+    if (!s->late_from)
+        s->late_from = clock_monotonic();
+    s->in_wait = true;
+    int error = s->wants_write ? watch_wait_writable(self, &s->watch, deadline)
+                               : watch_wait_readable(self, &s->watch, deadline);
+    s->in_wait = false;
+    if (!error && !s->wants_write)
         s->drained = false; /* the edge was taken by the wait */
     return error;
+}
+
+void stream_note_progress(struct stream *s, size_t bytes)
+{
+    if (!s->late_from)
+        return;
+    uint64_t now = clock_monotonic(), behind = now > s->late_from ? now - s->late_from : 0;
+    uint64_t paid = bytes * (NANOSECONDS / STREAM_PACE);
+    s->late_from = paid < behind ? s->late_from + paid : 0;
+}
+
+uint64_t stream_kept_waiting(const struct stream *s, uint64_t now)
+{
+    return s->in_wait && now > s->late_from ? now - s->late_from : 0;
+}
+
+void stream_crowd_out(struct stream *s, struct fiber *fiber)
+{
+    s->crowded_out = true;
+    fiber_cancel(fiber);
+}
+
+bool stream_is_crowded_out(const struct stream *s)
+{
+    return s->crowded_out;
 }
 
 int stream_wait_strictly(struct fiber *self, struct stream *s, uint64_t deadline)

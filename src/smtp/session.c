@@ -146,7 +146,7 @@ static void log_end(const struct smtp_session *s, int error)
     else if (error == -ETIMEDOUT)
         reason = "time is up";
     else if (error == -ECANCELED)
-        reason = "the server stops";
+        reason = stream_is_crowded_out(s->stream) ? "its place was needed" : "the server stops";
     bool in_hand = s->transaction.open;
     log_write(is_gone && !is_tls && !in_hand ? LOG_ALL : LOG_LOW, "smtp", s->peer->session,
               "session ended: %s service=%s ip=%s%s%s%s%s", reason, service_kind_name(s->peer->service), s->ip,
@@ -160,6 +160,9 @@ static void say_goodbye(struct fiber *self, struct smtp_session *s, int error)
     const char *hostname = s->settings->hostname;
     if (error == -ETIMEDOUT)
         smtp_reply(s, 421, "4.4.2", "%s Time is up, goodbye", hostname);
+    else if (error == -ECANCELED && stream_is_crowded_out(s->stream))
+        smtp_reply(s, 421, "4.3.2",
+                   "%s has too many connections, and this one keeps it waiting; please come back later", hostname);
     else if (error == -ECANCELED)
         smtp_reply(s, 421, "4.3.2", "%s is going down, please come back in a minute", hostname);
     if (error)

@@ -461,12 +461,31 @@ def test_connections_per_address(fresh):
 
 
 def test_connections_of_a_process(fresh):
+    """Who has logged in keeps the place."""
     server = fresh("processes.connections = 2")
-    held = places(server, 2)
-    code, words = server.raw(25).reply()
+    held = [server.pop(), server.pop()]
+    code, words = server.raw(587).reply()
     assert code == 421 and "Too many connections" in words
-    assert all(session.ask("NOOP")[0] == 250 for session in held)
-    wait_until(log_has(server, r"1 FAILURE smtp - connection refused ip=127.0.0.1 reason=too_many\b"), "its record")
+    assert server.raw(110).line().startswith(b"-ERR [SYS/TEMP] Too many connections")
+    assert all(pop.noop().startswith(b"+OK") for pop in held)
+    wait_until(log_has(server, r"1 FAILURE submission - connection refused ip=127.0.0.1 reason=too_many\b"), "its record")
+
+
+def is_greeted(session):
+    return session.reply()[0] == 220
+
+
+@pytest.mark.parametrize("port,last_words", [(25, b"421 4.3.2 "), (110, b"-ERR [SYS/TEMP] "), (106, b"500 ")])
+def test_a_full_house_makes_room(fresh, port, last_words):
+    """A client that says nothing for two seconds gives its place to one that does not have to."""
+    server = fresh("processes.connections = 2")
+    held = [server.raw(port) for _ in range(2)]
+    assert all(session.line() for session in held)
+    wait_until(lambda: is_greeted(server.raw(25)) if port == 25 else server.raw(port).line()[:3] in (b"+OK", b"200"), "a place")
+    ends = [session.line() for session in held[:1]]
+    assert ends[0].startswith(last_words) and b"keeps it waiting" in ends[0], ends
+    assert held[0].is_closed()
+    wait_until(log_has(server, r"PROBLEM (gate|desk) - all connections are taken"), "its record")
 
 
 # ---- The log ----

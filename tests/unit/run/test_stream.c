@@ -472,6 +472,84 @@ static void canceled_reader_says_goodbye(void **state)
     pair_release(&p);
 }
 
+static void write_bytes(struct pair *p, const char *text, size_t size)
+{
+    assert_int_equal(write(p->fd, text, size), size);
+}
+
+/* Is the peer taken to owe something since `from` at the earliest? Exact, however long the test takes. */
+static bool owes_since(const struct pair *p, uint64_t from)
+{
+    uint64_t then = clock_monotonic() + 100 * NANOSECONDS, late = stream_kept_waiting(p->stream, then);
+    assert_true(late >= 99 * NANOSECONDS);
+    return late <= then - from;
+}
+
+static void take_slowly(struct fiber *self, void *argument)
+{
+    struct pair *p = argument;
+    struct span line;
+    assert_int_equal(stream_read_line(self, p->stream, 5000, &line, CLOCK_NEVER), 0);
+    assert_int_equal(stream_kept_waiting(p->stream, CLOCK_NEVER - 1), 0);
+    p->step++;
+    assert_int_equal(stream_fill(self, p->stream, CLOCK_NEVER), 0);
+    p->step++;
+    assert_int_equal(stream_fill(self, p->stream, CLOCK_NEVER), -ECANCELED);
+    assert_true(stream_is_crowded_out(p->stream));
+    buf_add_text(stream_output(p->stream), "421 full\r\n");
+    stream_close(self, p->stream, false, CLOCK_NEVER); /* the other end stays open */
+    p->step++;
+}
+
+static void wait_for_step(struct fiber *self, const struct pair *p, size_t step)
+{
+    while (p->step < step)
+        assert_int_equal(fiber_sleep(self, clock_monotonic() + 100000), 0);
+    assert_int_equal(fiber_sleep(self, clock_monotonic() + 100000), 0); /* until it waits again */
+}
+
+static void come_slowly(struct fiber *self, void *argument)
+{
+    struct pair *p = argument;
+    char text[100];
+    assert_int_equal(stream_kept_waiting(p->stream, CLOCK_NEVER - 1), 0); /* it is not the peer's turn yet */
+    uint64_t begun = clock_monotonic();
+    struct fiber *reader = fiber_start(p->loop, "reader", take_slowly, p);
+    assert_non_null(reader);
+    wait_for_step(self, p, 0);
+    assert_true(owes_since(p, begun));
+    /* A byte of a line buys a millisecond, and the end of the line all. */
+    assert_int_equal(fiber_sleep(self, clock_monotonic() + 5000000), 0);
+    uint64_t from = clock_monotonic();
+    write_bytes(p, "N", 1);
+    assert_int_equal(fiber_sleep(self, clock_monotonic() + 1000000), 0);
+    assert_false(owes_since(p, from));
+    write_bytes(p, "OOP\r\n", 5);
+    wait_for_step(self, p, 1);
+    assert_true(owes_since(p, from));
+    assert_int_equal(fiber_sleep(self, clock_monotonic() + 5000000), 0);
+    from = clock_monotonic();
+    write_bytes(p, "x", 1);
+    wait_for_step(self, p, 2);
+    assert_false(owes_since(p, from));
+    assert_false(stream_is_crowded_out(p->stream));
+    stream_crowd_out(p->stream, reader);
+    wait_for_step(self, p, 3);
+    assert_int_equal(get(self, p, text, sizeof text), 10);
+}
+
+static void knows_who_keeps_it_waiting(void **state)
+{
+    struct pair p;
+    pair_init(&p);
+    assert_non_null(fiber_start(p.loop, "peer", come_slowly, &p));
+    while (loop_fiber_count(p.loop) > 0) {
+        assert_non_null(fiber_start(p.loop, "stop", stop_when_alone, p.loop));
+        assert_int_equal(loop_run(p.loop), 0);
+    }
+    pair_release(&p);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -489,6 +567,7 @@ int main(void)
         cmocka_unit_test(deadline_holds_in_a_flood),
         cmocka_unit_test(write_times_out_on_a_reader_that_sleeps),
         cmocka_unit_test(canceled_reader_says_goodbye),
+        cmocka_unit_test(knows_who_keeps_it_waiting),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
