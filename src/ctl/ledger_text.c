@@ -434,14 +434,22 @@ static void write_list_command(const StoreWrite__LedgerRow *row, unsigned rule, 
                list->list, is_my ? "my " : "");
 }
 
+/* Has the site locked it by now, whoever it was that set it when this came? */
+static bool is_locked(const struct ledger_setting *settings, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        if (settings[i].is_locked)
+            return true;
+    return false;
+}
+
 /* Who has to say it is off, so that this recipient is spared. */
 static void write_switch(const StoreWrite__LedgerEntry *entry, const struct ledger_setting *settings, size_t count,
                          bool is_my, struct buf *out)
 {
     const StoreWrite__LedgerRow *row = entry->row;
-    const struct ledger_setting *setting = find_setting(row, settings, count);
     unsigned rule = rule_find(binary_span(row->rule));
-    bool is_sites = setting && setting->is_locked;
+    bool is_sites = is_locked(settings, count);
     bool unsets =
         (row->level == LEVEL_ACCOUNT || row->level == LEVEL_ADDRESS) && is_off_without(row, rule, settings, count);
     struct span owner =
@@ -484,7 +492,9 @@ static void write_undo(const StoreWrite__LedgerEntry *entry, const struct ledger
     if (!keeps_out || rule_find(binary_span(row->rule)) == RULE_NONE)
         return;
     buf_add_text(out, "\nTo let such mail in:\n");
-    if (row->reference) {
+    /* Entries of a white list are not asked before what is locked. */
+    bool is_first = is_locked(settings, count) && rules[rule_find(binary_span(row->rule))].group >= GROUP_LOCAL;
+    if (row->reference && !is_first) {
         reference_write(row->reference, reference);
         buf_printf(out, "  ostiary %sallow %s\n      exactly this kind, and nothing else\n", is_my ? "my " : "",
                    reference);

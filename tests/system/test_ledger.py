@@ -123,6 +123,19 @@ def test_what_was_put_aside_is_explained_and_let_in(fresh):
     assert rows(server, "--limit", "1")[0]["folder"] == "INBOX"
 
 
+def test_what_the_site_locked_since_only_the_site_can_change(fresh):
+    server = fresh()
+    server.run("rules", "set", "bob@example.test", "sender-tld=on")
+    reference = reference_of(attempt(server, "x@b.example", "bob@example.test")[1])
+    wait_until(lambda: server.run("explain", reference, check=False).returncode == 0, "the ledger's row")
+    assert server.run_json("explain", reference)[0]["undo"] == [f"ostiary allow {reference}", "ostiary rules unset bob@example.test sender-tld"]
+    server.run("rules", "lock", "sender-tld=on")
+    assert server.run_json("explain", reference)[0]["undo"] == ["ostiary rules set --site sender-tld=off"]
+    assert server.run("allow", reference, "--yes", check=False).returncode == 65
+    text = server.run("my", "explain", reference, "--login", "bob@example.test", "--login-stdin", text_input="sandbox\n").stdout
+    assert "Only the administrator can switch off sender-tld" in text and "allow" not in text
+
+
 def test_the_newest_come_first(fresh):
     """Refusals are gathered before they are written; what was taken meanwhile is not older for that."""
     server = fresh()
