@@ -1,8 +1,8 @@
 /* POP3 clients for the bench.
  *
- *   pop3_load logins ADDRESS PORT LOGIN ACCOUNTS PASSWORD SESSIONS COUNT
+ *   pop3_load logins ADDRESS PORT LOGIN FIRST ACCOUNTS PASSWORD SESSIONS COUNT
  *       COUNT times: connect, USER, PASS, QUIT; so many sessions at a time. LOGIN has a * where the account's number
- *       (from 0 to ACCOUNTS - 1, in turn) goes.
+ *       (from FIRST to FIRST + ACCOUNTS - 1, in turn) goes.
  *   pop3_load retr ADDRESS PORT LOGIN PASSWORD WINDOW
  *       reads a whole maildrop, with so many RETRs under way
  *   pop3_load dele ADDRESS PORT LOGIN PASSWORD WINDOW
@@ -42,7 +42,7 @@ struct session {
 
 struct logins {
     const char *address, *login, *password;
-    unsigned port, accounts, count, begun, done;
+    unsigned port, first, accounts, count, begun, done;
     struct session sessions[SESSIONS_MAX];
 };
 
@@ -51,7 +51,7 @@ static void begin(struct logins *l, struct session *s)
     s->fd = connect_from(l->begun / SOURCE_CONNECTIONS, l->address, l->port);
     s->step = GREETING;
     s->size = 0;
-    s->account = l->begun++ % l->accounts;
+    s->account = l->first + l->begun++ % l->accounts;
 }
 
 static void answer(struct logins *l, struct session *s)
@@ -101,13 +101,14 @@ static int logins(char **argv)
 {
     static struct logins l;
     static struct pollfd fds[SESSIONS_MAX];
-    unsigned sessions = (unsigned)atoi(argv[7]);
+    unsigned sessions = (unsigned)atoi(argv[8]);
     l.address = argv[2];
     l.port = (unsigned)atoi(argv[3]);
     l.login = argv[4];
-    l.accounts = (unsigned)atoi(argv[5]);
-    l.password = argv[6];
-    l.count = (unsigned)atoi(argv[8]);
+    l.first = (unsigned)atoi(argv[5]);
+    l.accounts = (unsigned)atoi(argv[6]);
+    l.password = argv[7];
+    l.count = (unsigned)atoi(argv[9]);
     if (sessions > SESSIONS_MAX || !sessions || !l.accounts || !l.count) {
         fprintf(stderr, "pop3_load: from 1 to %u sessions, and at least one account and login\n", SESSIONS_MAX);
         return 64;
@@ -216,13 +217,13 @@ static int maildrop(char **argv, int is_dele)
 
 int main(int argc, char **argv)
 {
-    if (argc == 9 && strcmp(argv[1], "logins") == 0)
+    if (argc == 10 && strcmp(argv[1], "logins") == 0)
         return logins(argv);
     if (argc == 7 && strcmp(argv[1], "retr") == 0)
         return maildrop(argv, 0);
     if (argc == 7 && strcmp(argv[1], "dele") == 0)
         return maildrop(argv, 1);
-    fputs("usage: pop3_load logins ADDRESS PORT LOGIN ACCOUNTS PASSWORD SESSIONS COUNT |"
+    fputs("usage: pop3_load logins ADDRESS PORT LOGIN FIRST ACCOUNTS PASSWORD SESSIONS COUNT |"
           " pop3_load retr|dele ADDRESS PORT LOGIN PASSWORD WINDOW\n",
           stderr);
     return 64;

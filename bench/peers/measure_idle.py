@@ -13,7 +13,7 @@ LOAD = peers_module.ROOT / "build/release/bench/load"
 KINDS = (("SMTP", "smtp", ()), ("SMTP, TLS", "smtp", ("tls",)), ("POP3", "pop3", ()), ("POP3, TLS", "pop3", ("tls",)),
          ("POP3, logged in", "pop3", (f"u*@{peers_module.DOMAIN}", peers_module.PASSWORD)))
 ACCOUNTS = 100  # as the load client has them
-COUNTS, QUICK_COUNTS = ((1000, 3), (10000, 1)), ((100, 1), (1000, 1))  # connections and rounds
+COUNTS, QUICK_COUNTS = ((1000, 3), (10000, 1)), ((200, 1),)  # connections and rounds
 # A server that would need more than this share of the free memory for so many connections is not tried with them.
 MEMORY_SHARE = 0.5
 
