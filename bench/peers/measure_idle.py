@@ -61,6 +61,9 @@ def one(each, work, service, more, count):
 def measure_row(row, classes, work, service, more, count, rounds, fewer):
     """`fewer`: the same with fewer connections, or None."""
     def once(each, _):
+        if more == ("tls",) and "starttls" in each.lacks:
+            row.notes[each.name] = each.lacks["starttls"]
+            return
         expected = fewer.middle(each.name) * count if fewer and each.name in fewer.rounds else 0
         if expected > MEMORY_SHARE * available_kib():
             row.notes[each.name] = f"not tried: {expected / 1048576:.0f} GiB would be needed, as it has a process for each."
