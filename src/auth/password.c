@@ -26,15 +26,31 @@ static int run_crypt(const struct password *password, const char *setting, struc
     return error ? error : buf_failed(out) ? -ENOMEM : 0;
 }
 
+/* A method with its cost and a fresh salt. 0 or -EINVAL. The empty prefix means traditional DES, which cuts at eight
+ * bytes. */
+static int make_setting(const char *prefix, unsigned cost, char setting[CRYPT_GENSALT_OUTPUT_SIZE])
+{
+    bool made = *prefix && crypt_gensalt_rn(prefix, cost, NULL, 0, setting, CRYPT_GENSALT_OUTPUT_SIZE);
+    return made ? 0 : -EINVAL;
+}
+
 int password_hash(const struct password *password, const char *prefix, unsigned cost, struct buf *out)
 {
     char setting[CRYPT_GENSALT_OUTPUT_SIZE];
     if (strncmp(prefix, "$2", 2) == 0 && password->size > BCRYPT_MAX)
         return -EINVAL;
-    /* The empty prefix means traditional DES, which cuts at eight bytes. */
-    if (password->size == 0 || !*prefix || !crypt_gensalt_rn(prefix, cost, NULL, 0, setting, (int)sizeof setting))
+    if (password->size == 0 || make_setting(prefix, cost, setting))
         return -EINVAL;
     return run_crypt(password, setting, out);
+}
+
+int password_nobodys(const char *prefix, unsigned cost, struct buf *out)
+{
+    char setting[CRYPT_GENSALT_OUTPUT_SIZE];
+    if (make_setting(prefix, cost, setting))
+        return -EINVAL;
+    buf_add_text(out, setting);
+    return buf_failed(out) ? -ENOMEM : 0;
 }
 
 int password_verify(const struct password *password, struct span hash)

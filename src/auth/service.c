@@ -16,20 +16,10 @@ static void sweep(struct timer *timer)
         log_write(LOG_PROBLEM, "auth", NULL, "no memory for a timer; abandoned logins stay until the next one ends");
 }
 
-/* A hash of a password that nobody has, of the kind that new passwords get. */
+/* What is compared where there is no hash: of the kind that new passwords get. */
 static int make_dummy(const struct settings *settings, struct buf *hash, struct buf *problem)
 {
-    static const char digits[] = "0123456789abcdef";
-    unsigned char random[16];
-    char text[2 * sizeof random];
-    struct password password;
-    digest_random(random, sizeof random);
-    for (size_t i = 0; i < sizeof text; i++)
-        text[i] = digits[random[i / 2] >> (i % 2 * 4) & 15];
-    bool parsed = password_parse(span_from(text, sizeof text), &password);
-    int error =
-        parsed ? password_hash(&password, settings->auth.password_hash, settings->auth.hash_cost, hash) : -EINVAL;
-    password_wipe(&password);
+    int error = password_nobodys(settings->auth.password_hash, settings->auth.hash_cost, hash);
     if (error)
         buf_printf(problem, "auth.password_hash \"%s\" with auth.hash_cost %u makes no hash; see crypt(5)",
                    settings->auth.password_hash, settings->auth.hash_cost);

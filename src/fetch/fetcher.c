@@ -434,13 +434,29 @@ static void schedule_main(struct fiber *self, void *argument)
 
 /* ---- Start and end ---- */
 
+/* To read the certificates of some 150 authorities takes tens of milliseconds and a megabyte, and most servers fetch
+ * no mail: so it is done at the first visit. */
+struct tls_context *fetcher_tls(struct fetcher *f, struct buf *problem)
+{
+    if (!f->tls)
+        f->tls = tls_client_context_new(buf_span(&f->authorities), (int)f->settings->tls.oldest, problem);
+    return f->tls;
+}
+
 int fetch_set_settings(struct fetcher *f, struct settings *settings, struct span authorities, struct buf *problem)
 {
-    struct tls_context *tls = tls_client_context_new(authorities, (int)settings->tls.oldest, problem);
-    if (!tls)
-        return -EINVAL;
+    struct buf copy;
+    buf_init(&copy, authorities.size + 1);
+    buf_add_span(&copy, authorities);
+    if (buf_failed(&copy)) {
+        buf_release(&copy);
+        buf_add_text(problem, "no memory for the certificates of authorities");
+        return -ENOMEM;
+    }
+    buf_release(&f->authorities);
+    f->authorities = copy;
     tls_context_unref(f->tls);
-    f->tls = tls;
+    f->tls = NULL;
     settings_ref(settings);
     settings_unref(f->settings);
     f->settings = settings;
@@ -465,6 +481,7 @@ struct fetcher *fetch_new(struct loop *loop, struct settings *settings, struct p
     }
     f->loop = loop;
     f->peers = peers;
+    buf_init(&f->authorities, 0);
     memcpy(f->private_key, private_key, SEALED_KEY_SIZE);
     map_init(&f->remotes);
     map_init(&f->providers);

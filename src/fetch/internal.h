@@ -70,7 +70,8 @@ struct fetcher {
     struct loop *loop;
     struct settings *settings;
     struct peers *peers;
-    struct tls_context *tls;
+    struct buf authorities;  /* PEM */
+    struct tls_context *tls; /* made of them when it is first needed */
     const struct blacklist *blacklist;
     struct facts_sources sources; /* made when they are first needed */
     struct ledger *ledger;
@@ -97,6 +98,8 @@ uint64_t fetch_random(void);
 MUST_USE int fetcher_list(struct fiber *self, struct fetcher *f);
 /* What rules may ask for. NULL without memory. */
 const struct facts_sources *fetcher_sources(struct fetcher *f);
+/* For visits under the settings in force. The fetcher's own; NULL with a sentence. */
+struct tls_context *fetcher_tls(struct fetcher *f, struct buf *problem);
 struct remote *fetcher_find(const struct fetcher *f, uint64_t id);
 
 /* ---- session.c ---- */

@@ -404,6 +404,13 @@ static enum visit_end prepare(struct visit *v)
         end = visit_fail(v, VISIT_FAILED, "no memory");
     else if (!remote_account_parse(text, &v->memory, &v->account, &problem))
         end = visit_fail(v, VISIT_IMPOSSIBLE, "%.*s", SPAN_ARG(buf_span(&problem)));
+    else if (v->account.tls != REMOTE_TLS_NONE) {
+        struct tls_context *tls = fetcher_tls(v->fetcher, &problem);
+        if (tls)
+            v->tls = tls_context_ref(tls);
+        else
+            end = visit_fail(v, VISIT_FAILED, "%.*s", SPAN_ARG(buf_span(&problem)));
+    }
     buf_release(&problem);
     return end;
 }
@@ -417,7 +424,6 @@ enum visit_end visit_run(struct fiber *self, struct remote *remote)
     v->fetcher = f;
     v->remote = remote;
     v->settings = settings_ref(f->settings);
-    v->tls = tls_context_ref(f->tls);
     v->until = clock_in_seconds(VISIT_SECONDS);
     arena_init(&v->memory, VISIT_MEMORY);
     maildrop_init(&v->maildrop);

@@ -129,6 +129,21 @@ def test_certificates_and_stls_are_not_negotiable(provider, serve):
     assert "wonderland" not in plain.log()
 
 
+def test_authorities_that_cannot_be_read_trust_nobody(provider, serve, tmp_path):
+    dovecot = provider()
+    dovecot.put("alice", message("waits"))
+    pem = tmp_path / "authorities.pem"
+    pem.write_text("-----BEGIN CERTIFICATE-----\nnonsense\n-----END CERTIFICATE-----\n")
+    server = serve(dovecot, f'remote.ca_file = "{pem}"')
+    add(server, dovecot)
+    assert "trusted authorities" in fetch(server, check=False).stdout
+    assert subjects(server) == []
+    pem.write_bytes(dovecot.certificate.read_bytes())
+    server.run("reload")
+    wait_until(lambda: "trusted authorities" not in fetch(server, check=False).stdout, "the certificates were read again")
+    assert subjects(server) == ["waits"]
+
+
 def test_private_addresses_are_for_the_site_to_allow(provider, fresh):
     dovecot = provider()
     server = fresh()

@@ -36,6 +36,10 @@ static void test_every_kind(void **state)
         assert_int_equal(password_verify(&right, buf_span(&hash)), 0);
         assert_int_equal(password_verify(&right, buf_span(&other)), 0);
         assert_int_equal(password_verify(&wrong, buf_span(&hash)), -EACCES);
+        /* Nobody's is made and compared in the same way, and is no password's. */
+        buf_reset(&other);
+        assert_int_equal(password_nobodys(rows[i].prefix, rows[i].cost, &other), 0);
+        assert_int_equal(password_verify(&right, buf_span(&other)), -EACCES);
         buf_release(&hash);
         buf_release(&other);
     }
@@ -84,6 +88,10 @@ static void test_refused_hashes(void **state)
     assert_int_equal(password_hash(&ordinary, "$nonsense$", 0, &hash), -EINVAL);
     assert_int_equal(password_hash(&ordinary, "", 0, &hash), -EINVAL);
     assert_int_equal(password_hash(&ordinary, "$2b$", 99, &hash), -EINVAL);
+    assert_int_equal(password_nobodys("$nonsense$", 0, &hash), -EINVAL);
+    assert_int_equal(password_nobodys("", 0, &hash), -EINVAL);
+    assert_int_equal(password_nobodys("$2b$", 99, &hash), -EINVAL);
+    assert_int_equal(password_nobodys("$y$", 99, &hash), -EINVAL);
     assert_int_equal(password_hash(&empty, "$5$", 1000, &hash), -EINVAL);
     assert_int_equal(password_hash(&hundred, "$2b$", 4, &hash), -EINVAL); /* bcrypt would cut it at 72 */
     assert_int_equal(password_hash(&hundred, "$5$", 1000, &hash), 0);
