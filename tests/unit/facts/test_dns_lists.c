@@ -6,6 +6,7 @@
 #include "resolver.pb-c.h"
 #include "run/loop.h"
 
+#include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -28,6 +29,9 @@ struct house {
     struct channel *server;
     struct dns_lists *lists;
     bool is_mute[LISTS];
+    bool holds; /* the resolver itself says nothing at all */
+    struct call *held[64];
+    size_t held_count;
     unsigned asked[LISTS][256]; /* A records, by the last octet of an address in 192.0.2.0/24 */
     int log_fd;
 };
@@ -47,6 +51,11 @@ static void called(void *context, struct call *call)
     struct span name = span_from(request->name.data, request->name.len), rest = name;
     ProtobufCBinaryData record = {4, (uint8_t *)(uintptr_t) "\x7f\0\0\2"};
     uint64_t octet;
+    if (h->holds) {
+        assert_true(h->held_count < sizeof h->held / sizeof *h->held);
+        h->held[h->held_count++] = call;
+        return;
+    }
     size_t list = span_ends_nocase(name, span_text(zones[A_TEST])) ? A_TEST : B_TEST;
     assert_true(span_ends_nocase(name, span_text(zones[list])));
     assert_true(span_parse_u64(span_cut(&rest, '.'), 255, &octet));
@@ -180,6 +189,49 @@ static void asked_again(struct fiber *self, struct house *h)
     assert_int_equal(h->asked[A_TEST][22], 2);
 }
 
+struct waiting {
+    struct house *house;
+    struct arena memory;
+    struct dns_list_fact *found;
+    size_t count;
+    int error;
+    bool is_done;
+};
+
+static void wait_for_lists(struct fiber *self, void *argument)
+{
+    struct waiting *w = argument;
+    struct ip_address ip = {.bytes = {[10] = 255, 255, 192, 0, 2, 50}};
+    w->error = dns_lists_check(self, w->house->lists, &ip, &w->memory, &w->found, &w->count);
+    w->is_done = true;
+}
+
+/* Nobody can say, not even whether the lists are in order: that is not "no list has it". */
+static void nobody_says(struct fiber *self, struct house *h)
+{
+    struct waiting w = {.house = h};
+    arena_init(&w.memory, 100000);
+    h->holds = true;
+    assert_int_equal(dns_lists_set_settings(h->lists, &h->settings), 0);
+    assert_non_null(fiber_start(h->loop, "wait", wait_for_lists, &w));
+    pass_seconds(self, 9);
+    assert_false(w.is_done);
+    pass_seconds(self, 4);
+    assert_true(w.is_done);
+    assert_int_equal(w.error, 0);
+    assert_int_equal(w.count, LISTS);
+    for (size_t i = 0; i < w.count; i++)
+        assert_int_equal(w.found[i].result, DNS_LIST_FACT_UNKNOWN);
+    arena_release(&w.memory);
+    /* Nothing of it is remembered. */
+    h->holds = false;
+    for (size_t i = 0; i < h->held_count; i++)
+        call_fail(h->held[i], -EIO);
+    settle(self);
+    assert_int_equal(dns_lists_set_settings(h->lists, &h->settings), 0);
+    assert_string_equal(check(self, h, 50), "a.test");
+}
+
 /* ---- Around it ---- */
 
 struct job {
@@ -242,6 +294,11 @@ static void test_left_out(void **state)
     run(left_out);
 }
 
+static void test_nobody_says(void **state)
+{
+    run(nobody_says);
+}
+
 static void test_asked_again(void **state)
 {
     run(asked_again);
@@ -250,6 +307,6 @@ static void test_asked_again(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_three_in_a_row), cmocka_unit_test(test_left_out),
-                                       cmocka_unit_test(test_asked_again)};
+                                       cmocka_unit_test(test_asked_again), cmocka_unit_test(test_nobody_says)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
