@@ -9,6 +9,7 @@
  * connect() to the reply to QUIT. -T: STARTTLS, without resumption. What was not begun after SECONDS is not sent. Where
  * the server offers PIPELINING (RFC 2920), MAIL, RCPT and DATA travel together, as any client in use sends them.
  *
+ * A connection that is not greeted within a second is given up for another one ("lost": the server's backlog was full).
  * Any reply but the expected one ends the run: the rate of a server that turns mail away is none. Sources are spread
  * over 127.1.0.1 to 127.1.0.250. Prints one line of JSON; the times are those of the wall clock, as files have them. A
  * load tool for loopback, no part of the product.
@@ -33,6 +34,9 @@
 #define INPUT_ROOM 4096
 #define ID_DIGITS 12
 #define SOURCES 250
+#define RAMP 4               /* connections that wait for their greeting while sessions are opened at the start */
+#define GREETING_SECONDS 1.0 /* then the connection was lost in a full backlog, and another one is tried */
+#define LOOK_MILLISECONDS 100
 
 enum step { STEP_GREETING, STEP_EHLO, STEP_STARTTLS, STEP_HANDSHAKE, STEP_ENVELOPE, STEP_BODY, STEP_QUIT };
 
@@ -41,6 +45,7 @@ struct session {
     SSL *ssl;
     enum step step;
     bool secure, pipelining, waits_for_room;
+    double opened;
     unsigned long number;    /* of the message under way */
     unsigned asked, replied; /* commands of its envelope */
     const char *out;         /* what is still to be sent */
@@ -63,8 +68,8 @@ static struct {
 static SSL_CTX *tls;
 static int poll_fd;
 static size_t message_size;
-static unsigned long begun, done, connections;
-static unsigned open_sessions;
+static unsigned long begun, done, connections, lost;
+static unsigned open_sessions, ungreeted;
 static double began;
 
 static void die(const char *what)
@@ -184,7 +189,7 @@ static bool may_begin(void)
     return begun < options.messages && now() - began < options.seconds;
 }
 
-static void open_connection(struct session *s)
+static void connect_session(struct session *s)
 {
     struct sockaddr_in from = {.sin_family = AF_INET};
     int on = 1;
@@ -198,11 +203,34 @@ static void open_connection(struct session *s)
     struct epoll_event event = {.events = EPOLLIN, .data.ptr = s};
     if (epoll_ctl(poll_fd, EPOLL_CTL_ADD, s->fd, &event) < 0)
         die("epoll_ctl");
-    if (!options.reuse)
-        s->number = begun++;
     s->step = STEP_GREETING;
+    s->opened = now();
+    ungreeted++;
     s->secure = s->pipelining = s->waits_for_room = false;
     s->in_size = s->out_size = 0;
+}
+
+static void open_connection(struct session *s)
+{
+    if (!options.reuse)
+        s->number = begun++;
+    connect_session(s);
+}
+
+/* Linux forgets connections that meet a full backlog while it answers with SYN cookies; the client would wait for ever.
+ */
+static void replace_lost(struct session *all)
+{
+    double limit = now() - GREETING_SECONDS;
+    for (unsigned i = 0; i < options.sessions; i++) {
+        struct session *s = &all[i];
+        if (s->fd < 0 || s->step != STEP_GREETING || s->opened > limit)
+            continue;
+        lost++;
+        ungreeted--;
+        close(s->fd);
+        connect_session(s);
+    }
 }
 
 static void close_connection(struct session *s)
@@ -322,6 +350,7 @@ static bool take_reply(struct session *s)
 {
     switch (s->step) {
     case STEP_GREETING:
+        ungreeted--;
         s->step = STEP_EHLO;
         say_text(s, "EHLO load.test\r\n");
         return true;
@@ -410,33 +439,47 @@ static void serve(struct session *s, unsigned events)
 
 /* ---- The run ---- */
 
-static void run(const char *message)
+static struct session *make_sessions(const char *message)
 {
-    struct epoll_event events[256];
     struct session *all = calloc(options.sessions, sizeof *all);
-    poll_fd = epoll_create1(0);
-    if (!all || poll_fd < 0)
-        die("memory");
-    began = now();
-    for (unsigned i = 0; i < options.sessions; i++) {
+    for (unsigned i = 0; all && i < options.sessions; i++) {
+        all[i].fd = -1;
         all[i].commands = malloc((options.recipients + 2) * COMMAND_ROOM);
         all[i].message = malloc(message_size);
         if (!all[i].commands || !all[i].message)
             die("memory");
         memcpy(all[i].message, message, message_size);
     }
+    if (!all)
+        die("memory");
+    return all;
+}
+
+static void run(const char *message)
+{
+    struct epoll_event events[256];
+    struct session *all = make_sessions(message);
+    unsigned opened = 0;
+    poll_fd = epoll_create1(0);
+    if (poll_fd < 0)
+        die("epoll");
     began = now();
-    for (unsigned i = 0; i < options.sessions; i++) {
-        open_connection(&all[i]);
-        open_sessions++;
-    }
-    while (open_sessions > 0) {
-        int n = epoll_wait(poll_fd, events, sizeof events / sizeof *events, -1);
+    double looked = began;
+    do {
+        for (; opened < options.sessions && ungreeted < RAMP && may_begin(); opened++) {
+            open_sessions++;
+            open_connection(&all[opened]);
+        }
+        int n = epoll_wait(poll_fd, events, sizeof events / sizeof *events, LOOK_MILLISECONDS);
         if (n < 0 && errno != EINTR)
             die("epoll_wait");
         for (int i = 0; i < n; i++)
             serve(events[i].data.ptr, events[i].events);
-    }
+        if (now() - looked > LOOK_MILLISECONDS / 1e3) {
+            replace_lost(all);
+            looked = now();
+        }
+    } while (open_sessions > 0 || (opened < options.sessions && may_begin()));
 }
 
 static unsigned long number_argument(unsigned long most)
@@ -508,7 +551,7 @@ int main(int argc, char **argv)
         SSL_CTX_set_mode(tls, SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
     run(message);
     double ended = now();
-    printf("{\"messages\": %lu, \"connections\": %lu, \"began\": %.6f, \"ended\": %.6f}\n", done, connections, began,
-           ended);
+    printf("{\"messages\": %lu, \"connections\": %lu, \"lost\": %lu, \"began\": %.6f, \"ended\": %.6f}\n", done,
+           connections, lost, began, ended);
     return 0;
 }

@@ -6,7 +6,6 @@ one for production; each line in it that a load test asks for has its reason bes
     class Thing(Peer):
         name, title        a word for files and options; the words for people
         parts              what can be measured with it: receive, relay, pop3, idle-smtp, idle-pop3, startup, disk
-        packages           Debian packages that are installed; see packages.py for those that are only unpacked
         durability         a sentence: what is synced before the client hears 250
 """
 import json
@@ -84,8 +83,8 @@ def allocated_bytes(directory):
 class Peer:
     name = title = durability = ""
     parts = frozenset()
-    packages = ()
     credential = f"{{SHA512-CRYPT}}{PASSWORD_HASH}"  # of all mailboxes, as Dovecot writes it; set before add_mailboxes()
+    lacks = {}  # what it can't do, by "starttls": the reason
     greets_at = "smtp"  # the port whose greeting says that it is up
 
     def __init__(self, work, sink_port=None, connections=100):

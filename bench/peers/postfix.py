@@ -73,7 +73,6 @@ import_environment = MAIL_CONFIG
 
 
 class Postfix(peer.MaildirPeer):
-    packages = ("postfix",)
     delivery = ""
 
     def prepare(self):
@@ -161,7 +160,6 @@ service auth {{
 class PostfixDovecot(Postfix):
     name, title = "postfix-dovecot", "Postfix and Dovecot (LMTP, Maildir)"
     parts = frozenset(("receive",))
-    packages = ("postfix", "dovecot-core", "dovecot-lmtpd")
     durability = "the queue file is synced before 250, the Maildir file and its directory when it is delivered"
     delivery = "virtual_transport = lmtp:unix:{d}/lmtp"
     owner = "mail"
