@@ -2,6 +2,7 @@
 #include "fetch/pop3_client.h"
 #include "fetch/scram_client.h"
 #include "format/base64.h"
+#include "run/fiber.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -130,9 +131,13 @@ static int answer_scram(struct fiber *self, struct pop3_client *c, struct scram_
     buf_init(&message, SECRET_LINE_MAX);
     buf_init(&text, SECRET_LINE_MAX);
     int error = want_challenge(c, reply);
-    if (!error &&
-        (!base64_parse(reply->text, &text) || !scram_client_prove(scram, nonce, password, buf_span(&text), &message)))
+    if (!error && (!base64_parse(reply->text, &text) || !scram_client_take(scram, nonce, password, buf_span(&text))))
         error = pop3_client_fail(c, -EPROTO, "the server's SCRAM message makes no sense");
+    /* How many iterations is the server's word: all other mail goes on meanwhile. */
+    while (!error && !scram_client_work(scram))
+        error = fiber_yield(self);
+    if (!error)
+        scram_client_prove(scram, &message);
     if (!error)
         error = say(self, c, "", buf_span(&message), reply);
     buf_reset(&text);

@@ -5,6 +5,7 @@
 #define MESSAGE_MAX 2048
 #define EXCHANGE_MAX (4 * MESSAGE_MAX)
 #define SALT_MAX 256
+#define ITERATIONS_SLICE 1000
 
 void scram_client_init(struct scram_client *s)
 {
@@ -15,6 +16,7 @@ void scram_client_init(struct scram_client *s)
 void scram_client_release(struct scram_client *s)
 {
     buf_release(&s->exchange);
+    digest_hi_release(&s->hi);
     explicit_bzero(s->server_signature, sizeof s->server_signature);
 }
 
@@ -50,32 +52,11 @@ static bool take_attribute(struct span *rest, char name, struct span *value)
     return true;
 }
 
-static void make_proof(struct scram_client *s, struct span salt, unsigned iterations, struct span password,
-                       unsigned char proof[SHA256_SIZE])
-{
-    unsigned char salted[SHA256_SIZE], client_key[SHA256_SIZE], stored[SHA256_SIZE], signature[SHA256_SIZE],
-        server_key[SHA256_SIZE];
-    struct span key = span_from(salted, sizeof salted), exchange = buf_span(&s->exchange);
-    digest_pbkdf2_sha256(password, salt, iterations, salted);
-    digest_hmac_sha256(key, (struct span)SPAN("Client Key"), client_key);
-    digest_sha256(span_from(client_key, sizeof client_key), stored);
-    digest_hmac_sha256(span_from(stored, sizeof stored), exchange, signature);
-    for (size_t i = 0; i < SHA256_SIZE; i++)
-        proof[i] = client_key[i] ^ signature[i];
-    digest_hmac_sha256(key, (struct span)SPAN("Server Key"), server_key);
-    digest_hmac_sha256(span_from(server_key, sizeof server_key), exchange, s->server_signature);
-    explicit_bzero(salted, sizeof salted);
-    explicit_bzero(client_key, sizeof client_key);
-    explicit_bzero(server_key, sizeof server_key);
-}
-
-bool scram_client_prove(struct scram_client *s, struct span nonce, struct span password, struct span message,
-                        struct buf *out)
+bool scram_client_take(struct scram_client *s, struct span nonce, struct span password, struct span message)
 {
     struct span rest = message, both, salt_text, count;
     uint64_t iterations = 0;
     struct buf salt;
-    unsigned char proof[SHA256_SIZE];
     /* "m=" would be an extension that has to be understood. */
     if (message.size > MESSAGE_MAX || !take_attribute(&rest, 'r', &both) || !take_attribute(&rest, 's', &salt_text) ||
         !take_attribute(&rest, 'i', &count) || !span_parse_u64(count, SCRAM_CLIENT_ITERATIONS_MOST, &iterations))
@@ -91,14 +72,36 @@ bool scram_client_prove(struct scram_client *s, struct span nonce, struct span p
     buf_add_span(&s->exchange, both);
     good = good && !buf_failed(&s->exchange);
     if (good) {
-        make_proof(s, buf_span(&salt), (unsigned)iterations, password, proof);
-        buf_add_text(out, "c=biws,r=");
-        buf_add_span(out, both);
-        buf_add_text(out, ",p=");
-        base64_write(span_from(proof, sizeof proof), out);
+        s->both = span_skip(buf_span(&s->exchange), s->exchange.size - both.size);
+        digest_hi_begin(&s->hi, password, buf_span(&salt), (unsigned)iterations);
     }
     buf_release(&salt);
     return good;
+}
+
+bool scram_client_work(struct scram_client *s)
+{
+    return digest_hi_work(&s->hi, ITERATIONS_SLICE);
+}
+
+void scram_client_prove(struct scram_client *s, struct buf *out)
+{
+    unsigned char client_key[SHA256_SIZE], stored[SHA256_SIZE], signature[SHA256_SIZE], server_key[SHA256_SIZE],
+        proof[SHA256_SIZE];
+    struct span key = span_from(s->hi.sum, SHA256_SIZE), exchange = buf_span(&s->exchange);
+    digest_hmac_sha256(key, (struct span)SPAN("Client Key"), client_key);
+    digest_sha256(span_from(client_key, sizeof client_key), stored);
+    digest_hmac_sha256(span_from(stored, sizeof stored), exchange, signature);
+    for (size_t i = 0; i < SHA256_SIZE; i++)
+        proof[i] = client_key[i] ^ signature[i];
+    digest_hmac_sha256(key, (struct span)SPAN("Server Key"), server_key);
+    digest_hmac_sha256(span_from(server_key, sizeof server_key), exchange, s->server_signature);
+    explicit_bzero(client_key, sizeof client_key);
+    explicit_bzero(server_key, sizeof server_key);
+    buf_add_text(out, "c=biws,r=");
+    buf_add_span(out, s->both);
+    buf_add_text(out, ",p=");
+    base64_write(span_from(proof, sizeof proof), out);
 }
 
 bool scram_client_verify(const struct scram_client *s, struct span message)

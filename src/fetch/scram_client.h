@@ -13,6 +13,8 @@
 
 struct scram_client {
     struct buf exchange; /* AuthMessage */
+    struct span both;    /* of it: the nonces */
+    struct digest_hi hi;
     unsigned char server_signature[SHA256_SIZE];
 };
 
@@ -21,10 +23,13 @@ void scram_client_init(struct scram_client *s);
 void scram_client_release(struct scram_client *s);
 /* Appends client-first-message. `nonce`: fresh, printable ASCII without commas. */
 void scram_client_open(struct scram_client *s, struct span login, struct span nonce, struct buf *out);
-/* From server-first-message appends client-final-message. False: it is none, its nonce is not ours, or it asks for more
- * or fewer iterations than we let it. */
-MUST_USE bool scram_client_prove(struct scram_client *s, struct span nonce, struct span password, struct span message,
-                                 struct buf *out);
+/* Takes server-first-message. False: it is none, its nonce is not ours, or it asks for more or fewer iterations than we
+ * let it. */
+MUST_USE bool scram_client_take(struct scram_client *s, struct span nonce, struct span password, struct span message);
+/* Then: some of these iterations, about a millisecond's. To be called until it says true. */
+MUST_USE bool scram_client_work(struct scram_client *s);
+/* Then: appends client-final-message. */
+void scram_client_prove(struct scram_client *s, struct buf *out);
 /* Does server-final-message prove that the server knows the password, too? */
 MUST_USE bool scram_client_verify(const struct scram_client *s, struct span message);
 

@@ -389,6 +389,11 @@ static enum visit_end work(struct fiber *self, struct visit *v)
     error = pop3_client_command(self, &v->client, "QUIT", &reply, "QUIT");
     if (!error)
         forget_deleted(self, v);
+    if (!error && d->is_cut && v->account.leave)
+        return visit_fail(v, VISIT_FAILED,
+                          "more than %u messages lie at the provider, and those behind them are not reached as long as "
+                          "all are left there; set delete-after or leave=no",
+                          MAILDROP_MESSAGES_MAX);
     return error ? end_of(v, error == -EREMOTEIO ? -EBUSY : error) : VISIT_DONE;
 }
 

@@ -250,3 +250,16 @@ def test_failures_are_followed_by_longer_waits(fresh, provider):
     server.run("remote", "fetch", "--now")
     row = state(server, "alice@example.test", "work")
     assert row["failures"] == 0 and row["problem"] == "" and row["next_at"] - row["last_at"] <= 67, row
+
+
+def test_more_than_can_be_looked_at(fresh, provider):
+    """With all of them left there, those behind the first 200000 would never come: the account's state says so."""
+    server = fresh(settings())
+    lines = b"".join(b"%d 99999999\r\n" % n for n in range(1, 200002))
+    ids = b"".join(b"%d u%d\r\n" % (n, n) for n in range(1, 200002))
+    one = provider(ONE, {"LIST": b"+OK\r\n" + lines + b".\r\n", "UIDL": b"+OK\r\n" + ids + b".\r\n"})
+    add(server, "alice@example.test", "full", one.port, "clear-password=yes", "leave=yes")
+    server.run("remote", "fetch", "--now", check=False)
+    assert "more than 200000 messages lie at the provider" in state(server, "alice@example.test", "full")["problem"]
+    # What is too large is told of, but not two hundred thousand times.
+    assert 1000 <= server.log().count("a message can't be taken") <= 1100 * 2

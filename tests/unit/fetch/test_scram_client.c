@@ -20,7 +20,12 @@ static bool prove(struct scram_client *s, struct span password, struct span mess
     assert_true(span_is(buf_span(&first), "n,,n=user,r=rOprNGfwEbeRWgbNEkqO"));
     buf_release(&first);
     buf_init(out, 1000);
-    return scram_client_prove(s, nonce, password, message, out);
+    if (!scram_client_take(s, nonce, password, message))
+        return false;
+    while (!scram_client_work(s))
+        ;
+    scram_client_prove(s, out);
+    return true;
 }
 
 static void the_example_of_the_rfc(void **state)
@@ -62,6 +67,28 @@ static void other_messages_are_refused(void **state)
     }
 }
 
+/* As OpenSSL has it: few and many iterations, short and long passwords, salts of any size. */
+static void slices_make_the_same(void **state)
+{
+    char bytes[200];
+    for (size_t i = 0; i < sizeof bytes; i++)
+        bytes[i] = (char)(i * 7);
+    const unsigned counts[] = {1, 2, 999, 1000, 1001, 2500};
+    const size_t sizes[] = {0, 1, 63, 64, 65, 200};
+    for (size_t i = 0; i < sizeof counts / sizeof *counts; i++)
+        for (size_t j = 0; j < sizeof sizes / sizeof *sizes; j++) {
+            struct span password = span_from(bytes, sizes[j]), salt = span_from(bytes, 1 + sizes[j] / 2);
+            unsigned char whole[SHA256_SIZE];
+            struct digest_hi hi;
+            digest_pbkdf2_sha256(password, salt, counts[i], whole);
+            digest_hi_begin(&hi, password, salt, counts[i]);
+            while (!digest_hi_work(&hi, 1000))
+                ;
+            assert_memory_equal(hi.sum, whole, SHA256_SIZE);
+            digest_hi_release(&hi);
+        }
+}
+
 static void names_are_escaped(void **state)
 {
     struct scram_client s;
@@ -79,6 +106,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_example_of_the_rfc),
         cmocka_unit_test(other_messages_are_refused),
+        cmocka_unit_test(slices_make_the_same),
         cmocka_unit_test(names_are_escaped),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
