@@ -1,59 +1,20 @@
 /* Doors over the channels: who may change and see what, and what a reader says of them. */
-#include "fixture.h"
+#include "services.h"
 
-#include "ipc/channel.h"
-#include "ipc/services.h"
 #include "policy/door_item.h"
-#include "run/fiber.h"
-#include "store/reader.h"
-#include "store/writer.h"
 
 #include "store_read.pb-c.h"
 #include "store_write.pb-c.h"
 
 #include <errno.h>
 
-static const unsigned char key[GRANT_KEY_SIZE] = "a key that only the house holds";
-
 struct house {
     struct fixture fixture;
-    struct loop *loop;
-    struct store_writer *writer;
-    struct store_reader *reader;
+    struct services services;
     struct channel *desk, *admin, *courier, *read_gate, *read_courier;
     unsigned char grant[GRANT_SIZE];
     uint64_t alice, remote;
 };
-
-static ProtobufCBinaryData binary(const char *text)
-{
-    return (ProtobufCBinaryData){strlen(text), (uint8_t *)(uintptr_t)text};
-}
-
-static bool is(ProtobufCBinaryData b, const char *text)
-{
-    return span_is(span_from(b.data, b.len), text);
-}
-
-static struct channel *attach(struct house *h, enum role role, bool to_writer)
-{
-    int fds[2];
-    assert_int_equal(channel_pair(fds), 0);
-    if (to_writer)
-        assert_int_equal(store_writer_attach(h->writer, fds[0], role), 0);
-    else
-        assert_int_equal(store_reader_attach(h->reader, fds[0], role), 0);
-    struct channel *c = channel_new(h->loop, fds[1], to_writer ? &store_write_service : &store_read_service,
-                                    to_writer ? ROLE_WRITER : ROLE_READER, NULL, NULL);
-    assert_non_null(c);
-    return c;
-}
-
-static int ask(struct fiber *self, struct channel *c, size_t method, const ProtobufCMessage *request,
-               struct answer *answer)
-{
-    return channel_call(self, c, method, request, (struct span){NULL, 0}, -1, clock_in_seconds(60), answer);
-}
 
 static StoreWrite__DoorItem item(enum door_kind kind, enum rule_level level, const char *owner, const char *name,
                                  const char *value)
@@ -306,53 +267,26 @@ static void whole_way(struct fiber *self, void *argument)
     courier(self, h);
     judged(self, h);
     history(self, h);
-    loop_stop(h->loop);
-}
-
-static void wait_for_all(struct fiber *self, void *argument)
-{
-    struct house *h = argument;
-    while (loop_fiber_count(h->loop) > 1)
-        assert_int_equal(fiber_yield(self), 0);
-    loop_stop(h->loop);
+    loop_stop(h->services.loop);
 }
 
 static void house_start(struct house *h)
 {
-    struct buf problem;
     memset(h, 0, sizeof(*h));
     fixture_start(&h->fixture);
     h->alice = fixture_recipient(&h->fixture, "alice@example.test").account_id;
-    grant_make(key, h->alice, 4000000000u, h->grant);
-    fixture_close(&h->fixture);
-    h->fixture.settings.references = 1;
-    h->loop = loop_new();
-    assert_non_null(h->loop);
-    buf_init(&problem, 4096);
-    h->writer = store_writer_new(h->loop, &h->fixture.settings, key, &problem);
-    assert_non_null(h->writer);
-    h->reader = store_reader_new(h->loop, &h->fixture.settings, key, &problem);
-    assert_non_null(h->reader);
-    buf_release(&problem);
-    h->desk = attach(h, ROLE_DESK, true);
-    h->admin = attach(h, ROLE_ADMIN, true);
-    h->courier = attach(h, ROLE_COURIER, true);
-    h->read_gate = attach(h, ROLE_GATE, false);
-    h->read_courier = attach(h, ROLE_COURIER, false);
+    grant_make(services_key, h->alice, 4000000000u, h->grant);
+    services_start(&h->services, &h->fixture);
+    h->desk = services_attach(&h->services, ROLE_DESK, true);
+    h->admin = services_attach(&h->services, ROLE_ADMIN, true);
+    h->courier = services_attach(&h->services, ROLE_COURIER, true);
+    h->read_gate = services_attach(&h->services, ROLE_GATE, false);
+    h->read_courier = services_attach(&h->services, ROLE_COURIER, false);
 }
 
 static void house_stop(struct house *h)
 {
-    struct channel *channels[] = {h->desk, h->admin, h->courier, h->read_gate, h->read_courier};
-    for (size_t i = 0; i < sizeof(channels) / sizeof(channels[0]); i++)
-        channel_free(channels[i]);
-    store_writer_stop(h->writer);
-    store_reader_stop(h->reader);
-    store_writer_free(h->writer);
-    store_reader_free(h->reader);
-    assert_non_null(fiber_start(h->loop, "end", wait_for_all, h));
-    assert_int_equal(loop_run(h->loop), 0);
-    loop_free(h->loop);
+    services_stop(&h->services);
     fixture_stop(&h->fixture);
 }
 
@@ -360,8 +294,8 @@ static void service(void **state)
 {
     struct house h;
     house_start(&h);
-    assert_non_null(fiber_start(h.loop, "client", whole_way, &h));
-    assert_int_equal(loop_run(h.loop), 0);
+    assert_non_null(fiber_start(h.services.loop, "client", whole_way, &h));
+    assert_int_equal(loop_run(h.services.loop), 0);
     house_stop(&h);
 }
 

@@ -1,11 +1,7 @@
 /* The ledger over the channels: notes that keep nobody waiting, pages, counts, and who may see what. */
-#include "fixture.h"
+#include "services.h"
 
-#include "ipc/channel.h"
-#include "ipc/services.h"
 #include "policy/decide.h"
-#include "run/fiber.h"
-#include "store/writer.h"
 
 #include "store_write.pb-c.h"
 
@@ -15,87 +11,34 @@
 #define FLOOD_CALLS 400
 #define FLOOD_ROWS 500
 
-static const unsigned char key[GRANT_KEY_SIZE] = "a key that only the house holds";
-
 struct house {
     struct fixture fixture;
-    struct loop *loop;
-    struct store_writer *writer;
+    struct services services;
     struct channel *gate, *desk, *admin;
     unsigned char grant[GRANT_SIZE];
     uint64_t alice, mailbox;
     int answered;
 };
 
-static ProtobufCBinaryData binary(const char *text)
-{
-    return (ProtobufCBinaryData){strlen(text), (uint8_t *)(uintptr_t)text};
-}
-
-static bool is(ProtobufCBinaryData b, const char *text)
-{
-    return span_is(span_from(b.data, b.len), text);
-}
-
-static struct channel *attach(struct house *h, enum role role)
-{
-    int fds[2];
-    assert_int_equal(channel_pair(fds), 0);
-    assert_int_equal(store_writer_attach(h->writer, fds[0], role), 0);
-    struct channel *c = channel_new(h->loop, fds[1], &store_write_service, ROLE_WRITER, NULL, NULL);
-    assert_non_null(c);
-    return c;
-}
-
-static int ask(struct fiber *self, struct channel *c, size_t method, const ProtobufCMessage *request,
-               struct answer *answer)
-{
-    return channel_call(self, c, method, request, (struct span){NULL, 0}, -1, clock_in_seconds(120), answer);
-}
-
 static void house_start(struct house *h)
 {
-    struct buf problem;
     memset(h, 0, sizeof(*h));
     fixture_start(&h->fixture);
     struct delivery_recipient alice = fixture_recipient(&h->fixture, "alice@example.test");
     h->alice = alice.account_id;
     h->mailbox = alice.mailbox_id;
-    grant_make(key, h->alice, 4000000000u, h->grant);
-    fixture_close(&h->fixture);
-    h->fixture.settings.references = 1;
+    grant_make(services_key, h->alice, 4000000000u, h->grant);
     h->fixture.settings.ledger.days = 30;
     h->fixture.settings.ledger.rows = 1000;
-    h->loop = loop_new();
-    assert_non_null(h->loop);
-    buf_init(&problem, 4096);
-    h->writer = store_writer_new(h->loop, &h->fixture.settings, key, &problem);
-    assert_non_null(h->writer);
-    buf_release(&problem);
-    h->gate = attach(h, ROLE_GATE);
-    h->desk = attach(h, ROLE_DESK);
-    h->admin = attach(h, ROLE_ADMIN);
-}
-
-/* Until the fibers of the freed channels have ended. */
-static void wait_for_all(struct fiber *self, void *argument)
-{
-    struct house *h = argument;
-    while (loop_fiber_count(h->loop) > 1)
-        assert_int_equal(fiber_yield(self), 0);
-    loop_stop(h->loop);
+    services_start(&h->services, &h->fixture);
+    h->gate = services_attach(&h->services, ROLE_GATE, true);
+    h->desk = services_attach(&h->services, ROLE_DESK, true);
+    h->admin = services_attach(&h->services, ROLE_ADMIN, true);
 }
 
 static void house_stop(struct house *h)
 {
-    channel_free(h->gate);
-    channel_free(h->desk);
-    channel_free(h->admin);
-    store_writer_stop(h->writer);
-    store_writer_free(h->writer);
-    assert_non_null(fiber_start(h->loop, "end", wait_for_all, h));
-    assert_int_equal(loop_run(h->loop), 0);
-    loop_free(h->loop);
+    services_stop(&h->services);
     fixture_stop(&h->fixture);
 }
 
@@ -206,7 +149,7 @@ static void look_around(struct fiber *self, void *argument)
     assert_int_equal(note(self, h->desk, 100, 3, 0), 0);
     check_sight(self, h);
     check_counts(self, h);
-    loop_stop(h->loop);
+    loop_stop(h->services.loop);
 }
 
 static void test_who_sees_what(void **state)
@@ -214,8 +157,8 @@ static void test_who_sees_what(void **state)
     (void)state;
     struct house h;
     house_start(&h);
-    assert_non_null(fiber_start(h.loop, "client", look_around, &h));
-    assert_int_equal(loop_run(h.loop), 0);
+    assert_non_null(fiber_start(h.services.loop, "client", look_around, &h));
+    assert_int_equal(loop_run(h.services.loop), 0);
     house_stop(&h);
 }
 
@@ -226,7 +169,7 @@ static void flood(struct fiber *self, void *argument)
     struct house *h = argument;
     assert_int_equal(note(self, h->gate, 1000 + (uint64_t)h->answered * FLOOD_ROWS, FLOOD_ROWS, 0), 0);
     if (++h->answered == FLOOD_CALLS)
-        loop_stop(h->loop);
+        loop_stop(h->services.loop);
 }
 
 static void deliver_meanwhile(struct fiber *self, void *argument)
@@ -265,9 +208,9 @@ static void test_a_flood_is_bounded(void **state)
     struct house h;
     house_start(&h);
     for (int i = 0; i < FLOOD_CALLS; i++)
-        assert_non_null(fiber_start(h.loop, "flood", flood, &h));
-    assert_non_null(fiber_start(h.loop, "mail", deliver_meanwhile, &h));
-    assert_int_equal(loop_run(h.loop), 0);
+        assert_non_null(fiber_start(h.services.loop, "flood", flood, &h));
+    assert_non_null(fiber_start(h.services.loop, "mail", deliver_meanwhile, &h));
+    assert_int_equal(loop_run(h.services.loop), 0);
     assert_int_equal(h.answered, FLOOD_CALLS);
     house_stop(&h);
 }
@@ -305,7 +248,7 @@ static void be_hostile(struct fiber *self, void *argument)
     /* A gate may note and not look. */
     l.reference = 0;
     assert_int_equal(ask(self, h->gate, STORE_WRITE_LEDGER_LIST, &l.base, &answer), -EPIPE);
-    loop_stop(h->loop);
+    loop_stop(h->services.loop);
 }
 
 static void test_hostile_peers(void **state)
@@ -313,8 +256,8 @@ static void test_hostile_peers(void **state)
     (void)state;
     struct house h;
     house_start(&h);
-    assert_non_null(fiber_start(h.loop, "client", be_hostile, &h));
-    assert_int_equal(loop_run(h.loop), 0);
+    assert_non_null(fiber_start(h.services.loop, "client", be_hostile, &h));
+    assert_int_equal(loop_run(h.services.loop), 0);
     house_stop(&h);
 }
 
@@ -333,10 +276,10 @@ static void stop_at_once(struct fiber *self, void *argument)
     /* The note is with the writer, and waits for its time. */
     for (int i = 0; i < 10; i++)
         assert_int_equal(fiber_yield(self), 0);
-    store_writer_stop(h->writer);
+    store_writer_stop(h->services.writer);
     while (!h->answered)
         assert_int_equal(fiber_yield(self), 0);
-    loop_stop(h->loop);
+    loop_stop(h->services.loop);
 }
 
 static void test_what_waits_is_written_at_the_end(void **state)
@@ -344,16 +287,10 @@ static void test_what_waits_is_written_at_the_end(void **state)
     (void)state;
     struct house h;
     house_start(&h);
-    assert_non_null(fiber_start(h.loop, "note", note_late, &h));
-    assert_non_null(fiber_start(h.loop, "end", stop_at_once, &h));
-    assert_int_equal(loop_run(h.loop), 0);
-    channel_free(h.gate);
-    channel_free(h.desk);
-    channel_free(h.admin);
-    store_writer_free(h.writer);
-    assert_non_null(fiber_start(h.loop, "end", wait_for_all, &h));
-    assert_int_equal(loop_run(h.loop), 0);
-    loop_free(h.loop);
+    assert_non_null(fiber_start(h.services.loop, "note", note_late, &h));
+    assert_non_null(fiber_start(h.services.loop, "end", stop_at_once, &h));
+    assert_int_equal(loop_run(h.services.loop), 0);
+    services_stop(&h.services);
     fixture_open(&h.fixture);
     assert_int_equal(fixture_count(&h.fixture, "SELECT COUNT(*) FROM ledger"), 10);
     fixture_stop(&h.fixture);

@@ -1,10 +1,4 @@
-#include "fixture.h"
-
-#include "ipc/channel.h"
-#include "ipc/services.h"
-#include "run/fiber.h"
-#include "store/reader.h"
-#include "store/writer.h"
+#include "services.h"
 
 #include "store_read.pb-c.h"
 #include "store_write.pb-c.h"
@@ -14,43 +8,14 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-static const unsigned char key[GRANT_KEY_SIZE] = "a key that only the house holds";
-
 struct house {
     struct fixture fixture;
-    struct loop *loop;
-    struct store_writer *writer;
-    struct store_reader *reader;
+    struct services services;
     struct channel *gate, *desk, *admin, *auth, *read_gate, *read_desk, *read_auth;
     unsigned char grant[GRANT_SIZE];
     uint64_t account_id, mailbox_id;
     int delivered, lost;
 };
-
-static ProtobufCBinaryData binary(const char *text)
-{
-    return (ProtobufCBinaryData){strlen(text), (uint8_t *)(uintptr_t)text};
-}
-
-static struct channel *attach(struct house *h, enum role role, bool to_writer)
-{
-    int fds[2];
-    assert_int_equal(channel_pair(fds), 0);
-    if (to_writer)
-        assert_int_equal(store_writer_attach(h->writer, fds[0], role), 0);
-    else
-        assert_int_equal(store_reader_attach(h->reader, fds[0], role), 0);
-    struct channel *c = channel_new(h->loop, fds[1], to_writer ? &store_write_service : &store_read_service,
-                                    to_writer ? ROLE_WRITER : ROLE_READER, NULL, NULL);
-    assert_non_null(c);
-    return c;
-}
-
-static int ask(struct fiber *self, struct channel *c, size_t method, const ProtobufCMessage *request,
-               struct answer *answer)
-{
-    return channel_call(self, c, method, request, (struct span){NULL, 0}, -1, clock_in_seconds(60), answer);
-}
 
 static void resolve(struct fiber *self, struct house *h)
 {
@@ -65,7 +30,7 @@ static void resolve(struct fiber *self, struct house *h)
     h->account_id = r->targets[0]->account_id;
     h->mailbox_id = r->targets[0]->mailbox_id;
     assert_true(r->targets[0]->quota_left == UINT64_MAX);
-    grant_make(key, h->account_id, 4000000000u, h->grant);
+    grant_make(services_key, h->account_id, 4000000000u, h->grant);
     answer_release(&answer);
 }
 
@@ -253,9 +218,9 @@ static void new_password(struct fiber *self, struct house *h)
     assert_int_equal(ask(self, h->auth, STORE_WRITE_CREDENTIALS, &q.base, &answer), -EINVAL);
     /* A desk that tries it itself loses its channel. */
     q.account_id = h->account_id;
-    struct channel *desk = attach(h, ROLE_DESK, true);
+    struct channel *desk = services_attach(&h->services, ROLE_DESK, true);
     assert_int_equal(ask(self, desk, STORE_WRITE_CREDENTIALS, &q.base, &answer), -EPIPE);
-    channel_free(desk);
+    services_detach(&h->services, desk);
 }
 
 static void compact(struct fiber *self, struct house *h)
@@ -293,61 +258,35 @@ static void whole_way(struct fiber *self, void *argument)
     credentials(self, h);
     new_password(self, h);
     compact(self, h);
-    loop_stop(h->loop);
+    loop_stop(h->services.loop);
 }
 
 static void house_start(struct house *h)
 {
-    struct buf problem;
     memset(h, 0, sizeof(*h));
     fixture_start(&h->fixture);
-    fixture_close(&h->fixture);
-    h->fixture.settings.references = 1;
-    h->loop = loop_new();
-    assert_non_null(h->loop);
-    buf_init(&problem, 4096);
-    h->writer = store_writer_new(h->loop, &h->fixture.settings, key, &problem);
-    assert_non_null(h->writer);
-    h->reader = store_reader_new(h->loop, &h->fixture.settings, key, &problem);
-    if (!h->reader)
-        fail_msg("store_reader_new: %.*s", SPAN_ARG(buf_span(&problem)));
+    services_start(&h->services, &h->fixture);
     /* A second writer is told who has it. */
-    assert_null(store_writer_new(h->loop, &h->fixture.settings, key, &problem));
+    struct buf problem;
     char pid[32];
+    buf_init(&problem, 4096);
+    assert_null(store_writer_new(h->services.loop, &h->fixture.settings, services_key, &problem));
     snprintf(pid, sizeof(pid), "process %ld:", (long)getpid());
     buf_add_char(&problem, '\0');
     assert_non_null(strstr(problem.data, pid));
     buf_release(&problem);
-    h->gate = attach(h, ROLE_GATE, true);
-    h->desk = attach(h, ROLE_DESK, true);
-    h->admin = attach(h, ROLE_ADMIN, true);
-    h->auth = attach(h, ROLE_AUTH, true);
-    h->read_gate = attach(h, ROLE_GATE, false);
-    h->read_desk = attach(h, ROLE_DESK, false);
-    h->read_auth = attach(h, ROLE_AUTH, false);
-}
-
-/* Until the fibers of the freed channels have ended. */
-static void wait_for_all(struct fiber *self, void *argument)
-{
-    struct house *h = argument;
-    while (loop_fiber_count(h->loop) > 1)
-        assert_int_equal(fiber_yield(self), 0);
-    loop_stop(h->loop);
+    h->gate = services_attach(&h->services, ROLE_GATE, true);
+    h->desk = services_attach(&h->services, ROLE_DESK, true);
+    h->admin = services_attach(&h->services, ROLE_ADMIN, true);
+    h->auth = services_attach(&h->services, ROLE_AUTH, true);
+    h->read_gate = services_attach(&h->services, ROLE_GATE, false);
+    h->read_desk = services_attach(&h->services, ROLE_DESK, false);
+    h->read_auth = services_attach(&h->services, ROLE_AUTH, false);
 }
 
 static void house_stop(struct house *h)
 {
-    struct channel *channels[] = {h->gate, h->desk, h->admin, h->auth, h->read_gate, h->read_desk, h->read_auth};
-    for (size_t i = 0; i < sizeof(channels) / sizeof(channels[0]); i++)
-        channel_free(channels[i]);
-    store_writer_stop(h->writer);
-    store_reader_stop(h->reader);
-    store_writer_free(h->writer);
-    store_reader_free(h->reader);
-    assert_non_null(fiber_start(h->loop, "end", wait_for_all, h));
-    assert_int_equal(loop_run(h->loop), 0);
-    loop_free(h->loop);
+    services_stop(&h->services);
     fixture_stop(&h->fixture);
 }
 
@@ -355,8 +294,8 @@ static void service(void **state)
 {
     struct house h;
     house_start(&h);
-    assert_non_null(fiber_start(h.loop, "client", whole_way, &h));
-    assert_int_equal(loop_run(h.loop), 0);
+    assert_non_null(fiber_start(h.services.loop, "client", whole_way, &h));
+    assert_int_equal(loop_run(h.services.loop), 0);
     house_stop(&h);
 }
 
@@ -369,7 +308,7 @@ static void one_delivery(struct fiber *self, void *argument)
         resolve(self, h);
     assert_int_equal(deliver(self, h, span_text("one of many"), -1, STORE_WRITE__OUTCOME__OUTCOME_STORED), 0);
     if (++h->delivered == CLIENTS)
-        loop_stop(h->loop);
+        loop_stop(h->services.loop);
 }
 
 static void check_status(struct fiber *self, void *argument)
@@ -385,7 +324,7 @@ static void check_status(struct fiber *self, void *argument)
     assert_true(r->syncs <= r->batches + 1);
     assert_true(r->batches <= CLIENTS / 4);
     answer_release(&answer);
-    loop_stop(h->loop);
+    loop_stop(h->services.loop);
 }
 
 static void gathers(void **state)
@@ -393,10 +332,10 @@ static void gathers(void **state)
     struct house h;
     house_start(&h);
     for (int i = 0; i < CLIENTS; i++)
-        assert_non_null(fiber_start(h.loop, "client", one_delivery, &h));
-    assert_int_equal(loop_run(h.loop), 0);
-    assert_non_null(fiber_start(h.loop, "status", check_status, &h));
-    assert_int_equal(loop_run(h.loop), 0);
+        assert_non_null(fiber_start(h.services.loop, "client", one_delivery, &h));
+    assert_int_equal(loop_run(h.services.loop), 0);
+    assert_non_null(fiber_start(h.services.loop, "status", check_status, &h));
+    assert_int_equal(loop_run(h.services.loop), 0);
     house_stop(&h);
 }
 
@@ -436,7 +375,7 @@ static void start_waiting(struct fiber *self, struct waiter *w, uint32_t seconds
 {
     w->seconds = seconds;
     w->ended = false;
-    assert_non_null(fiber_start(w->h->loop, "waiter", wait_for_news, w));
+    assert_non_null(fiber_start(w->h->services.loop, "waiter", wait_for_news, w));
     /* A call behind it on the same channel is answered behind it, so that it has arrived. */
     StoreWrite__SpoolRequest spool = STORE_WRITE__SPOOL_REQUEST__INIT;
     struct answer answer;
@@ -533,7 +472,8 @@ static int report_done(struct fiber *self, struct channel *c, uint64_t id)
 static void queue_way(struct fiber *self, void *argument)
 {
     struct house *h = argument;
-    struct channel *courier = attach(h, ROLE_COURIER, true), *reader = attach(h, ROLE_COURIER, false);
+    struct channel *courier = services_attach(&h->services, ROLE_COURIER, true),
+                   *reader = services_attach(&h->services, ROLE_COURIER, false);
     struct waiter w = {.h = h, .courier = courier};
     resolve(self, h);
     /* A new courier looks at everything. */
@@ -567,9 +507,9 @@ static void queue_way(struct fiber *self, void *argument)
     assert_int_equal(report_done(self, courier, id), 0);
     assert_int_equal(report_done(self, courier, id), 0);
     assert_int_equal(change_queue(self, h, STORE_WRITE__QUEUE_ACTION__QUEUE_RETRY, id), 0);
-    channel_free(courier);
-    channel_free(reader);
-    loop_stop(h->loop);
+    services_detach(&h->services, courier);
+    services_detach(&h->services, reader);
+    loop_stop(h->services.loop);
 }
 
 static void queue(void **state)
@@ -578,9 +518,9 @@ static void queue(void **state)
     house_start(&h);
     /* As a reload would. */
     h.fixture.settings.submission.daily_recipients = 1;
-    assert_int_equal(store_writer_set_settings(h.writer, &h.fixture.settings), 0);
-    assert_non_null(fiber_start(h.loop, "client", queue_way, &h));
-    assert_int_equal(loop_run(h.loop), 0);
+    assert_int_equal(store_writer_set_settings(h.services.writer, &h.fixture.settings), 0);
+    assert_non_null(fiber_start(h.services.loop, "client", queue_way, &h));
+    assert_int_equal(loop_run(h.services.loop), 0);
     house_stop(&h);
 }
 
@@ -651,7 +591,7 @@ static void hostile_expunges(struct fiber *self, struct house *h)
     unsigned char foreign[GRANT_SIZE], expired[GRANT_SIZE];
     static const unsigned char other_key[GRANT_KEY_SIZE] = "a key that somebody else made up";
     grant_make(other_key, h->account_id, 4000000000u, foreign);
-    grant_make(key, h->account_id, 1, expired);
+    grant_make(services_key, h->account_id, 1, expired);
     uint32_t none[] = {0, UINT32_MAX, 77};
     const struct {
         const unsigned char *grant;
@@ -780,18 +720,18 @@ static void be_hostile(struct fiber *self, void *argument)
     assert_int_equal(ask(self, h->gate, STORE_WRITE_EXPUNGE, &e.base, &answer), -EPIPE);
     StoreRead__CredentialsRequest c = STORE_READ__CREDENTIALS_REQUEST__INIT;
     assert_int_equal(ask(self, h->read_gate, STORE_READ_CREDENTIALS, &c.base, &answer), -EPIPE);
-    channel_free(h->gate);
-    h->gate = attach(h, ROLE_GATE, true);
+    services_detach(&h->services, h->gate);
+    h->gate = services_attach(&h->services, ROLE_GATE, true);
     assert_int_equal(deliver(self, h, span_text("after all that"), -1, STORE_WRITE__OUTCOME__OUTCOME_STORED), 0);
-    loop_stop(h->loop);
+    loop_stop(h->services.loop);
 }
 
 static void hostile_frames(void **state)
 {
     struct house h;
     house_start(&h);
-    assert_non_null(fiber_start(h.loop, "client", be_hostile, &h));
-    assert_int_equal(loop_run(h.loop), 0);
+    assert_non_null(fiber_start(h.services.loop, "client", be_hostile, &h));
+    assert_int_equal(loop_run(h.services.loop), 0);
     house_stop(&h);
 }
 
@@ -813,27 +753,27 @@ static void peer_dies(struct fiber *self, void *argument)
     for (int round = 0; round < 8; round++) {
         h->delivered = 0;
         for (int i = 0; i < CLIENTS; i++)
-            assert_non_null(fiber_start(h->loop, "client", deliver_and_lose, h));
+            assert_non_null(fiber_start(h->services.loop, "client", deliver_and_lose, h));
         /* In each round the calls have come further. */
         for (int i = 0; i < round; i++)
             assert_int_equal(fiber_yield(self), 0);
-        channel_free(h->gate);
+        services_detach(&h->services, h->gate);
         h->gate = NULL;
         while (h->delivered < CLIENTS)
             assert_int_equal(fiber_yield(self), 0);
-        h->gate = attach(h, ROLE_GATE, true);
+        h->gate = services_attach(&h->services, ROLE_GATE, true);
         assert_int_equal(deliver(self, h, span_text("the next one"), -1, STORE_WRITE__OUTCOME__OUTCOME_STORED), 0);
     }
     assert_true(h->lost > 0);
-    loop_stop(h->loop);
+    loop_stop(h->services.loop);
 }
 
 static void calls_outlive_their_peer(void **state)
 {
     struct house h;
     house_start(&h);
-    assert_non_null(fiber_start(h.loop, "peer", peer_dies, &h));
-    assert_int_equal(loop_run(h.loop), 0);
+    assert_non_null(fiber_start(h.services.loop, "peer", peer_dies, &h));
+    assert_int_equal(loop_run(h.services.loop), 0);
     house_stop(&h);
 }
 
@@ -874,7 +814,7 @@ static void fill_and_empty(struct fiber *self, void *argument)
         dead = dead_bytes(self, h, &volumes);
     assert_int_equal(dead, 0);
     assert_int_equal(volumes, 1);
-    loop_stop(h->loop);
+    loop_stop(h->services.loop);
 }
 
 static void compacts_by_itself(void **state)
@@ -884,10 +824,10 @@ static void compacts_by_itself(void **state)
     struct settings small = h.fixture.settings;
     small.references = 1000; /* this test's, not freed */
     small.store.volume_size = 8000;
-    assert_int_equal(store_writer_set_settings(h.writer, &small), 0);
-    assert_non_null(fiber_start(h.loop, "client", fill_and_empty, &h));
-    assert_int_equal(loop_run(h.loop), 0);
-    assert_int_equal(store_writer_set_settings(h.writer, &h.fixture.settings), 0);
+    assert_int_equal(store_writer_set_settings(h.services.writer, &small), 0);
+    assert_non_null(fiber_start(h.services.loop, "client", fill_and_empty, &h));
+    assert_int_equal(loop_run(h.services.loop), 0);
+    assert_int_equal(store_writer_set_settings(h.services.writer, &h.fixture.settings), 0);
     house_stop(&h);
 }
 
