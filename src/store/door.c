@@ -234,8 +234,8 @@ int door_setting(struct database *db, uint64_t account_id, const char *name, str
     /* A lock holds all settings of the rule. */
     int rc = database_find(db, &locked,
                            "SELECT id FROM door_item WHERE owner_id = 0 AND level = 0 AND detail = '' AND kind = 1"
-                           " AND name IN ($1, $2) AND locked = 1 LIMIT 1",
-                           "tt", rule, span_text(name));
+                           " AND (name = $1 OR substr(name, 1, length($1) + 1) = $1 || '.') AND locked = 1 LIMIT 1",
+                           "t", rule);
     if (rc != 0)
         return rc < 0 ? rc : has_site;
     rc = door_domain_of(db, account_id, &owners[2].id);

@@ -315,6 +315,13 @@ static void learned(void **state)
     SET(&f, {"", "rule", "white-list.learn", "on", .locked = true});
     write_to(&f, friends, 1, false, DELIVERY_REMOTE);
     assert_int_equal(fixture_count(&f, "SELECT COUNT(*) FROM door_item WHERE kind = 4"), 2);
+    /* A lock of any of the rule's settings holds all of them. */
+    SET(&f, {"", "rule", "white-list.learn", "on"}, {ALICE, "-known", "aunt@may.test", ""});
+    write_to(&f, friends, 1, false, DELIVERY_REMOTE);
+    assert_int_equal(fixture_count(&f, "SELECT COUNT(*) FROM door_item WHERE kind = 4"), 1);
+    SET(&f, {"", "rule", "white-list.bounces", "on", .locked = true});
+    write_to(&f, friends, 1, false, DELIVERY_REMOTE);
+    assert_int_equal(fixture_count(&f, "SELECT COUNT(*) FROM door_item WHERE kind = 4"), 2);
     fixture_stop(&f);
 }
 
