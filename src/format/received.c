@@ -164,11 +164,12 @@ static void read_comment(struct received *r, struct span comment, bool *told_hel
 }
 
 /* Servers that tell the HELO in the comment put the name by DNS before it (Exim, qmail); the others the HELO. */
-static void settle_names(struct received *r, bool told_helo, bool has_comment)
+static void settle_names(struct received *r, struct span literal, bool told_helo, bool has_comment)
 {
     struct span name;
     struct ip_address ip;
-    if (!r->has_ip && take_ip(r->from, &ip)) {
+    /* "from name [192.0.2.1] by": only where no comment tells it, as a client may put blanks into its HELO. */
+    if (!r->has_ip && (take_ip(literal, &ip) || take_ip(r->from, &ip))) {
         r->has_ip = true;
         r->ip = ip;
     }
@@ -216,6 +217,7 @@ bool received_parse(struct span value, struct arena *arena, struct received *r)
     struct span rest = header_text(span_head(value, LINE_MAX_BYTES), arena);
     struct token token;
     enum clause clause = CLAUSE_NONE;
+    struct span literal = {0};
     bool has_value = true, told_helo = false;
     size_t comments = 0;
     while (rest.data && next_token(&rest, &token)) {
@@ -224,6 +226,8 @@ bool received_parse(struct span value, struct arena *arena, struct received *r)
             clause = next;
             has_value = false;
         } else if (!token.is_comment) {
+            if (clause == CLAUSE_FROM && r->from.size && !literal.size && token.text.data[0] == '[')
+                literal = token.text;
             take_word(r, clause, token.text);
             has_value = true;
         } else if (clause == CLAUSE_FROM && comments < COMMENTS_MAX) {
@@ -231,7 +235,7 @@ bool received_parse(struct span value, struct arena *arena, struct received *r)
             comments++;
         }
     }
-    settle_names(r, told_helo, comments > 0);
+    settle_names(r, literal, told_helo, comments > 0);
     return r->from.size || r->by.size;
 }
 

@@ -4,6 +4,7 @@
  * compared. */
 #include "format/encoded_word.h"
 #include "format/header.h"
+#include "format/received.h"
 #include "summary_checks.h"
 
 #include <dirent.h>
@@ -20,6 +21,7 @@
 
 struct tally {
     size_t messages, subjects, same_subjects, senders, same_senders, parts, same_parts;
+    size_t received, received_read, received_whole, received_ips;
 };
 
 static bool read_whole(const char *path, struct buf *out)
@@ -147,6 +149,26 @@ static void compare(const char *path, struct span message, const struct summary 
     json_decref(expected);
 }
 
+/* Real servers' lines, of all sorts: who wrote them, and of the client at least an address or a name. */
+static void check_received(struct span message, struct tally *tally)
+{
+    struct header_field field;
+    while (header_next(&message, &field)) {
+        struct arena arena;
+        struct received r;
+        if (!span_is_nocase(field.name, "Received"))
+            continue;
+        arena_init(&arena, 64u << 10);
+        tally->received++;
+        if (received_parse(field.value, &arena, &r)) {
+            tally->received_read++;
+            tally->received_whole += r.by.size && (!r.from.size || r.has_ip || r.helo.size);
+            tally->received_ips += r.has_ip;
+        }
+        arena_release(&arena);
+    }
+}
+
 static void check_message(const char *path, struct tally *tally)
 {
     struct buf message, bytes, first, second;
@@ -174,6 +196,7 @@ static void check_message(const char *path, struct tally *tally)
         assert_memory_equal(first.data, second.data, first.size);
     }
     compare(path, buf_span(&message), &summary, tally);
+    check_received(buf_span(&message), tally);
     tally->messages++;
     buf_release(&message);
     buf_release(&bytes);
@@ -221,6 +244,11 @@ static void test_corpora(void **state)
                   "parts %zu of %zu\n",
                   tally.messages, tally.same_subjects, tally.subjects, tally.same_senders, tally.senders,
                   tally.same_parts, tally.parts);
+    print_message("%zu Received: lines, %zu read, %zu with both ends, %zu with an address\n", tally.received,
+                  tally.received_read, tally.received_whole, tally.received_ips);
+    /* "(qmail 7 invoked by uid 0)" and the like tell neither end. */
+    assert_true(tally.received_read * 10 >= tally.received * 9);
+    assert_true(tally.received_whole * 100 >= tally.received_read * 95);
     assert_int_equal(tally.same_subjects, tally.subjects);
     assert_int_equal(tally.same_senders, tally.senders);
     /* Of broken boundaries and unclosed embedded messages each parser thinks differently. */

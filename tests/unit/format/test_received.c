@@ -47,6 +47,11 @@ static const struct {
      "HOST.example", "", "192.0.2.4", "EX1.example.net", "Microsoft", ""},
     {"from a (b.example [192.0.2.4]) by mx (Ostiary) with ESMTPS (TLSv1.3 X) id 1-2 for <c@d>; x", "a", "b.example",
      "192.0.2.4", "mx", "ESMTPS", "c@d"},
+    /* fetchmail, and gateways of old */
+    {"from mail.example [192.0.2.3] by localhost with POP3 (fetchmail-6.4) for bob@localhost (single-drop); x",
+     "mail.example", "", "192.0.2.3", "localhost", "POP3", "bob@localhost"},
+    {"from helo [10.0.0.1] (ptr.example [192.0.2.1]) by mx.example.net with ESMTP", "helo", "ptr.example", "192.0.2.1",
+     "mx.example.net", "ESMTP", ""},
     /* Hostile: what a client says can't make itself a name by DNS or another clause. */
     {"from by (unknown [192.0.2.1]) by mx.example.net with SMTP", "by", "", "192.0.2.1", "mx.example.net", "SMTP", ""},
     {"from \"x by evil.example\" (unknown [192.0.2.1]) by mx.example.net", "\"x by evil.example\"", "", "192.0.2.1",
