@@ -75,7 +75,7 @@ class Killer:
 
 def campaign(seed, instants, directory):
     """The figures, and who was killed how often."""
-    world = World(directory, seed)
+    world = World(directory, seed, is_fetching=True)
     try:
         killer = Killer(world, seed)
         world.begin()

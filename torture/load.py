@@ -5,6 +5,7 @@ because the answer never came.
   mail out    a member's messages through port 587 or as a client of the site's networks: to two people at the other site and one by a forwarding alias; half of them
               to one here and to a mailing list with a member here and one there; some to one that the other site refuses;
   deletion    POP3 sessions that delete, some up to QUIT, some only up to the line before it;
+  fetching    where it is asked for: mail that lies at another provider, which a real Dovecot plays;
   changes     aliases, members of a list, entries and settings of a door, the queue held, released, retried and paused, volumes compacted, backups.
 
 The other site is a second server, which nobody harms.
@@ -18,6 +19,7 @@ import smtplib
 import threading
 import time
 
+from dovecot import Dovecot
 from sandbox import Server, unverified, wait_until
 
 from .promise import Broken
@@ -175,6 +177,35 @@ class Deleter:
             self.mail.quits += 1
 
 
+class Provider:
+    """Bob's mail at another provider: what lies there has to come, once, and then be gone from there."""
+
+    SETTINGS = 'remote.networks = { "127.0.0.0/8" }\nremote.timeout = "20s"'
+
+    def __init__(self, server, mail, dovecot, may_run, seed):
+        self.server, self.mail, self.dovecot, self.may_run, self.choose = server, mail, dovecot, may_run, random.Random(seed)
+        self.put = 0
+        server.run("remote", "add", "bob@example.test", "work", "host=localhost", f"port={dovecot.pop3}", "login=bob", "tls=none", "clear-password=yes", "--password-stdin",
+                   text_input="wonderland\n")
+
+    def step(self):
+        for _ in range(self.choose.randint(0, 5)):
+            number = self.mail.number()
+            self.dovecot.put("bob", f"Return-Path: <aunt@elsewhere.test>\nSubject: crash {number}\n\n" + FILLER.replace("\r", "") * self.choose.choice(SIZES))
+            self.mail.due["bob"].add((number, "mail"))
+            self.put += 1
+        self.fetch()
+        time.sleep(0.1)  # not synchronisation: a program is started each time, which is not what is tried here
+
+    def fetch(self):
+        with self.may_run:
+            self.server.run("remote", "fetch", "--now", check=False)
+
+    def has_nothing(self):
+        self.fetch()
+        return not self.dovecot.messages("bob")
+
+
 class Member:
     """One kind of thing that is added and removed by the command line."""
 
@@ -303,24 +334,29 @@ class Work:
 class World:
     """A server with people, lists and aliases, the other site, and all the workers. end() checks everything; close() is to be called in any case."""
 
-    def __init__(self, directory, seed, senders=2, **options):
+    def __init__(self, directory, seed, senders=2, is_fetching=False, **options):
         choose = random.Random(seed)
-        self.mail, self.far, self.server = Mail(), None, None
+        self.mail, self.far, self.server, self.dovecot, self.provider, self.work = Mail(), None, None, None, None, None
         try:
             self.far = make_far_site(directory)
-            self.server = Server(SETTINGS.format(choose.choice((0, 4096)), self.far.port(25)), parent=directory, **options)
+            self.server = Server(SETTINGS.format(choose.choice((0, 4096)), self.far.port(25)) + f"\n{Provider.SETTINGS}", parent=directory, **options)
+            if is_fetching:
+                self.dovecot = Dovecot(users=[("bob", "wonderland")])
             self.server.run("alias", "add", "away@example.test", "grace@far.test")
             self.server.run("mailinglist", "add", "crew@example.test")
             self.server.run("mailinglist", "add", "team@example.test", "--posting", "everybody")
             self.server.run("mailinglist", "join", "team@example.test", "carol@example.test", "heidi@far.test")
+            self.changer, self.saver = Changer(self.server, seed), Saver(self.server)
+            if self.dovecot:
+                self.provider = Provider(self.server, self.mail, self.dovecot, self.changer.may_run, seed)
         except BaseException:
             self.close()
             raise
-        self.changer, self.saver = Changer(self.server, seed), Saver(self.server)
         self.workers = [*(SenderIn(self.server, self.mail, seed + i) for i in range(senders)),
                         *(SenderOut(self.server, self.mail, seed + 100 + i) for i in range(senders)),
                         *(Deleter(self.server, self.mail, name, seed) for name in ("alice", "carol")), self.changer, self.saver]
-        self.work = None
+        if self.provider:
+            self.workers.append(self.provider)
 
     def begin(self):
         self.work = Work(self.workers)
@@ -335,6 +371,8 @@ class World:
         wait_until_more(lambda: self.mail.quits, self.work, "a deletion at the end")
         self.work.end()
         self.changer.end()
+        if self.provider:
+            wait_until(self.provider.has_nothing, "the end of what lay at the other provider")
         wait_for_the_queue(self.server)
         kept = {name: wait_until(lambda name=name: keys_when_possible(self.server, f"{name}@example.test"), f"{name}'s maildrop") for name in PEOPLE}
         for name in PEOPLE:
@@ -345,6 +383,7 @@ class World:
         self.server.run("store", "check")
         self.saver.check()
         return {"messages acknowledged": self.mail.answers, "deleted": sum(map(len, self.mail.deleted.values())), "changes": changes,
+                "fetched": self.provider.put if self.provider else 0,
                 "copies too many at the other site": extra, "backups": self.saver.done}
 
     def check_rebuilt(self):
@@ -356,8 +395,10 @@ class World:
 
     def close(self):
         """Also from the middle of things."""
-        if getattr(self, "work", None):
+        if self.work:
             self.work.ended.set()
+        if self.dovecot:
+            self.dovecot.close()
         faults = [line for server in (self.server, self.far) if server for line in server.end()]
         if faults:
             raise Broken(f"a process broke: {faults[:3]}")

@@ -120,10 +120,11 @@ class Dovecot:
     def put(self, name, message, key=None):
         """A message into the maildrop, with the line ends that a Maildir has."""
         self.count = getattr(self, "count", 0) + 1
-        path = self.home(name) / "new" / f"{1700000000 + self.count}.{key or self.count}.test"
+        path = self.home(name) / "tmp" / f"{1700000000 + self.count}.{key or self.count}.test"
         path.write_bytes(message.encode() if isinstance(message, str) else message)
         if os.geteuid() == 0:
             os.chown(path, self.uid, self.gid)
+        path.rename(self.home(name) / "new" / path.name)  # whole or not there
 
     def messages(self, name):
         """All of the maildrop. Dovecot moves and deletes what it has in hand: then it is looked at anew."""

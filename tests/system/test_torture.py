@@ -1,4 +1,5 @@
 """Each part of ./dev torture, briefly: everything that it does is tried, if not often."""
+import collections
 import os
 import pathlib
 import random
@@ -9,8 +10,8 @@ import pytest
 from conftest import OSTIARY
 
 sys.path.append(str(pathlib.Path(__file__).resolve().parents[2]))
-from torture import run  # noqa: E402
-from torture.promise import Report  # noqa: E402
+from torture import load, run  # noqa: E402
+from torture.promise import Broken, Outcome, Report  # noqa: E402
 
 
 @pytest.mark.parametrize("part", run.PARTS)
@@ -23,3 +24,88 @@ def test_part(part):
     for outcome in outcomes:
         print(outcome)
     assert all(outcome.held() for outcome in outcomes), "\n".join(sentence for outcome in outcomes for sentence in outcome.broken)
+
+
+# ---- That it can fail ----
+
+
+@pytest.mark.parametrize("outcome,held", [
+    (Outcome("p", tries=1), True),
+    (Outcome("p", tries=0), False),  # nothing was tried
+    (Outcome("p", tries=1, lost=1), False),
+    (Outcome("p", tries=1, doubled=1), False),
+    (Outcome("p", tries=1, broken=["something"]), False),
+])
+def test_what_holds(outcome, held):
+    assert outcome.held() == held
+    assert run.closing_line([outcome]).endswith("doubled") == held
+
+
+def test_outcomes_are_added():
+    total = Outcome("p")
+    for i in range(30):
+        total.add(Outcome("p", tries=2, lost=1, broken=[f"b{i}"], figures={"mails": 3, "what": "x"}))
+    assert (total.tries, total.lost, total.figures) == (60, 30, {"mails": 90, "what": "x"})
+    assert 0 < len(total.broken) < 30  # one fault may break everything
+
+
+class Part:
+    """A module of a part."""
+
+    PROMISES = ("first", "second")
+
+    def __init__(self, outcomes):
+        self.outcomes = outcomes
+
+    def run(self, effort, seed, report):
+        if isinstance(self.outcomes, Exception):
+            raise self.outcomes
+        return self.outcomes
+
+
+@pytest.mark.parametrize("given,sentence", [
+    (ValueError("a mistake"), "ValueError: a mistake"),
+    ([Outcome("first", tries=1)], "did not say"),
+    ([Outcome("second", tries=1), Outcome("first", tries=1)], "did not say"),
+])
+def test_a_part_that_breaks_breaks_its_promises(monkeypatch, given, sentence):
+    monkeypatch.setattr(run, "module_of", lambda part: Part(given))
+    outcomes = run.outcomes_of("part", "test", 1, None)
+    assert [outcome.promise for outcome in outcomes] == ["first", "second"]
+    assert all(not outcome.held() and sentence in outcome.broken[0] for outcome in outcomes)
+
+
+def test_a_try_that_breaks_is_counted_and_kept():
+    outcome = Outcome("p", tries=3)
+    report = Report(OSTIARY, "/nonexistent", OSTIARY)
+    with report.directory(outcome, "a good try") as good:
+        pass
+    assert outcome.held() and not good.exists()
+    with report.directory(outcome, "try 7") as bad:
+        raise Broken("two are gone", lost=2)
+    assert outcome.lost == 2 and outcome.broken[0] == "try 7: two are gone" and str(bad) in outcome.broken[1] and bad.is_dir()
+    (bad / "traceback.txt").unlink()
+    bad.rmdir()
+
+
+# (what was acknowledged, deleted, perhaps deleted; what is in the maildrop; lost, doubled)
+@pytest.mark.parametrize("due,deleted,unsure,there,lost,doubled", [
+    ({1, 2}, {2}, {2}, [1], 0, 0),
+    ({1, 2}, set(), {2}, [1], 0, 0),  # the answer to QUIT never came
+    ({1, 2}, set(), {2}, [1, 2, 3], 0, 0),  # and nor did that to the third message
+    ({1, 2}, set(), set(), [1], 1, 0),
+    ({1, 2}, set(), set(), [1, 2, 2], 0, 1),
+    ({1, 2}, {2}, {2}, [1, 2], 0, 1),  # it came back
+    (set(), set(), set(), [3, 3], 0, 1),
+])
+def test_what_is_lost_or_doubled_is_found(due, deleted, unsure, there, lost, doubled):
+    mail = load.Mail()
+    for known, numbers in ((mail.due, due), (mail.deleted, deleted), (mail.unsure, unsure)):
+        known["alice"] = {(number, "mail") for number in numbers}
+    kept = (collections.Counter((number, "mail") for number in there),)
+    try:
+        load.check_person("alice", mail, kept)
+        found = 0, 0
+    except Broken as problem:
+        found = problem.lost, problem.doubled
+    assert found == (lost, doubled)
