@@ -59,5 +59,11 @@ def number(value):
     return f"{value:.0f}" if value >= 100 else f"{value:.1f}" if value >= 10 else f"{value:.2f}"
 
 
+def dates(results):
+    """When it was measured: the first and the last day, as parts may be measured anew one at a time."""
+    days = sorted(results["dates"].values())
+    return days[0] if days[0] == days[-1] else f"{days[0]} to {days[-1]}"
+
+
 def machine_line(machine):
     return f"{machine['processor']}, {machine['cores']} cores, Linux {machine['kernel']}"

@@ -153,7 +153,7 @@ def draw(results, rows, titles):
     d.y += 20
     d.text(MARGIN, d.y, "Medians. On the right: Ostiary against the best of the others in the row; above 1 it is ahead.", "small")
     d.y += 16
-    d.text(MARGIN, d.y, f"{results['machine']['date']}, {compare.machine_line(results['machine'])}", "small")
+    d.text(MARGIN, d.y, f"{compare.dates(results)}, {compare.machine_line(results['machine'])}", "small")
     d.y += 26
     draw_legend(d, look)
     for (part, _, _), panel in compare.group(rows, lambda r: (r.part, r.unit, r.better)).items():

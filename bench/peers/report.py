@@ -110,7 +110,7 @@ def text(results):
     """The page's part."""
     rows, reasons = compare.rows_of(results), []
     out = ["## Beside the peers", "",
-           f"{results['machine']['date']}, {compare.machine_line(results['machine'])}. Command: `./dev bench --peers`; raw data: [raw/peers.json](raw/peers.json).",
+           f"{compare.dates(results)}, {compare.machine_line(results['machine'])}. Command: `./dev bench --peers`; raw data: [raw/peers.json](raw/peers.json).",
            "Medians of the rounds, smallest and largest in brackets. The servers took turns, round by round, on the same disk. Load and server share the cores; CPU is what all",
            "processes of the server used, the load's own is not in it. The ratio says how many times better than the best peer of its row Ostiary is: above 1 it is ahead.", "",
            "![The rows as bars](peers.svg)", "", summary(rows), "", "The servers, as bench/peers/ sets them up:", "",

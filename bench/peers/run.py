@@ -5,8 +5,8 @@ Same machine, same run, same file system, alternating rounds. All are started on
 configuration that stands in bench/peers/. Root is needed: the servers change to users of their own.
 
   ./dev bench --peers                       all of it; writes bench/RESULTS.md, bench/peers.svg and bench/raw/peers.json
-  ./dev bench --peers receive pop3          only these parts: receive, relay, pop3, idle, startup, disk
-  ./dev bench --peers --with ostiary,exim   only these servers
+  ./dev bench --peers receive pop3          only these parts: receive, relay, pop3, idle, startup, disk; the page keeps the others
+  ./dev bench --peers --with ostiary,exim   only these servers; writes nothing but build/peers/quick.json
   ./dev bench --peers --quick               small counts, one round; writes nothing but build/peers/quick.json
 """
 import argparse
@@ -23,6 +23,7 @@ import time
 
 import measure
 import peer
+import report
 
 # The class of each peer, by module. A part gets those that have it among their `parts`.
 PEERS = {"ostiary": ("Ostiary",), "postfix": ("PostfixDovecot", "PostfixMaildir"), "exim": ("Exim",), "opensmtpd": ("OpenSmtpd",),
@@ -67,19 +68,29 @@ def measure_part(part, everybody, quick, work):
 
 def machine():
     model = next((line.split(":")[1].strip() for line in open("/proc/cpuinfo") if line.startswith("model name")), platform.machine())
-    return {"processor": model, "cores": os.cpu_count(), "kernel": platform.release(), "date": datetime.date.today().isoformat()}
+    return {"processor": model, "cores": os.cpu_count(), "kernel": platform.release()}
 
 
-def write_results(results, quick):
-    if quick:
-        path = peer.ROOT / "build/peers/quick.json"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps(results, indent=1))
-        return
-    (peer.ROOT / "bench/raw").mkdir(exist_ok=True)
-    (peer.ROOT / "bench/raw/peers.json").write_text(json.dumps(results, indent=1))
-    if (HERE / "report.py").exists():
-        importlib.import_module("report").write(results)
+RAW = peer.ROOT / "bench/raw/peers.json"
+QUICK = peer.ROOT / "build/peers/quick.json"
+
+
+def joined(earlier, results):
+    """What was measured now replaces the same parts of an earlier run; its other parts stay."""
+    now = {row["part"] for row in results["rows"]}
+    rows = [row for row in earlier["rows"] if row["part"] not in now] + results["rows"]
+    return {**results, "peers": {**earlier["peers"], **results["peers"]}, "dates": {**earlier["dates"], **results["dates"]},
+            "rows": sorted(rows, key=lambda row: list(MEASURES).index(row["part"]))}
+
+
+def write_results(results, publish):
+    path = RAW if publish else QUICK
+    if publish and path.exists():
+        results = joined(json.loads(path.read_text()), results)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(results, indent=1) + "\n")
+    if publish:
+        report.write(results)
 
 
 def parse():
@@ -102,7 +113,7 @@ def main():
     work = pathlib.Path(tempfile.mkdtemp(prefix="ostiary-peers-", dir=os.environ.get("BENCH_DIR")))
     work.chmod(0o755)
     peer.run("ninja", "-C", peer.ROOT / "build/release", *LOADS)
-    results = {"machine": machine(), "quick": given.quick, "rows": [],
+    results = {"machine": machine(), "quick": given.quick, "dates": {}, "rows": [],
                "peers": {c.name: {"title": c.title, "version": c.version(), "durability": c.durability} for c in everybody}}
     try:
         for part in given.parts or MEASURES:
@@ -110,11 +121,11 @@ def main():
                 continue
             began = time.monotonic()
             results["rows"] += [row.as_json() for row in measure_part(part, everybody, given.quick, work)]
+            results["dates"][part] = datetime.date.today().isoformat()
             measure.say(f"{part}: {time.monotonic() - began:.0f} s")
+            write_results(results, not given.quick and not given.servers)
     finally:
         shutil.rmtree(work, ignore_errors=True)
-    results["partial"] = bool(given.parts or given.servers)
-    write_results(results, given.quick or results["partial"])
 
 
 if __name__ == "__main__":

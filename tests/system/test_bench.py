@@ -20,7 +20,7 @@ def bench_modules(monkeypatch):
 
 
 def results(own, other, better="higher"):
-    return {"machine": {"processor": "a <fast> one", "cores": 2, "kernel": "6.1", "date": "2026-01-01"},
+    return {"machine": {"processor": "a <fast> one", "cores": 2, "kernel": "6.1"}, "dates": {"pop3": "2026-01-01"},
             "peers": {"other": {"title": "Other & Co", "version": "1", "durability": "all"}, "ostiary": {"title": "Ostiary", "version": "2", "durability": "all"}},
             "rows": [{"part": "pop3", "name": "RETR", "unit": "messages/s", "better": better, "labels": {}, "notes": {},
                       "rounds": {"other": other, "ostiary": own}}]}
@@ -67,6 +67,17 @@ def test_plot(own, other, is_log):
     assert any("logarithmic" in w for w in words) == is_log
     widths = [float(e.get("width")) for e in xml.etree.ElementTree.fromstring(text).iter("{http://www.w3.org/2000/svg}rect") if e.get("width") != "100%"]
     assert max(widths) <= plot.BARS and min(widths) >= 1
+
+
+def test_parts_are_measured_anew_one_at_a_time():
+    import compare
+    import run
+    earlier, now = results([1], [2]), results([3], [4])
+    earlier["rows"].append({**earlier["rows"][0], "part": "receive"})
+    earlier["dates"]["receive"], now["dates"] = "2025-12-31", {"pop3": "2026-01-02"}
+    both = run.joined(earlier, now)
+    assert [(row["part"], row["rounds"]["ostiary"]) for row in both["rows"]] == [("receive", [1]), ("pop3", [3])]
+    assert compare.dates(both) == "2025-12-31 to 2026-01-02" and compare.dates(now) == "2026-01-02"
 
 
 def test_each_program_leaves_the_others_part_of_the_page(tmp_path):
