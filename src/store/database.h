@@ -47,6 +47,8 @@ struct database_driver {
     int (*script)(struct database *db, const char *sql);
     /* All that the running read transaction sees, into a new file at `path`. 0, or a negative errno with a sentence. */
     int (*copy)(struct database *db, const char *path, struct buf *problem);
+    /* Brings a file that an older program made into the form that a new one has. *is_done: it is so now, or was. */
+    int (*renew)(struct database *db, bool *is_done);
 };
 
 /* A file at `path`, made where it is missing (not for DATABASE_READ). NULL with a sentence. */

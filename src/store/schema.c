@@ -1,5 +1,7 @@
 #include "store/schema.h"
 
+#include "base/log.h"
+
 #include <errno.h>
 
 /* {key}, {bytes} and {clustered} are the driver's words. Every id is the lsn of the volume record that made the thing.
@@ -147,6 +149,18 @@ static int apply(struct database *db, unsigned version)
     return rc;
 }
 
+/* What an older program made has no checksums in its pages. It serves without. */
+static void renew(struct database *db)
+{
+    bool is_done = false;
+    int rc = db->driver->renew(db, &is_done);
+    if (!is_done)
+        log_write(
+            LOG_PROBLEM, "store", NULL,
+            "the database has no checksums in its pages yet: \"ostiary store rebuild\" makes it anew with them%s%s",
+            rc ? " error=" : "", rc ? strerror(-rc) : "");
+}
+
 int schema_migrate_to(struct database *db, unsigned version, struct buf *problem)
 {
     int now = schema_version(db);
@@ -161,6 +175,7 @@ int schema_migrate_to(struct database *db, unsigned version, struct buf *problem
                    now, SCHEMA_VERSION);
         return -EPROTO;
     }
+    bool is_upgrade = now > 0 && (unsigned)now < version;
     for (unsigned next = (unsigned)now + 1; next <= version; next++) {
         int rc = apply(db, next);
         if (rc != 0) {
@@ -169,6 +184,8 @@ int schema_migrate_to(struct database *db, unsigned version, struct buf *problem
             return rc;
         }
     }
+    if (is_upgrade)
+        renew(db);
     return 0;
 }
 

@@ -2,6 +2,7 @@
 
 #include "base/log.h"
 #include "base/map.h"
+#include "store/checksum_vfs.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -13,6 +14,7 @@
 #include <unistd.h>
 
 #define PARAMETERS_MAX 32
+#define RENEW_PAGES_MAX 65536 /* 256 MiB */
 
 struct sqlite {
     struct database base;
@@ -140,7 +142,11 @@ static struct database *sqlite_open(const char *path, enum database_mode mode, s
         return NULL;
     }
     int flags = mode == DATABASE_READ ? SQLITE_OPEN_READONLY : SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE;
-    int rc = sqlite3_open_v2(path, &db->handle, flags | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_PRIVATECACHE, NULL);
+    int rc = checksum_vfs_register();
+    if (rc == SQLITE_OK)
+        rc = sqlite3_open_v2(path, &db->handle, flags | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_PRIVATECACHE, CHECKSUM_VFS);
+    if (rc == SQLITE_OK && mode != DATABASE_READ)
+        rc = checksum_vfs_want(db->handle);
     if (rc == SQLITE_OK) {
         sqlite3_extended_result_codes(db->handle, 1);
         /* The writer never meets another writer; a reader may meet the moment in which the log is made anew. */
@@ -254,7 +260,10 @@ static int sqlite_copy(struct database *base, const char *path, struct buf *prob
     sqlite3 *copy = NULL;
     sqlite3_backup *backup = NULL;
     int fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
-    int rc = fd < 0 ? SQLITE_CANTOPEN : sqlite3_open_v2(path, &copy, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX, NULL);
+    int rc = fd < 0 ? SQLITE_CANTOPEN
+                    : sqlite3_open_v2(path, &copy, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX, CHECKSUM_VFS);
+    if (rc == SQLITE_OK && checksum_vfs_is_on(db->handle))
+        rc = checksum_vfs_want(copy);
     if (rc == SQLITE_OK)
         backup = sqlite3_backup_init(copy, "main", db->handle, "main");
     if (backup) {
@@ -271,6 +280,23 @@ static int sqlite_copy(struct database *base, const char *path, struct buf *prob
     if (fd >= 0)
         close(fd);
     return rc == SQLITE_OK ? 0 : sqlite_errno(rc);
+}
+
+/* SQLite makes all pages anew, in memory: of a large database that is for `ostiary store rebuild` to do. */
+static int sqlite_renew(struct database *base, bool *is_done)
+{
+    struct sqlite *db = sqlite_of(base);
+    uint64_t pages = 0;
+    int rc = 0;
+    *is_done = checksum_vfs_is_on(db->handle);
+    if (*is_done)
+        return 0;
+    rc = database_find(base, &pages, "PRAGMA page_count", "");
+    if (rc <= 0 || pages > RENEW_PAGES_MAX)
+        return rc < 0 ? rc : 0;
+    rc = sqlite_script(base, "VACUUM; PRAGMA wal_checkpoint(TRUNCATE)");
+    *is_done = rc == 0 && checksum_vfs_is_on(db->handle);
+    return rc;
 }
 
 const struct database_driver sqlite_driver = {
@@ -297,4 +323,5 @@ const struct database_driver sqlite_driver = {
     .end = sqlite_end,
     .script = sqlite_script,
     .copy = sqlite_copy,
+    .renew = sqlite_renew,
 };
