@@ -175,7 +175,6 @@ int schema_migrate_to(struct database *db, unsigned version, struct buf *problem
                    now, SCHEMA_VERSION);
         return -EPROTO;
     }
-    bool is_upgrade = now > 0 && (unsigned)now < version;
     for (unsigned next = (unsigned)now + 1; next <= version; next++) {
         int rc = apply(db, next);
         if (rc != 0) {
@@ -184,12 +183,13 @@ int schema_migrate_to(struct database *db, unsigned version, struct buf *problem
             return rc;
         }
     }
-    if (is_upgrade)
-        renew(db);
     return 0;
 }
 
 int schema_migrate(struct database *db, struct buf *problem)
 {
-    return schema_migrate_to(db, SCHEMA_VERSION, problem);
+    int rc = schema_migrate_to(db, SCHEMA_VERSION, problem);
+    if (rc == 0)
+        renew(db);
+    return rc;
 }

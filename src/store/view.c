@@ -285,6 +285,7 @@ static int read_pieces(struct view *v, const struct wanted *wanted, size_t count
         const struct wanted *w = &wanted[i];
         uint64_t from = i == 0 ? offset : 0, size = w->size - from > max_bytes ? max_bytes : w->size - from;
         pieces[i] = (struct piece){w->uid, (uint32_t)size, from, w->size, w->gone};
+        size_t before = out->size;
         int rc = 0;
         if (!w->gone && size == w->size && w->stored <= FETCH_MAX)
             rc = whole_message(v, w, *piece_count - i, &window, out);
@@ -294,7 +295,9 @@ static int read_pieces(struct view *v, const struct wanted *wanted, size_t count
         }
         if (rc == -ENOENT && i == 0)
             return -EAGAIN;
-        if (rc == -ENOENT) {
+        /* What was asked for first is here; one that can't be read is told of when it is asked for itself. */
+        if (rc != 0 && rc != -ENOMEM && i > 0) {
+            buf_truncate(out, before);
             *piece_count = i;
             return 0;
         }

@@ -4,6 +4,7 @@
 #include "store/check.h"
 #include "store/compact.h"
 #include "store/rebuild.h"
+#include "store/view.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -271,6 +272,37 @@ static void flip(const char *path, off_t at)
     close(fd);
 }
 
+/* Reading ahead ends before a damaged message: those before it are none the worse. */
+static void damage_among_others(void **state)
+{
+    struct fixture f;
+    struct view view;
+    struct buf problem, out;
+    char volume[256];
+    fixture_start(&f);
+    fixture_path(&f, "volumes/0001.vol", volume);
+    for (int i = 0; i < 3; i++)
+        fixture_mail(&f, "carol@example.test", "one of three");
+    flip(volume, (off_t)file_size(volume) - 3);
+    struct delivery_recipient carol = fixture_recipient(&f, "carol@example.test");
+    buf_init(&problem, 4096);
+    buf_init(&out, 1 << 20);
+    assert_int_equal(view_open(&view, f.directory, &problem), 0);
+    const uint32_t uids[] = {1, 2, 3};
+    struct piece pieces[3];
+    size_t count = 3;
+    assert_int_equal(view_fetch(&view, carol.mailbox_id, uids, 3, 0, FETCH_MAX, pieces, &count, &out), 0);
+    assert_int_equal(count, 2);
+    assert_true(span_is(buf_span(&out), "one of threeone of three"));
+    count = 1;
+    buf_reset(&out);
+    assert_int_equal(view_fetch(&view, carol.mailbox_id, &uids[2], 1, 0, FETCH_MAX, pieces, &count, &out), -EIO);
+    view_release(&view);
+    buf_release(&out);
+    buf_release(&problem);
+    fixture_stop(&f);
+}
+
 static void check_finds_damage(void **state)
 {
     struct fixture f;
@@ -321,9 +353,8 @@ static void check_finds_damage(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(rebuild_gives_the_same),
-        cmocka_unit_test(compaction_keeps_everything),
-        cmocka_unit_test(compaction_in_slices),
+        cmocka_unit_test(rebuild_gives_the_same), cmocka_unit_test(compaction_keeps_everything),
+        cmocka_unit_test(compaction_in_slices),   cmocka_unit_test(damage_among_others),
         cmocka_unit_test(check_finds_damage),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
