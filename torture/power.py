@@ -2,7 +2,7 @@
 
 recorder.c notes every write, sync and change of a name that the server makes while a load of everything goes on that reaches the disk: messages small and large, with one
 recipient and with many, deletions, mail that goes out, aliases, accounts, lists at doors, backups, compactions, new volumes, checkpoints, a writer that dies and recovers,
-stops and starts. Each client notes where the recording was when it heard that something is done. power_check.c then makes the disk as it may be after a cut at each
+stops, a database made anew, and starts. Each client notes where the recording was when it heard that something is done. power_check.c then makes the disk as it may be after a cut at each
 moment (disk.h says what is modelled), has the store recover there, and compares.
 
 Of all the cuts, some are looked at by the whole program: a server is started on what is left, and people fetch their mail.
@@ -324,6 +324,9 @@ def load(directory, library, seed, steps):
             worker.smtp = None
         work(workers, shares)
         server.stop()
+        promises.ask("rebuild", "rebuild")
+        server.run("store", "rebuild")
+        promises.note("rebuild", "rebuild", "made")
         server.start()
         for worker in workers[:3]:
             worker.smtp = None

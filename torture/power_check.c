@@ -190,7 +190,7 @@ static void rebuild(struct cut *c)
 }
 
 /* The newest backup that was acknowledged before the cut, or the one that was under way, is whole. */
-static void restore(struct cut *c)
+static void restore(struct cut *c, bool has_ledger)
 {
     const struct promises *p = &c->power->promises;
     const struct promise *last = NULL;
@@ -217,7 +217,7 @@ static void restore(struct cut *c)
     } else {
         struct store *store = open_store(c, to, "the restored store does not start");
         if (store)
-            keeps_promises(c, to, last->begun, until, true);
+            keeps_promises(c, to, last->begun, until, has_ledger);
         store_close(store);
         if (store)
             check_all(c, to, "the restored store");
@@ -225,18 +225,51 @@ static void restore(struct cut *c)
     buf_release(&problem);
 }
 
+/* Since when there may be no ledger; UINT64_MAX: always there is one. */
+static uint64_t first_rebuild(const struct cut *c, bool *is_under_way)
+{
+    uint64_t first = UINT64_MAX;
+    *is_under_way = false;
+    for (size_t i = 0; i < c->power->promises.count; i++) {
+        const struct promise *p = &c->power->promises.list[i];
+        if (p->kind != PROMISE_REBUILD || p->begun > c->moment)
+            continue;
+        first = p->begun < first ? p->begun : first;
+        *is_under_way = *is_under_way || !p->made || p->made > c->moment;
+    }
+    return first;
+}
+
+/* Who was making the database anew when the power failed does so again. */
+static void rebuild_again(const struct cut *c)
+{
+    struct buf problem;
+    struct settings settings = *c->power->settings;
+    struct store_rebuild_report rebuilt;
+    settings.data_directory = c->data;
+    buf_init(&problem, 4096);
+    struct store *store = store_open(&settings, &problem);
+    if (!store && store_rebuild(c->data, &rebuilt, NULL, NULL, &problem) != 0)
+        fprintf(stderr, "%.*s\n", SPAN_ARG(buf_span(&problem)));
+    store_close(store);
+    buf_release(&problem);
+}
+
 static void look(struct cut *c)
 {
+    bool is_rebuilding, has_ledger = first_rebuild(c, &is_rebuilding) > c->moment;
+    if (is_rebuilding)
+        rebuild_again(c);
     struct store *store = open_store(c, c->data, "the store does not start");
     if (store) {
-        keeps_promises(c, c->data, c->moment, c->moment, true);
+        keeps_promises(c, c->data, c->moment, c->moment, has_ledger);
         add_message(c, store);
         store_close(store);
         check_all(c, c->data, "the recovered store");
     }
     if (store && c->is_special) {
         rebuild(c);
-        restore(c);
+        restore(c, has_ledger);
     }
 }
 

@@ -13,7 +13,8 @@
 
 #define TEXT_MAX (64u << 20)
 
-static const char *const kinds[PROMISE_KIND_COUNT] = {"mail", "alias", "account", "entry", "queued", "backup"};
+static const char *const kinds[PROMISE_KIND_COUNT] = {"mail",   "alias",  "account", "entry",
+                                                      "queued", "backup", "rebuild"};
 
 const char *fault_name(enum fault fault)
 {
@@ -287,7 +288,7 @@ static void compare(struct look *l)
     for (size_t i = 0; i < c->promises->count; i++) {
         const struct promise *p = &c->promises->list[i];
         const char *kind = kinds[p->kind];
-        if (p->kind == PROMISE_BACKUP)
+        if (p->kind == PROMISE_BACKUP || p->kind == PROMISE_REBUILD)
             continue;
         if (p->made && p->made <= c->from && !(p->ending && p->ending <= c->until) && l->seen[i] == 0)
             say(l, FAULT_LOST, "%s %.*s was acknowledged and is not there", kind, SPAN_ARG(p->name));

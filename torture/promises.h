@@ -12,7 +12,8 @@ enum promise_kind {
     PROMISE_ACCOUNT, /* name: its address */
     PROMISE_ENTRY,   /* name: what is on somebody's list at a door */
     PROMISE_QUEUED,  /* name: "address number": a recipient elsewhere, until that site has the message */
-    PROMISE_BACKUP,  /* name: "-": a backup holds what was promised when it was begun */
+    PROMISE_BACKUP,  /* a backup holds what was promised when it was begun */
+    PROMISE_REBUILD, /* no promise: somebody has the database made anew, and would again after a cut meanwhile */
     PROMISE_KIND_COUNT
 };
 
