@@ -25,7 +25,6 @@ import system_tests
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 BUILD = ROOT / "build"
 SYSTEM = ROOT / "tests/system"
-FAULT_SHIM = BUILD / "test/tests/system/libfault_shim.so"
 SMTP_SEND = BUILD / "test/tests/system/smtp_send"
 FUZZ_SECONDS = 4
 DIALOGUE_TIMEOUT = 600
@@ -190,7 +189,7 @@ def system_parts(tally, environment):
 
 
 def run_system(tally):
-    environment = dict(os.environ, OSTIARY_FAULT_SHIM=str(FAULT_SHIM), OSTIARY_SMTP_SEND=str(SMTP_SEND))
+    environment = dict(os.environ, OSTIARY_SMTP_SEND=str(SMTP_SEND))
     parts = system_parts(tally, environment)
     for part, result in system_tests.Pool(ROOT, BUILD, environment, tally.only).run_all(parts):
         tally.add_part(part.group, part.path.stem, result)

@@ -202,6 +202,8 @@ static int add_member(struct fiber *self, struct expansion *x, const StoreRead__
     int error = 0;
     if (mail_address_parse(address, true, &x->memory, path) == NULL)
         error = intake_route_find(self, &intake, &x->memory, &question, clock_in_seconds(ASK_SECONDS), &route);
+    else if (x->memory.is_starved)
+        error = -ENOMEM;
     else
         *path = (struct mail_path){.local_part = address, .text = address};
     if (!error && route.kind == INTAKE_ROUTE_NOT_OURS)
@@ -307,7 +309,7 @@ static int split_address(struct expansion *x)
     struct span address = binary_span(page_of(x)->address);
     struct mail_path path;
     if (mail_address_parse(address, true, &x->memory, &path) != NULL)
-        return -EPROTO;
+        return x->memory.is_starved ? -ENOMEM : -EPROTO;
     buf_add_span(&x->local_part, path.local_part);
     buf_add_span(&x->domain, path.domain);
     return buf_failed(&x->local_part) || buf_failed(&x->domain) ? -ENOMEM : 0;

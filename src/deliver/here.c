@@ -71,7 +71,7 @@ static int find_way(struct fiber *self, struct arrival *a)
         .path = &a->path, .reverse_path = a->entry->reverse_path, .authenticated = true};
     a->route.kind = INTAKE_ROUTE_NOT_OURS;
     if (mail_address_parse(a->entry->address, true, &a->memory, &a->path) != NULL)
-        return 0;
+        return a->memory.is_starved ? -ENOMEM : 0;
     int error = intake_route_find(self, &intake, &a->memory, &question, clock_in_seconds(ASK_SECONDS), &a->route);
     /* The domain may have moved to another server meanwhile. */
     if (!error && a->route.kind == INTAKE_ROUTE_NOT_OURS && !a->only_here)

@@ -160,7 +160,7 @@ static int look_up(struct fiber *self, struct writing *w, struct span sent_on_to
     struct intake intake = {.peers = w->courier->peers, .settings = w->settings};
     *route = (struct intake_route){.kind = INTAKE_ROUTE_NOT_OURS};
     if (mail_address_parse(w->to, true, &w->memory, path) != NULL)
-        return 0;
+        return w->memory.is_starved ? -ENOMEM : 0;
     struct intake_question question = {.path = path, .sent_on_to = sent_on_to};
     int error = intake_route_find(self, &intake, &w->memory, &question, clock_in_seconds(ASK_SECONDS), route);
     if (!error && route->kind == INTAKE_ROUTE_NOT_OURS && !w->goes_back)

@@ -73,7 +73,7 @@ static int prepare(struct transaction *t, size_t most)
         t->recipients[t->count++] =
             (struct smtp_client_recipient){.address = e->address, .notify = notify_of(e), .orcpt = e->orcpt};
     }
-    return buf_failed(&t->reverse_path) ? -ENOMEM : 0;
+    return buf_failed(&t->reverse_path) || t->memory.is_starved ? -ENOMEM : 0;
 }
 
 static int send(struct fiber *self, struct transaction *t, struct connection *conn)

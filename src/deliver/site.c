@@ -101,7 +101,7 @@ static struct site *find_site(struct courier *c, struct span destination, bool i
     if (!site_route_parse(destination, c->settings, &memory, &route))
         route = (struct site_route){.kind = SITE_LITERAL, .host = ""};
     key_write(&route, destination, &key);
-    if (!buf_failed(&key)) {
+    if (!buf_failed(&key) && !memory.is_starved) {
         site = map_get(&c->sites, span_text(key.data));
         if (!site && is_made) {
             make_room(c);

@@ -66,7 +66,10 @@ enum fact_state return_path_recall(const struct return_path_cache *cache, const 
     if (path->is_null || path->is_literal)
         return FACT_KNOWN;
     arena_init(&scratch, SCRATCH_MEMORY);
-    if (domain_to_ascii(&scratch, path->domain, &domain) != NULL)
+    bool has_form = domain_to_ascii(&scratch, path->domain, &domain) == NULL;
+    if (!has_form && scratch.is_starved)
+        state = FACT_NOT_ASKED;
+    else if (!has_form)
         *found = RETURN_PATH_NO_DOMAIN; /* it can't be in the DNS */
     else if (!is_known(cache, domain))
         state = FACT_NOT_ASKED;
@@ -119,7 +122,10 @@ enum fact_state return_path_ask(struct fiber *self, struct return_path_cache *ca
     arena_init(&scratch, SCRATCH_MEMORY);
     enum fact_state state = FACT_KNOWN;
     *found = RETURN_PATH_TAKES_MAIL;
-    if (domain_to_ascii(&scratch, path->domain, &domain) != NULL) {
+    bool has_form = domain_to_ascii(&scratch, path->domain, &domain) == NULL;
+    if (!has_form && scratch.is_starved) {
+        state = note_trouble(session, path->domain, span_text(strerror(ENOMEM)));
+    } else if (!has_form) {
         *found = RETURN_PATH_NO_DOMAIN;
     } else {
         int error = is_ours(self, intake, path, &scratch, deadline, &ours);

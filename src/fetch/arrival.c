@@ -110,7 +110,7 @@ static int find_route(struct fiber *self, struct deliberation *d, struct span ad
     struct arrival *a = d->arrival;
     *route = (struct intake_route){.kind = INTAKE_ROUTE_NO_USER};
     if (mail_address_parse(address, true, &a->memory, path) != NULL)
-        return 0;
+        return a->memory.is_starved ? -ENOMEM : 0;
     struct intake_question question = {.path = path,
                                        .reverse_path = a->reverse_path,
                                        .judged = true,

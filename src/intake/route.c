@@ -277,7 +277,7 @@ int intake_route_find(struct fiber *self, const struct intake *intake, struct ar
     if (path->is_literal && !is_own_postmaster(intake->settings, path))
         return 0;
     if (path->domain.size && !path->is_literal && domain_to_ascii(arena, path->domain, &domain) != NULL)
-        return 0; /* a name that can't be in the DNS is nobody's */
+        return arena->is_starved ? -ENOMEM : 0; /* a name that can't be in the DNS is nobody's */
     struct buf key;
     buf_init(&key, ADDRESS_TEXT_MAX);
     buf_add_span(&key, path->local_part);
@@ -300,7 +300,7 @@ int intake_route_relay(const struct settings *settings, struct arena *arena, con
     if (path->is_literal && (!literals || is_own_address(settings, &path->literal)))
         return 0;
     if (path->domain.size == 0 || domain_to_ascii(arena, path->domain, &domain) != NULL)
-        return 0;
+        return arena->is_starved ? -ENOMEM : 0;
     struct buf text;
     buf_init(&text, ADDRESS_TEXT_MAX);
     mail_path_write(path->local_part, domain, &text);

@@ -16,6 +16,7 @@
 #define SOCKET_BUFFER (1 << 20)
 #define FDS_PER_READ 32
 #define DESCRIPTORS_PAUSE (NANOSECONDS / 100)
+#define MEMORY_PAUSE (NANOSECONDS / 100)
 
 int channel_pair(int fds[2])
 {
@@ -192,8 +193,10 @@ static bool keep_received_fds(struct channel *c, struct msghdr *message)
 static ssize_t receive_some(struct channel *c)
 {
     char *to = buf_reserve(&c->input, READ_SIZE);
-    if (!to)
+    if (!to) {
+        c->input.failed = false; /* what is in it is whole, and another try may find memory */
         return -ENOMEM;
+    }
     struct iovec piece = {to, c->input.room - c->input.size};
     union {
         struct cmsghdr header;
@@ -268,6 +271,8 @@ static void reader_main(struct fiber *self, void *argument)
             error = handle_frames(self, c);
         else if (n == -EAGAIN)
             error = watch_wait_readable(self, &c->watch, CLOCK_NEVER);
+        else if (n == -ENOMEM)
+            error = fiber_sleep(self, clock_monotonic() + MEMORY_PAUSE); /* the peer has done nothing wrong */
         else
             error = n == 0 ? -EPIPE : (int)n;
     }

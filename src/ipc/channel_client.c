@@ -116,10 +116,10 @@ bool channel_answered(struct channel *c, const struct frame *frame, int fd)
         struct unpacked unpacked = {0};
         if (frame->kind == FRAME_FAILURE)
             waiting->error = frame->error;
-        else if (channel_unpack(waiting->method->reply, frame, &unpacked))
-            *waiting->answer = (struct answer){unpacked.message, unpacked.attachment, fd, unpacked.memory};
         else
-            waiting->error = -EPROTO;
+            waiting->error = channel_unpack(waiting->method->reply, frame, &unpacked);
+        if (unpacked.memory)
+            *waiting->answer = (struct answer){unpacked.message, unpacked.attachment, fd, unpacked.memory};
         sound = waiting->error != -EPROTO;
         waiting->done = true;
         condition_wake_one(&waiting->done_changed);

@@ -79,7 +79,8 @@ struct unpacked {
     struct span attachment;
     void *memory;
 };
-MUST_USE bool channel_unpack(const ProtobufCMessageDescriptor *type, const struct frame *frame, struct unpacked *out);
+/* 0; -EPROTO: it is none of that type; -ENOMEM: that is our trouble, not the peer's. */
+MUST_USE int channel_unpack(const ProtobufCMessageDescriptor *type, const struct frame *frame, struct unpacked *out);
 void channel_unpacked_free(void *memory);
 
 #endif

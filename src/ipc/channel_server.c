@@ -25,24 +25,25 @@ static void arena_leave(void *arena, void *piece)
 {
 }
 
-bool channel_unpack(const ProtobufCMessageDescriptor *type, const struct frame *frame, struct unpacked *out)
+int channel_unpack(const ProtobufCMessageDescriptor *type, const struct frame *frame, struct unpacked *out)
 {
     struct unpacked_memory *memory = calloc(1, sizeof *memory);
     if (!memory)
-        return false;
+        return -ENOMEM;
     arena_init(&memory->arena, frame->message.size * UNPACK_FACTOR + UNPACK_SLACK + type->sizeof_message);
     ProtobufCAllocator allocator = {arena_take, arena_leave, &memory->arena};
     ProtobufCMessage *message =
         protobuf_c_message_unpack(type, &allocator, frame->message.size, (const uint8_t *)frame->message.data);
     memory->attachment = frame->attachment.size ? malloc(frame->attachment.size) : NULL;
     if (!message || (frame->attachment.size && !memory->attachment)) {
+        bool is_malformed = !message && !memory->arena.is_starved;
         channel_unpacked_free(memory);
-        return false;
+        return is_malformed ? -EPROTO : -ENOMEM;
     }
     if (frame->attachment.size)
         memcpy(memory->attachment, frame->attachment.data, frame->attachment.size);
     *out = (struct unpacked){message, span_from(memory->attachment, frame->attachment.size), memory};
-    return true;
+    return 0;
 }
 
 void channel_unpacked_free(void *pointer)
@@ -69,14 +70,24 @@ static bool may_call(const struct channel *c, const struct frame *frame)
            c->service->methods[frame->method].callers & ROLE_BIT(c->peer) && c->unanswered < CHANNEL_CALLS_MAX;
 }
 
+/* An answer to what never became a call. Where not even this fits, the peer would wait for ever: it loses the channel.
+ */
+static bool refuse(struct channel *c, const struct frame *request, int error)
+{
+    struct frame frame = {.kind = FRAME_FAILURE, .method = request->method, .call = request->call, .error = error};
+    int failed = channel_send(c, &frame, NULL, -1);
+    return !failed || failed == -EPIPE;
+}
+
 bool channel_called(struct channel *c, const struct frame *frame, int fd)
 {
     struct unpacked unpacked = {0};
     struct pending *pending = NULL;
-    if (!may_call(c, frame) || !channel_unpack(c->service->methods[frame->method].request, frame, &unpacked))
-        goto refuse;
-    pending = malloc(sizeof *pending);
-    if (!pending)
+    int error =
+        may_call(c, frame) ? channel_unpack(c->service->methods[frame->method].request, frame, &unpacked) : -EPROTO;
+    if (!error && !(pending = malloc(sizeof *pending)))
+        error = -ENOMEM;
+    if (error)
         goto refuse;
     *pending = (struct pending){
         .call = {.method = frame->method,
@@ -99,7 +110,7 @@ refuse:
     channel_unpacked_free(unpacked.memory);
     if (fd >= 0)
         close(fd);
-    return false;
+    return error == -ENOMEM && refuse(c, frame, error);
 }
 
 static void call_end(struct call *call)

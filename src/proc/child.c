@@ -151,6 +151,42 @@ static bool is_client_of(const struct child *child, enum role peer)
     return false;
 }
 
+/* ---- Channels that are lost ---- */
+
+/* Longer than a server that died needs to come back, which brings a new channel at once. */
+#define CHANNEL_PATIENCE (BACK_OFF_LAST + 2 * NANOSECONDS)
+
+static bool misses_peer(const struct child *child)
+{
+    for (unsigned role = 0; role < ROLE_COUNT; role++)
+        for (unsigned i = 0; i < child->peers.room[role]; i++)
+            if (role != ROLE_SCRIPT && child->peers.channels[role][i] &&
+                !channel_is_open(child->peers.channels[role][i]))
+                return true;
+    return false;
+}
+
+static void give_up_channel(struct timer *timer)
+{
+    struct child *child = container_of(timer, struct child, lost);
+    if (!misses_peer(child) || !child->follower)
+        return;
+    log_write(LOG_CRASH, role_name(child->row->role), NULL,
+              "a channel to another process is lost and nobody brings a new one; the process begins anew");
+    fiber_cancel(child->follower);
+}
+
+/* Whoever is at the other end has died, or has closed the channel and lives on: without memory, or as what it read made
+ * no sense to it. The supervisor knows of the first only. The script's process may rest for long. */
+static void peer_lost(void *context, struct channel *channel)
+{
+    struct child *child = context;
+    if (child->follower && timer_start(child->loop, &child->lost, clock_monotonic() + CHANNEL_PATIENCE) != 0)
+        fiber_cancel(child->follower);
+}
+
+static const struct channel_events peer_events = {.closed = peer_lost};
+
 /* Takes the descriptor. */
 static int take_peer(struct child *child, struct control_descriptor *d)
 {
@@ -158,7 +194,7 @@ static int take_peer(struct child *child, struct control_descriptor *d)
     enum role peer = (enum role)d->what;
     d->fd = -1;
     if (is_client_of(child, peer) && d->instance < PEERS_MAX) {
-        struct channel *channel = channel_new(child->loop, fd, services[peer], peer, NULL, NULL);
+        struct channel *channel = channel_new(child->loop, fd, services[peer], peer, &peer_events, child);
         peers_set(&child->peers, peer, d->instance, channel);
         return channel ? 0 : -ENOMEM;
     }
@@ -232,7 +268,9 @@ static int take_descriptors(struct child *child, struct control_frame *frame)
 
 /* ---- Running ---- */
 
-static void handle_update(struct child *child, struct control_frame *frame)
+/* False: there was no memory for it. What the supervisor has said once it does not say again, so the process has to
+ * begin anew. */
+static bool handle_update(struct child *child, struct control_frame *frame)
 {
     struct buf problem;
     buf_init(&problem, 1000);
@@ -252,6 +290,7 @@ static void handle_update(struct child *child, struct control_frame *frame)
         log_write(LOG_PROBLEM, role_name(child->row->role), NULL, "an update could not be taken whole error=%s what=%s",
                   strerror(error ? -error : -failure), log_quote(buf_span(&problem)));
     buf_release(&problem);
+    return error != -ENOMEM && failure != -ENOMEM;
 }
 
 /* The supervisor's word, until it says stop or is gone. Returns the seconds of grace. */
@@ -264,8 +303,8 @@ static uint64_t follow_supervisor(struct fiber *self, struct child *child)
             error = watch_wait_readable(self, &child->control, CLOCK_NEVER);
         else if (!error && frame.kind == CONTROL_STOP)
             return frame.number;
-        else if (!error)
-            handle_update(child, &frame);
+        else if (!error && !handle_update(child, &frame))
+            error = -ENOMEM;
         control_close(&frame);
         /* A frame may hold the private key. */
         explicit_bzero(child->packet.data, child->packet.size);
@@ -279,7 +318,10 @@ static void run_control(struct fiber *self, void *argument)
     struct child *child = argument;
     struct control_frame ready = {.kind = CONTROL_READY};
     if (!control_send(child->control.fd, &ready)) {
+        child->follower = self;
         uint64_t grace = follow_supervisor(self, child);
+        child->follower = NULL;
+        timer_stop(child->loop, &child->lost);
         child->does->stop(self, child, clock_in_seconds(grace));
     }
     loop_stop(child->loop);
@@ -405,6 +447,7 @@ int child_main(int argc, char **argv)
     int error = receive_boot(&child, &frame);
     if (error)
         return EX_PROTOCOL;
+    child.lost.fire = give_up_channel;
     error = start(&child, &frame, &problem);
     control_close(&frame);
     explicit_bzero(child.packet.data, child.packet.size);

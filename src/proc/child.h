@@ -55,7 +55,9 @@ struct child {
     unsigned char remote_key[SEALED_KEY_SIZE]; /* the courier's: private; the desk's: the public one */
     const char *inside;                        /* the data directory as it is reached from the sandbox */
     struct watch control;
-    int log_fd; /* ours to close when another comes; 0 to 2 are not */
+    struct fiber *follower; /* who reads the supervisor's frames */
+    struct timer lost;      /* a channel's end is given up for: see child.c */
+    int log_fd;             /* ours to close when another comes; 0 to 2 are not */
     struct buf packet;
     void *part;
 };

@@ -3,7 +3,6 @@
 #include "base/clock.h"
 
 #define BACK_OFF_FIRST (NANOSECONDS / 10)
-#define BACK_OFF_LAST (10 * NANOSECONDS)
 
 static unsigned count_gates(const struct settings *settings)
 {

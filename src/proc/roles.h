@@ -45,9 +45,10 @@ struct role_pair {
 extern const struct role_pair role_pairs[];
 extern const size_t role_pair_count;
 
-/* Waits before a process is started again: 0.1 s, doubling to 10 s. `failures` is how often in a row it died without
+/* Waits before a process is started again: 0.1 s, doubling to 5 s. `failures` is how often in a row it died without
  * having been healthy for BACK_OFF_HEALTHY_SECONDS; the first time is 1. Nanoseconds. Pure. */
 uint64_t back_off(unsigned failures);
+#define BACK_OFF_LAST (5 * NANOSECONDS) /* it never waits longer */
 #define BACK_OFF_HEALTHY_SECONDS 60
 
 /* Processes that their own timer ended (has_alarm): the third within a minute says that there is something wrong with

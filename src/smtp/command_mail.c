@@ -51,6 +51,8 @@ static int begin_transaction(struct fiber *self, struct smtp_session *s, struct 
     struct smtp_mail mail;
     struct smtp_sender sender;
     const struct smtp_problem *problem = smtp_mail_parse(argument, &abilities, &s->transaction.arena, &mail);
+    if (problem && s->transaction.arena.is_starved)
+        return smtp_refuse_internal(s, "no memory for MAIL", -ENOMEM);
     if (problem)
         return refuse_syntax(self, s, problem, argument);
     int fine = smtp_sender_check(self, s, &mail, &sender);

@@ -72,7 +72,9 @@ int smtp_handle_vrfy(struct fiber *self, struct smtp_session *s, const struct sm
     const struct intake_question question = {.path = &path};
     int error =
         problem ? 0 : intake_route_find(self, &s->intake, &scratch, &question, smtp_deadline(s, ASK_SECONDS), &route);
-    if (problem)
+    if (problem && scratch.is_starved)
+        smtp_refuse_internal(s, "no memory for VRFY", -ENOMEM);
+    else if (problem)
         smtp_refuse(s, 501, "5.1.3", "Not an address: %s", problem);
     else if (error)
         smtp_refuse_internal(s, "VRFY could not ask the store", error);

@@ -290,10 +290,14 @@ int smtp_handle_rcpt(struct fiber *self, struct smtp_session *s, const struct sm
     struct span argument = {0};
     if (t->envelope.accepted < s->settings->smtp.recipients && has_memory(t))
         argument = arena_copy(&t->arena, command->argument);
+    if (!argument.data && t->arena.is_starved)
+        return smtp_refuse_internal(s, "no memory for RCPT", -ENOMEM);
     if (!argument.data)
         return refuse_too_many(s, path_of(command->argument));
     struct smtp_abilities abilities = smtp_abilities(s);
     struct smtp_rcpt rcpt;
     const struct smtp_problem *problem = smtp_rcpt_parse(argument, &abilities, t->mail.smtputf8, &t->arena, &rcpt);
+    if (problem && t->arena.is_starved)
+        return smtp_refuse_internal(s, "no memory for RCPT", -ENOMEM);
     return problem ? refuse_syntax(self, s, argument, problem) : route_recipient(self, s, &rcpt);
 }

@@ -17,7 +17,7 @@ static int may_send(struct fiber *self, struct smtp_session *s, struct span gran
 {
     struct span domain;
     if (path->is_null || path->is_literal || domain_to_ascii(&s->transaction.arena, path->domain, &domain))
-        return 0;
+        return s->transaction.arena.is_starved ? -ENOMEM : 0;
     StoreRead__MaySendRequest request = STORE_READ__MAY_SEND_REQUEST__INIT;
     request.grant = binary_from_span(grant);
     request.local_part = binary_from_span(path->local_part);

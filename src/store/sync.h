@@ -7,8 +7,8 @@
 
 /* The names in it. 0 or -errno. */
 MUST_USE int sync_directory(int directory);
-/* The name of the directory at `path` in the one above. One above that we may not read was made, and is looked after, by
- * somebody else: that is no error. 0 or -errno. */
+/* The name of the directory at `path` in the one above. One above that we may not read was made, and is looked after,
+ * by somebody else: that is no error. 0 or -errno. */
 MUST_USE int sync_name(const char *path);
 
 #endif

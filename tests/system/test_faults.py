@@ -1,57 +1,30 @@
 """A disk that fails under the writer: the client hears 451, the writer begins anew, mail flows again by itself, nothing acknowledged is lost.
 
-fault_shim.c is loaded in front of the C library and fails the calls that a page of shared memory names. OSTIARY_FAULT_SHIM is its path; the program must be a test
-build, as others hand no environment to their processes.
+Each call that can fail is tried by ./dev torture failures; here is what that does not look at: what is told about it, a disk that is full for long, and mail that goes out.
 """
 import errno
 import json
-import mmap
-import os
 import pathlib
 import poplib
 import re
 import smtplib
-import struct
+import sys
 import time
 
 import pytest
 
-from conftest import wait_until
+from conftest import OSTIARY, wait_until
 
-SYNC, PWRITE, PWRITEV = 1, 2, 4
-ERROR, KINDS, SKIP, COUNT, FAILED, LOADED = range(6)  # the words of struct faults
-
-
-class Faults:
-    """The other end of the shim's page."""
-
-    def __init__(self, path):
-        path.write_bytes(bytes(mmap.PAGESIZE))
-        with path.open("r+b") as f:
-            self.page = mmap.mmap(f.fileno(), mmap.PAGESIZE)
-
-    def get(self, word):
-        return struct.unpack_from("=I", self.page, 4 * word)[0]
-
-    def set(self, word, value):
-        struct.pack_into("=I", self.page, 4 * word, value)
-
-    def begin(self, error, kinds, skip=0, count=1):
-        for word, value in ((KINDS, kinds), (SKIP, skip), (COUNT, count), (ERROR, error)):
-            self.set(word, value)
-
-    def end(self):
-        self.set(ERROR, 0)
+sys.path.append(str(pathlib.Path(__file__).resolve().parents[2]))
+from torture import failures  # noqa: E402
+from torture.failures import COUNT, FAILED, LOADED, PWRITE, PWRITEV, SYNC  # noqa: E402
 
 
 @pytest.fixture
 def failing(fresh, tmp_path):
-    shim = pathlib.Path(os.environ.get("OSTIARY_FAULT_SHIM", "(OSTIARY_FAULT_SHIM is not set)"))
-    assert shim.is_file(), f"no library that makes calls fail: {shim}; ./dev test builds it as tests/system/libfault_shim.so"
-    faults = Faults(tmp_path / "faults")
-    options = os.environ.get("ASAN_OPTIONS", "")
-    server = fresh(environment={"LD_PRELOAD": str(shim), "OSTIARY_FAULTS": str(tmp_path / "faults"),
-                                "ASAN_OPTIONS": f"{options}:verify_asan_link_order=0".strip(":")})
+    faults = failures.Faults(tmp_path / "faults")
+    library = pathlib.Path(OSTIARY).resolve().parents[1] / "torture/libfaults.so"
+    server = fresh(environment=failures.environment([library], tmp_path / "faults"))
     assert faults.get(LOADED) >= 1, "the writer did not load the shim: is the program a test build?"
     return server, faults
 
@@ -90,39 +63,6 @@ CASES = [
     (PWRITE, errno.ENOSPC, 1, 1),
     (PWRITE, errno.EIO, 3, 2),
 ]
-
-
-def test_every_call_that_fails_once(failing):
-    server, faults = failing
-    acknowledged, refused = [], []
-    number = 0
-    for kinds, error, skip, count in CASES:
-        writers, failed = faults.get(LOADED), faults.get(FAILED)
-        faults.begin(error, kinds, skip, count)
-        while faults.get(COUNT):
-            number += 1
-            code = try_send(server, number)
-            assert code in (250, 451, 421, 0), (kinds, error, skip, code)
-            (acknowledged if code == 250 else refused).append(number)
-        faults.end()
-        assert faults.get(FAILED) == failed + count
-
-        def flows():
-            nonlocal number
-            number += 1
-            code = try_send(server, number)
-            assert code in (250, 451, 421, 0), code
-            (acknowledged if code == 250 else refused).append(number)
-            return code == 250
-
-        wait_until(flows, f"mail after {kinds, error, skip}")
-        assert faults.get(LOADED) >= writers
-    assert refused
-    found = wait_until(lambda: numbers_in_maildrop(server), "the maildrop")
-    assert len(set(found)) == len(found), "doubled"
-    assert not set(acknowledged) - set(found), "lost"
-    assert not set(refused) & set(found), "refused, and yet there"
-    check_store(server)
 
 
 def test_a_failed_sync_is_told_and_never_tried_again(failing):

@@ -11,8 +11,8 @@ static void test_back_off(void **state)
     static const struct {
         unsigned failures;
         uint64_t milliseconds;
-    } rows[] = {{0, 100},  {1, 100},  {2, 200},   {3, 400},   {4, 800},           {5, 1600},
-                {6, 3200}, {7, 6400}, {8, 10000}, {9, 10000}, {UINT32_MAX, 10000}};
+    } rows[] = {{0, 100},  {1, 100},  {2, 200},  {3, 400},  {4, 800},          {5, 1600},
+                {6, 3200}, {7, 5000}, {8, 5000}, {9, 5000}, {UINT32_MAX, 5000}};
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
         assert_int_equal(back_off(rows[i].failures), rows[i].milliseconds * (NANOSECONDS / 1000));
 }
