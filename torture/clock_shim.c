@@ -1,5 +1,5 @@
-/* Sets the wall clock of a whole server: loaded by LD_PRELOAD in front of the C library. OSTIARY_CLOCK names a file of one
- * page, mapped before the sandbox closes, whose first number is how many nanoseconds the wall clock is ahead. The
+/* Sets the wall clock of a whole server: loaded by LD_PRELOAD in front of the C library. OSTIARY_CLOCK names a file of
+ * one page, mapped before the sandbox closes, whose first number is how many nanoseconds the wall clock is ahead. The
  * monotonic clock stays as it is: nobody can set that. */
 #include <dlfcn.h>
 #include <fcntl.h>

@@ -112,7 +112,7 @@ class World:
         """Its sender has it delivered at the provider, who is no server of ours that would die of it."""
         with self.far.smtp() as smtp:
             smtp.sendmail("stranger@elsewhere.test", ["alice@example.test"], text)
-        held = rf"held aside: .* uidl="
+        held = r"held aside: .* uidl="
         before = self.log_count(held)
 
         def attempt():

@@ -25,8 +25,8 @@ struct watch_work {
     struct watch keys;
 };
 
-static int look(struct fiber *self, struct control_client *client, uint64_t after, unsigned wait_seconds, bool connections,
-                struct answer *answer)
+static int look(struct fiber *self, struct control_client *client, uint64_t after, unsigned wait_seconds,
+                bool connections, struct answer *answer)
 {
     Auth__WatchRequest request = AUTH__WATCH_REQUEST__INIT;
     request.after = after;

@@ -2,6 +2,8 @@
 import pytest
 
 import nameserver
+from dovecot import Dovecot
+from remote_mail import settings
 from sandbox import FAULT, OSTIARY, PATIENCE, Raw, Server, is_gone, unverified, wait_until, with_setting
 from scripted_server import Peer
 
@@ -56,3 +58,29 @@ def peer():
     yield make
     for p in made:
         p.close()
+
+
+@pytest.fixture
+def provider():
+    """Dovecots for this test: provider(...) gives one."""
+    dovecots = []
+
+    def make(**words):
+        dovecots.append(Dovecot(**words))
+        return dovecots[-1]
+    yield make
+    for dovecot in dovecots:
+        dovecot.close()
+
+
+@pytest.fixture
+def serve():
+    """Servers that may fetch from a Dovecot, for this test."""
+    servers = []
+
+    def make(dovecot, more=""):
+        servers.append(Server(settings(dovecot) + "\n" + more))
+        return servers[-1]
+    yield make
+    for server in servers:
+        server.close()

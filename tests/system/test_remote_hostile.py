@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from conftest import Server, wait_until
+from conftest import wait_until
 from scripted_pop3 import HANG_UP, SILENCE, Pop3, certificate
 
 PASSWORD = "wonderland-of-alice"

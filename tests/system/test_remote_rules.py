@@ -5,7 +5,7 @@ import signal
 import sqlite3
 
 from conftest import wait_until
-from test_remote import add, export, fetch, message, provider, serve, subjects, subjects_of  # noqa: F401
+from remote_mail import add, export, fetch, message, subjects, subjects_of
 
 DAY = 86400 * 10**9
 
@@ -33,7 +33,7 @@ def received(helo, ptr, ip, by="mx.localhost", protocol="ESMTPS"):
     return f"Received: from {helo} ({ptr} [{ip}]) by {by} with {protocol} id 1; Sat, 21 Nov 2026 10:00:00 +0000\n"
 
 
-def test_strict(provider, serve):  # noqa: F811
+def test_strict(provider, serve):
     dovecot = provider()
     server = serve(dovecot)
     add(server, dovecot)
@@ -54,7 +54,7 @@ def test_strict(provider, serve):  # noqa: F811
     assert "by fetched-strict" in server.run("ledger", "--for", "alice@example.test").stdout
 
 
-def test_black_lists(provider, serve):  # noqa: F811
+def test_black_lists(provider, serve):
     """The site's and the person's own, each for mail that is fetched; the person's white entry is narrower."""
     dovecot = provider(users=(("alice", "wonderland"), ("bob", "wonderland")))
     server = serve(dovecot)
@@ -75,7 +75,7 @@ def test_black_lists(provider, serve):  # noqa: F811
     assert subjects(server) == ["fine", "let in"]
 
 
-def test_hops_on_the_ip_black_list(provider, serve):  # noqa: F811
+def test_hops_on_the_ip_black_list(provider, serve):
     dovecot = provider()
     server = serve(dovecot)
     add(server, dovecot)
@@ -93,7 +93,7 @@ def test_hops_on_the_ip_black_list(provider, serve):  # noqa: F811
     assert "192.0.2.66" in said and "it came through 8.8.4.4" in said, said
 
 
-def test_a_script_judges_what_is_fetched(provider, serve, tmp_path):  # noqa: F811
+def test_a_script_judges_what_is_fetched(provider, serve, tmp_path):
     path = tmp_path / "rules.lua"
     path.write_text("""function check(mail)
   if not mail.fetched then return end
@@ -116,7 +116,7 @@ end
     assert "not from carol@other.example" in server.run("ledger", "--for", "alice@example.test", "--json").stdout
 
 
-def test_what_is_deleted_stands_in_the_ledger(provider, serve):  # noqa: F811
+def test_what_is_deleted_stands_in_the_ledger(provider, serve):
     """Refused and not kept: whatever dies in between, each message that is gone from the provider has its row."""
     dovecot = provider()
     server = serve(dovecot)
@@ -150,7 +150,7 @@ def notices(peer):
     return [m for m in peer.messages if m[0].startswith("<>")]
 
 
-def test_notices_and_copies(provider, serve, zones, peer):  # noqa: F811
+def test_notices_and_copies(provider, serve, zones, peer):
     dns = zones({"other.example": "@ IN A 192.0.2.7\n@ IN MX 10 mx\nmx IN A 192.0.2.7"})
     smart = peer()
     dovecot = provider()
@@ -183,7 +183,7 @@ def test_notices_and_copies(provider, serve, zones, peer):  # noqa: F811
     assert len([m for m in notices(smart) if m[1] == ["<carol@other.example>"]]) == 2
 
 
-def test_left_for_some_days(provider, serve):  # noqa: F811
+def test_left_for_some_days(provider, serve):
     dovecot = provider()
     server = serve(dovecot)
     add(server, dovecot, "leave=yes", "delete-after=7d")
@@ -201,7 +201,7 @@ def test_left_for_some_days(provider, serve):  # noqa: F811
         assert db.execute("SELECT COUNT(*) FROM remote_seen").fetchone() == (1,)
 
 
-def test_a_removal_is_taken_back(provider, serve):  # noqa: F811
+def test_a_removal_is_taken_back(provider, serve):
     """What was fetched does not come again."""
     dovecot = provider()
     server = serve(dovecot)
@@ -219,7 +219,7 @@ def test_a_removal_is_taken_back(provider, serve):  # noqa: F811
     assert subjects(server) == ["one", "three", "two"]
 
 
-def test_it_says_when(provider, serve):  # noqa: F811
+def test_it_says_when(provider, serve):
     dovecot = provider()
     server = serve(dovecot)
     words = ["host=localhost", f"port={dovecot.pop3s}", "login=alice", "--password-stdin"]

@@ -7,7 +7,7 @@ from conftest import Server, unverified, wait_until
 from dovecot import Dovecot
 from nameserver import Zones, dns_list
 from scripted_server import Peer
-from test_remote import add, export, fetch, message, settings, subjects
+from remote_mail import add, export, fetch, message, settings, subjects
 from whois_server import RIPE, WhoisServer
 
 REFERENCE = re.compile(r"Reference ([0-9A-HJKMNP-TV-Z]{4}-[0-9A-HJKMNP-TV-Z]{4})")
