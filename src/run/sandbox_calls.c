@@ -122,6 +122,7 @@ static const struct {
     CALL(flock, WRITING),
     CALL(fdatasync, WRITING),
     CALL(fsync, WRITING),
+    CALL(sync_file_range, WRITING),
     CALL(unlink, WRITING),
     CALL(unlinkat, WRITING),
     CALL(mkdir, WRITING),

@@ -65,6 +65,8 @@ struct volume_writer {
     size_t piece_count, piece_room;
     struct arena memory;
     void *compressor; /* ZSTD_CCtx */
+    /* Of bodies that come from files: a block as it came, and as it is stored. NULL until the first one. */
+    char *block, *block_room;
 };
 
 enum body_kind { BODY_NONE, BODY_MEMORY, BODY_FILE, BODY_RECORD };
