@@ -1,4 +1,4 @@
-"""Relaying: the load client -> server -> smtp-sink, until the server's queue is empty."""
+"""Relaying: the load client -> server -> smtp-sink, until the server's queue is empty. Each server gets so many messages as it does in a round's time."""
 import os
 import shutil
 import subprocess
@@ -29,30 +29,38 @@ class Sink:
         self.process.wait()
 
 
-def relay(server, path, reuse, seconds):
+def relay(server, path, reuse, seconds, most):
     """(messages a second, CPU microseconds a message)"""
     cpu = server.cpu_seconds()
     cell = (SESSIONS, SIZE_NAME, reuse, 1, False)
-    sent = measure_receive.send(server, path, cell, seconds, MOST, peers_module.SINK_DOMAIN)
+    sent = measure_receive.send(server, path, cell, seconds, most, peers_module.SINK_DOMAIN)
     measure_receive.wait_until(lambda: server.queued() == 0, server)
     ended = time.time()
     server.settle()
     return sent["messages"] / (ended - sent["began"]), (server.cpu_seconds() - cpu) * 1e6 / sent["messages"]
 
 
+def limited(a_second, seconds):
+    """How many messages make a round of so many seconds."""
+    return max(SESSIONS, min(MOST, int(1.5 * a_second * seconds)))
+
+
 def measure_servers(servers, quick, work):
     path = work / "message-relay"
     path.write_bytes(measure_receive.message(measure_receive.SIZES[SIZE_NAME]))
     seconds, rows = QUICK_SECONDS if quick else SECONDS, []
+    pace = {}
     for server in servers:
-        relay(server, path, False, QUICK_SECONDS)  # warm: processes and destinations are there
+        for most in (SESSIONS, 4 * SESSIONS):  # warm: processes and destinations are there; and each server's pace is known
+            pace[server.name] = relay(server, path, False, seconds, min(most, limited(pace.get(server.name, most), seconds)))[0]
     for reuse in (False, True):
         name = f"{SIZE_NAME}, {SESSIONS} sessions, {'reused' if reuse else 'new'} connections in"
         labels = {"sessions": SESSIONS, "size": SIZE_NAME, "reuse": reuse}
         rate, cost = Row(PART, name, "messages/s", "higher", labels), Row(PART, name, "us CPU a message", "lower", labels)
 
         def once(server, _, reuse=reuse, rate=rate, cost=cost):
-            a_second, each = relay(server, path, reuse, seconds)
+            a_second, each = relay(server, path, reuse, seconds, limited(pace[server.name], seconds))
+            pace[server.name] = max(pace[server.name] / 2, a_second)
             rate.add(server, a_second)
             cost.add(server, each)
 

@@ -56,12 +56,14 @@ def version(name):
 
 
 def write_users(directory, users):
-    """An /etc for the view with this machine's users and these: [(name, uid, home)]."""
+    """An /etc for the view with this machine's users and these: [(name, uid, home)]. Names come from /etc/hosts only: OpenSMTPD looks up each client's,
+    and would wait for a DNS that is not there."""
     etc = directory / "etc"
     etc.mkdir()
     for name, line in (("passwd", "{0}:x:{1}:{1}::{2}:/bin/sh\n"), ("group", "{0}:x:{1}:\n")):
         text = pathlib.Path("/etc", name).read_text()
         (etc / name).write_text(text + "".join(line.format(*user) for user in users))
+    (etc / "resolv.conf").write_text("lookup file\nnameserver 127.0.0.1\n")
     return etc
 
 
