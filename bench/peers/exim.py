@@ -1,6 +1,5 @@
 """Exim, delivering to Maildirs."""
 import os
-import shutil
 
 import packages
 import peer
@@ -114,12 +113,11 @@ class Exim(peer.MaildirPeer):
         # Debian's own: a daemon, and a run of the queue each half hour; in the foreground.
         return [packages.in_view("exim", self.directory, ["/usr/sbin/exim4", "-bdf", "-q30m"])]
 
+    def queue_directories(self):
+        return [self.directory / "spool" / d for d in ("input", "msglog")]
+
     def queued(self):
         return sum(name.endswith("-H") for _, _, names in os.walk(self.directory / "spool/input") for name in names)
-
-    def clear(self):
-        super().clear()
-        shutil.rmtree(self.directory / "spool/msglog", ignore_errors=True)
 
     def log(self):
         return "".join(path.read_text(errors="replace")[-1500:] for path in sorted((self.directory / "log").iterdir(), reverse=True))

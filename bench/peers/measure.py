@@ -3,6 +3,8 @@ import dataclasses
 import statistics
 import sys
 
+from peer import BenchError
+
 
 @dataclasses.dataclass
 class Row:
@@ -46,3 +48,25 @@ def alternate(peers, rounds, once):
     for number in range(rounds):
         for peer in peers:
             once(peer, number)
+
+
+def once_or_note(once, rows):
+    """As `once`, but a peer that fails loses its figures of these rows, not everybody theirs. Where Ostiary fails the run ends."""
+    def guarded(server, number):
+        if any(f"{server.title} failed" in row.notes.get(server.name, "") for row in rows):
+            return
+        try:
+            once(server, number)
+        except BenchError as problem:
+            if server.name == "ostiary":
+                raise
+            say(str(problem))
+            for row in rows:
+                row.rounds.pop(server.name, None)
+                row.notes[server.name] = f"{server.title} failed: {str(problem).splitlines()[0][:200]}"
+            server.stop()
+            server.empty_queue()
+            server.clear()
+            server.start()
+
+    return guarded

@@ -6,7 +6,7 @@ import time
 
 import measure_receive
 import peer as peers_module
-from measure import Row, alternate, figures, say
+from measure import Row, alternate, figures, once_or_note, say
 
 PART = "relay"
 PATH = os.environ["PATH"] + ":/usr/sbin"
@@ -64,7 +64,7 @@ def measure_servers(servers, quick, work):
             rate.add(server, a_second)
             cost.add(server, each)
 
-        alternate(servers, 1 if quick else 3, once)
+        alternate(servers, 1 if quick else 3, once_or_note(once, (rate, cost)))
         say(figures(rate))
         say(figures(cost))
         rows += [rate, cost]

@@ -61,8 +61,11 @@ class OpenSmtpd(peer.MaildirPeer):
         return [packages.in_view("opensmtpd", self.directory, ["/usr/sbin/smtpd", "-d"], ("/run", "/var/spool", "/var/lib"),
                                  ((self.directory / "spool", "/var/spool/smtpd"), (self.directory / "empty", "/var/lib/opensmtpd/empty")))]
 
+    def queue_directories(self):
+        return [self.directory / "spool/queue", self.directory / "spool/incoming"]
+
     def queued(self):
-        return peer.files_below(self.directory / "spool/queue", self.directory / "spool/incoming")
+        return peer.files_below(*self.queue_directories())
 
     def log(self):
         return (self.directory / "output").read_text(errors="replace")[-2000:]

@@ -123,8 +123,18 @@ class Peer:
         """How many messages wait to be delivered anywhere."""
         raise NotImplementedError
 
+    def queue_directories(self):
+        """Where messages wait as files; what is below them may be removed while it is stopped."""
+        return []
+
+    def empty_queue(self):
+        for directory in self.queue_directories():
+            for place, _, names in os.walk(directory):
+                for name in names:
+                    os.unlink(os.path.join(place, name))
+
     def clear(self):
-        """Removes all mail."""
+        """Removes all mail from mailboxes."""
         raise NotImplementedError
 
     def mail_directories(self):

@@ -96,8 +96,11 @@ class Postfix(peer.MaildirPeer):
     def commands(self):
         return [[f"{PROGRAMS}/master", "-c", self.directory / "config", "-d"]]
 
+    def queue_directories(self):
+        return [self.directory / "queue" / d for d in ("maildrop", "incoming", "active", "deferred")]
+
     def queued(self):
-        return peer.files_below(*(self.directory / "queue" / d for d in ("maildrop", "incoming", "active", "deferred")))
+        return peer.files_below(*self.queue_directories())
 
     @classmethod
     def version(cls):

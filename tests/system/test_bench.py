@@ -104,3 +104,47 @@ def test_the_text_is_the_same_each_time_and_can_be_sent_as_it_is():
         assert b"\r\n." not in text and b"\n" not in text.replace(b"\r\n", b"") and max(map(len, text.split(b"\r\n"))) <= 998
     assert 1000 < min(sizes) and 30000 < max(sizes) < 43000
     assert 3500 < len(one.message(1, 4096)) < 4700
+
+
+def test_what_is_received_is_mail_of_the_size_that_is_named():
+    import measure_receive
+    for size in measure_receive.SIZES.values():
+        text = measure_receive.message(size)
+        assert text == measure_receive.message(size) and size - 80 < len(text) <= size
+        assert text.endswith(b"\r\n") and b"\n" not in text.replace(b"\r\n", b"") and max(map(len, text.split(b"\r\n"))) <= 998
+
+
+def test_rounds_are_as_long_for_slow_servers_as_for_fast_ones():
+    import measure_receive
+    small, large = (10, "4 KiB", True, 1, False), (10, "1 MiB", True, 20, False)
+    assert [measure_receive.limited(small, a_second) for a_second in (1, 1000, 1e9)] == [10, 700, measure_receive.MOST]
+    assert measure_receive.limited(large, 1e9) == 10
+    cells = measure_receive.cells(False)
+    assert len(cells) == len(set(cells)) == 68 and (50, "1 MiB", False, 1, True) in cells and set(measure_receive.cells(True)) <= set(cells)
+
+
+@pytest.mark.parametrize("name, ends", [("exim", False), ("ostiary", True)])
+def test_a_peer_that_fails_is_noted_and_we_are_not(name, ends):
+    import measure
+    import peer
+
+    class Server:
+        title = "A server"
+        stop = empty_queue = clear = start = lambda self: None
+
+    server, row = Server(), measure.Row("receive", "x", "messages/s", "higher")
+    server.name = name
+    tries = []
+
+    def once(who, number):
+        tries.append(number)
+        row.add(who, 1)
+        if number == 1:
+            raise peer.BenchError("it said 451")
+
+    if ends:
+        with pytest.raises(peer.BenchError):
+            measure.alternate([server], 3, measure.once_or_note(once, [row]))
+        return
+    measure.alternate([server], 3, measure.once_or_note(once, [row]))
+    assert tries == [0, 1] and name not in row.rounds and row.notes == {name: "A server failed: it said 451"}
