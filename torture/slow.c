@@ -7,6 +7,7 @@
  * SECONDS. One that the server ends is tried again, so the pressure stays. The kinds:
  *
  *   silent    says nothing at all
+ *   noop      a NOOP instead of a byte
  *   command   an SMTP or POP3 command that never ends
  *   data      an SMTP message that never ends
  *   heavy     the same, after 60 KiB that came at once
@@ -45,11 +46,12 @@ struct script {
     struct {
         const char *after, *say;
     } steps[3];
-    char drip; /* what is given byte by byte; 0: nothing; 'T': a TLS ClientHello of 16 KiB */
+    char drip; /* what is given byte by byte; 0: nothing; 'T': a TLS ClientHello of 16 KiB; 'N': NOOPs */
 };
 
 static const struct script scripts[] = {
     {"silent", {{GREETING, ""}}, 0},
+    {"noop", {{GREETING, ""}}, 'N'},
     {"command", {{GREETING, ""}}, 'X'},
     {"data",
      {{"220 ", "EHLO slow.test\r\nMAIL FROM:<slow@slow.test>\r\nRCPT TO:<bob@example.test>\r\nDATA\r\n"},
@@ -221,6 +223,11 @@ static void drip(struct client *c)
     char byte = c->script->drip;
     if (!byte || !c->waits)
         return;
+    if (byte == 'N') {
+        if (!say(c, "NOOP\r\n", 6))
+            end(c);
+        return;
+    }
     if (byte == 'T')
         byte = c->dripped < sizeof hello ? (char)hello[c->dripped] : 0;
     c->dripped++;

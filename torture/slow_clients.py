@@ -1,5 +1,5 @@
-"""Thousands of clients that give the server a byte now and then (slow.c): in a command, in a message, in a TLS handshake, or nothing at all. Honest mail and
-honest POP3 sessions go on beside them as if they were not there, and what each of them costs is little."""
+"""Thousands of clients that give the server a byte now and then (slow.c): in a command, in a message, in a TLS handshake, in commands that lead to nothing, or no byte
+at all. Honest mail and honest POP3 sessions go on beside them as if they were not there, and what each of them costs is little."""
 import pathlib
 import random
 import re
@@ -136,7 +136,7 @@ def end(server):
 
 def kinds(server):
     smtp, pop, pops = server.port(25), server.port(110), server.port(995)
-    return [f"command={smtp}", f"data={smtp}", f"starttls={smtp}", f"heavy={smtp}", f"silent={pop}", f"command={pop}", f"tls={pops}", f"silent={smtp}"]
+    return [f"command={smtp}", f"data={smtp}", f"starttls={smtp}", f"heavy={smtp}", f"silent={pop}", f"command={pop}", f"tls={pops}", f"silent={smtp}", f"noop={smtp}"]
 
 
 def is_sanitized(report):

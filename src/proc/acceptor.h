@@ -5,8 +5,8 @@
  * the role. Who is over a limit gets one line that says so and is closed; on a port where TLS comes first there is
  * nobody to say it to.
  *
- * In a full house a newcomer gets the place of a client that keeps us waiting, if for CROWD_OUT_FROM or longer and
- * without having logged in: else whoever holds many connections open, and sends a byte now and then, would keep all
+ * In a full house a newcomer gets the place of a client that has kept us waiting, for CROWD_OUT_FROM or longer in all,
+ * and without having logged in: else whoever holds many connections open, and sends a byte now and then, would keep all
  * others out.
  */
 #ifndef PROC_ACCEPTOR_H

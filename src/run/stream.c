@@ -198,10 +198,8 @@ int stream_read_line(struct fiber *self, struct stream *s, size_t max, struct sp
     bool waited = false;
     for (;;) {
         int taken = take_line(s, max, line);
-        if (taken != 0) {
-            s->late_from = 0; /* that is all that was owed */
+        if (taken != 0)
             return taken < 0 ? taken : 0;
-        }
         if (waited && clock_monotonic() >= deadline)
             return -ETIMEDOUT; /* one of many waits for a line: see stream_wait_strictly */
         error = stream_fill(self, s, deadline);

@@ -86,10 +86,13 @@ size_t stream_tls_binding(const struct stream *s, enum tls_binding type, unsigne
 
 /* ---- Peers that take their time ---- */
 
-/* For how long (ns, at `now` of the monotonic clock) the fiber's peer has kept it waiting: how far it is behind
- * STREAM_PACE bytes a second; a whole line or handshake settles all. 0 when it is not the peer's turn. */
+/* For how long (ns, at `now` of the monotonic clock) the fiber's peer has kept it waiting, all waits together, less
+ * what its bytes pay for at STREAM_PACE bytes a second: neither a byte nor a NOOP now and then buys anything. 0 when it
+ * is not the peer's turn. */
 #define STREAM_PACE 1000
 uint64_t stream_kept_waiting(const struct stream *s, uint64_t now);
+/* It did what it came for: what it kept us waiting is forgotten. */
+void stream_settle(struct stream *s);
 /* Cancels its fiber, whose session then ends without waiting for the peer's end of the connection: somebody else is to
  * have its place. */
 void stream_crowd_out(struct stream *s, struct fiber *fiber);

@@ -77,12 +77,11 @@ ssize_t stream_try_write(struct stream *s, const char *from, size_t size)
 int stream_wait(struct fiber *self, struct stream *s, uint64_t deadline)
 {
     s->streak = 0;
-    if (!s->late_from)
-        s->late_from = clock_monotonic();
-    s->in_wait = true;
+    s->waits_from = clock_monotonic();
     int error = s->wants_write ? watch_wait_writable(self, &s->watch, deadline)
                                : watch_wait_readable(self, &s->watch, deadline);
-    s->in_wait = false;
+    s->behind += clock_monotonic() - s->waits_from;
+    s->waits_from = 0;
     if (!error && !s->wants_write)
         s->drained = false; /* the edge was taken by the wait */
     return error;
@@ -90,16 +89,18 @@ int stream_wait(struct fiber *self, struct stream *s, uint64_t deadline)
 
 void stream_note_progress(struct stream *s, size_t bytes)
 {
-    if (!s->late_from)
-        return;
-    uint64_t now = clock_monotonic(), behind = now > s->late_from ? now - s->late_from : 0;
     uint64_t paid = bytes * (NANOSECONDS / STREAM_PACE);
-    s->late_from = paid < behind ? s->late_from + paid : 0;
+    s->behind = paid < s->behind ? s->behind - paid : 0;
 }
 
 uint64_t stream_kept_waiting(const struct stream *s, uint64_t now)
 {
-    return s->in_wait && now > s->late_from ? now - s->late_from : 0;
+    return s->waits_from ? s->behind + (now > s->waits_from ? now - s->waits_from : 0) : 0;
+}
+
+void stream_settle(struct stream *s)
+{
+    s->behind = 0;
 }
 
 void stream_crowd_out(struct stream *s, struct fiber *fiber)

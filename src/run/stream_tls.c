@@ -145,7 +145,6 @@ static int shake_hands(struct fiber *self, struct stream *s, uint64_t deadline)
         int result = SSL_do_handshake(s->ssl);
         if (result == 1) {
             ERR_clear_error();
-            s->late_from = 0;
             return 0;
         }
         error = explain(s, result);

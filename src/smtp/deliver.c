@@ -77,6 +77,7 @@ static int reply_outcome(struct fiber *self, struct smtp_session *s, const struc
               smtp_account_id(s) ? log_quote(smtp_account_address(s)) : "", log_quote(e->reverse_path),
               log_quote(e->recipients->address), e->accepted, e->remote_count);
     session_note_accepted(s->peer->board);
+    stream_settle(s->stream);
     smtp_reply_stored(s, outcome->message_id);
     return 0;
 }

@@ -488,6 +488,19 @@ def test_a_full_house_makes_room(fresh, port, last_words):
     wait_until(log_has(server, r"PROBLEM (gate|desk) - all connections are taken"), "its record")
 
 
+def test_a_full_house_of_chatterers_makes_room(fresh):
+    """Commands that lead to nothing keep nobody's place."""
+    server = fresh("processes.connections = 2")
+    held = places(server, 2)
+
+    def is_let_in():
+        for session in held:
+            session.ask("NOOP")
+        return is_greeted(server.raw(25))
+
+    wait_until(is_let_in, "a place")
+
+
 # ---- The log ----
 
 

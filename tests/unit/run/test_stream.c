@@ -472,17 +472,13 @@ static void canceled_reader_says_goodbye(void **state)
     pair_release(&p);
 }
 
-static void write_bytes(struct pair *p, const char *text, size_t size)
-{
-    assert_int_equal(write(p->fd, text, size), size);
-}
+#define MILLISECOND (NANOSECONDS / 1000)
 
-/* Is the peer taken to owe something since `from` at the earliest? Exact, however long the test takes. */
-static bool owes_since(const struct pair *p, uint64_t from)
+/* How far the peer is behind in a hundred seconds, were it to do nothing until then. */
+static uint64_t behind_then(const struct pair *p, uint64_t *then)
 {
-    uint64_t then = clock_monotonic() + 100 * NANOSECONDS, late = stream_kept_waiting(p->stream, then);
-    assert_true(late >= 99 * NANOSECONDS);
-    return late <= then - from;
+    *then = clock_monotonic() + 100 * NANOSECONDS;
+    return stream_kept_waiting(p->stream, *then);
 }
 
 static void take_slowly(struct fiber *self, void *argument)
@@ -490,9 +486,10 @@ static void take_slowly(struct fiber *self, void *argument)
     struct pair *p = argument;
     struct span line;
     assert_int_equal(stream_read_line(self, p->stream, 5000, &line, CLOCK_NEVER), 0);
-    assert_int_equal(stream_kept_waiting(p->stream, CLOCK_NEVER - 1), 0);
+    assert_int_equal(stream_kept_waiting(p->stream, CLOCK_NEVER), 0); /* it is not the peer's turn */
     p->step++;
-    assert_int_equal(stream_fill(self, p->stream, CLOCK_NEVER), 0);
+    assert_int_equal(stream_read_line(self, p->stream, 5000, &line, CLOCK_NEVER), 0);
+    stream_settle(p->stream);
     p->step++;
     assert_int_equal(stream_fill(self, p->stream, CLOCK_NEVER), -ECANCELED);
     assert_true(stream_is_crowded_out(p->stream));
@@ -504,34 +501,33 @@ static void take_slowly(struct fiber *self, void *argument)
 static void wait_for_step(struct fiber *self, const struct pair *p, size_t step)
 {
     while (p->step < step)
-        assert_int_equal(fiber_sleep(self, clock_monotonic() + 100000), 0);
-    assert_int_equal(fiber_sleep(self, clock_monotonic() + 100000), 0); /* until it waits again */
+        assert_int_equal(fiber_sleep(self, clock_monotonic() + MILLISECOND / 10), 0);
 }
 
+/* No comparison here is one of times that the test itself takes. */
 static void come_slowly(struct fiber *self, void *argument)
 {
     struct pair *p = argument;
     char text[100];
-    assert_int_equal(stream_kept_waiting(p->stream, CLOCK_NEVER - 1), 0); /* it is not the peer's turn yet */
-    uint64_t begun = clock_monotonic();
+    uint64_t begun = clock_monotonic(), then;
     struct fiber *reader = fiber_start(p->loop, "reader", take_slowly, p);
     assert_non_null(reader);
-    wait_for_step(self, p, 0);
-    assert_true(owes_since(p, begun));
-    /* A byte of a line buys a millisecond, and the end of the line all. */
-    assert_int_equal(fiber_sleep(self, clock_monotonic() + 5000000), 0);
-    uint64_t from = clock_monotonic();
-    write_bytes(p, "N", 1);
-    assert_int_equal(fiber_sleep(self, clock_monotonic() + 1000000), 0);
-    assert_false(owes_since(p, from));
-    write_bytes(p, "OOP\r\n", 5);
+    while (!stream_kept_waiting(p->stream, CLOCK_NEVER))
+        assert_int_equal(fiber_yield(self), 0);
+    assert_int_equal(fiber_sleep(self, clock_monotonic() + 50 * MILLISECOND), 0);
+    uint64_t late = behind_then(p, &then);
+    assert_in_range(late, 100 * NANOSECONDS + 50 * MILLISECOND, then - begun);
+    /* A whole line buys no more than its bytes do, a millisecond each. */
+    assert_int_equal(write(p->fd, "NOOP\r\n", 6), 6);
     wait_for_step(self, p, 1);
-    assert_true(owes_since(p, from));
-    assert_int_equal(fiber_sleep(self, clock_monotonic() + 5000000), 0);
-    from = clock_monotonic();
-    write_bytes(p, "x", 1);
+    late = behind_then(p, &then);
+    assert_in_range(late, 100 * NANOSECONDS + 44 * MILLISECOND, then - begun - 6 * MILLISECOND);
+    /* What it came for buys all. */
+    uint64_t from = clock_monotonic();
+    assert_int_equal(write(p->fd, "DATA\r\n", 6), 6);
     wait_for_step(self, p, 2);
-    assert_false(owes_since(p, from));
+    late = behind_then(p, &then);
+    assert_in_range(late, 100 * NANOSECONDS, then - from);
     assert_false(stream_is_crowded_out(p->stream));
     stream_crowd_out(p->stream, reader);
     wait_for_step(self, p, 3);
