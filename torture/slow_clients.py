@@ -171,11 +171,12 @@ def from_many(count, seconds, longest, report, directory, outcome):
 
 def full_house(count, seconds, longest, report, directory, outcome):
     """The setting is the one that people have, but where there are few clients."""
-    places = min(4000, count * 2 // 5)
+    places = min(4000, count * 3 // 5)
     server = Server(f"processes.connections = {places}\nprocesses.connections_per_address = {LIMIT_EACH}", binary=report.shipped, parent=directory)
     try:
         slow = Slow(report, count, count // HERE_EACH + 1, kinds(server))
-        wait_until(lambda: slow.told.get("ended", 0) + slow.told.get("refused", 0) >= places // 2, f"a full house ({places} places)")
+        # For the first two seconds nobody can be called slow, and newcomers are refused.
+        wait_until(lambda: slow.told.get("ended", 0) >= places // 10, f"a full house of {places} that makes room")
         honest = Honest(server)
         time.sleep(seconds)  # not synchronisation: what is measured
         honest.end()
