@@ -105,6 +105,11 @@ static void take_answer(void *context, int rcode, void *data, int size, int secu
         answer_trouble(q, "the DNS servers do not answer (SERVFAIL)");
     else if (!dns_packet_parse(span_from(data, (size_t)size), q->type, &memory, &packet))
         answer_trouble(q, "the answer can't be read");
+    /* A failure that libunbound remembers comes as an answer without an error, whose header alone tells. */
+    else if (packet.rcode == RCODE_REFUSED)
+        answer_trouble(q, "the DNS servers refuse to answer");
+    else if (packet.rcode != RCODE_OK && packet.rcode != RCODE_NO_NAME)
+        answer_trouble(q, "the DNS servers do not answer (SERVFAIL)");
     else
         answer(q, &packet, security == SECURITY_SECURE);
     arena_release(&memory);

@@ -123,3 +123,12 @@ def test_doctor(fresh, zones):
     assert ("dns", "fault", "the DNS does not answer about mail.example.test") in found
     assert ("server", "warning", "the server does not run, or you may not talk to it") in found
     assert "->" in server.run("doctor", check=False).stdout
+
+
+def test_failure_that_is_remembered(fresh, zones):
+    """The resolver asks no second time within seconds; what it remembers is a failure still, and no missing mail server."""
+    dns = zones({"broken.test": None})
+    server = fresh(f'{dns.settings()}\ncourier = {{ retry_first = "1s", retry_longest = "1s" }}\nclient_networks = {{ "127.0.0.0/8" }}')
+    server.send("Subject: waits\n\nx", to="friend@broken.test", sender="bob@example.test")
+    wait_until(lambda: server.run_json("queue", "list")[0]["attempts"] >= 4, "four attempts")
+    assert not server.messages("bob@example.test") and "4.4.3" in server.log() and "5.1.2" not in server.log()

@@ -1,0 +1,249 @@
+"""The DNS breaks: everything fails, nothing is answered, answers take five seconds, are refused or make no sense. Strangers' mail passes rules that want to know
+what the DNS says, members' mail goes out by MX. Nobody hears a permanent refusal, nothing is bounced, and when the DNS is back all of it arrives.
+"""
+import random
+import re
+import smtplib
+import socket
+import struct
+import threading
+import time
+
+from ports import free_port
+from sandbox import PATIENCE, Server, wait_until
+from scripted_server import Peer
+
+from .promise import Broken, Outcome, processors
+
+PROMISES = ("whatever the DNS does, nobody is refused for good, nothing bounces, and all of it arrives when it is back",)
+# The last two take the resolver a minute to forgive.
+WAYS = ("servfail", "refused", "garbage", "empty", "slow", "silent")
+QUICK = WAYS[:4]
+# (campaigns, rounds of breakage in each, messages in and out in each round, the ways)
+EFFORTS = {"test": (1, 3, 2, QUICK), "short": (1, 6, 3, WAYS), "full": (8, 15, 4, WAYS), "long": (60, 20, 4, WAYS)}
+SLOW_SECONDS = 5
+A, NS, SOA, PTR, MX = 1, 2, 6, 12, 15
+SETTINGS = """dns.zones = {{ "test=127.0.0.1@{dns}", "127.in-addr.arpa=127.0.0.1@{dns}" }}
+dns.timeout = 2
+dns.dnssec = false
+dns_lists = {{ {{ zone = "list.test" }} }}
+courier = {{ port = {far}, private_networks = {{ "127.0.0.0/8" }}, retry_first = "1s", retry_longest = "3s" }}
+call_back.per_host = 10000
+client_networks = {{ "127.0.0.5" }}"""
+MEMBER = ("127.0.0.5", 0)
+# Each of them asks the DNS, or has the courier ask it.
+RULES = ("return-path=on", "verify-sender=on", "reverse-sender=on", "no-ptr=on", "dnsbl=on")
+
+
+def name_bytes(name):
+    return b"".join(bytes([len(label)]) + label.encode() for label in name.split(".") if label) + b"\0"
+
+
+def records(name, kind):
+    """What the world looks like: [(type, data)], or None for a name that is not there."""
+    reverse = re.fullmatch(r"(\d+)\.(\d+)\.(\d+)\.127\.in-addr\.arpa", name)
+    if reverse:
+        return [(PTR, name_bytes("mail.ip-127-{2}-{1}-{0}.elsewhere.test".format(*reverse.groups())))] if kind == PTR else []
+    host = re.fullmatch(r"mail\.ip-(\d+)-(\d+)-(\d+)-(\d+)\.elsewhere\.test", name)
+    if host:
+        return [(A, bytes(map(int, host.groups())))] if kind == A else []
+    if name.endswith("list.test"):
+        listed = name in ("list.test", "2.0.0.127.list.test", "2.0.0.7.f.0.0.0.0.f.f.f.f." + "0." * 20 + "list.test")
+        return ([(A, socket.inet_aton("127.0.0.2"))] if kind == A and name != "list.test" else []) if listed else None
+    if name.startswith("mx."):
+        return [(A, socket.inet_aton("127.0.0.1"))] if kind == A else []
+    if name.endswith((".elsewhere.test", ".far.test")):
+        return [(MX, struct.pack(">H", 10) + name_bytes(f"mx.{name}"))] if kind == MX else []
+    return []
+
+
+class NameServer:
+    """Answers by UDP in the way that `way` says, None: as it should."""
+
+    def __init__(self, seed):
+        self.port, self.way, self.choose, self.asked = free_port(), None, random.Random(seed), 0
+        self.udp = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self.udp.bind(("127.0.0.1", self.port))
+        threading.Thread(target=self.run, daemon=True).start()
+
+    def run(self):
+        while True:
+            try:
+                packet, client = self.udp.recvfrom(4096)
+            except OSError:
+                return
+            self.asked += 1
+            reply = self.reply(packet, self.way)
+            if reply and self.way == "slow":
+                timer = threading.Timer(SLOW_SECONDS, self.send, (reply, client))
+                timer.daemon = True
+                timer.start()
+            elif reply:
+                self.send(reply, client)
+
+    def send(self, reply, client):
+        try:
+            self.udp.sendto(reply, client)
+        except OSError:
+            pass  # closed meanwhile
+
+    def reply(self, packet, way):
+        end = packet.index(b"\0", 12) + 5
+        question, labels, at = packet[12:end], [], 12
+        while packet[at]:
+            labels.append(packet[at + 1:at + 1 + packet[at]].decode().lower())
+            at += packet[at] + 1
+        name, kind = ".".join(labels), struct.unpack(">H", packet[at + 1:at + 3])[0]
+        if way == "silent":
+            return None
+        if way == "garbage":
+            return packet[:2] + self.choose.randbytes(self.choose.randint(0, 200))
+        if way in ("servfail", "refused"):
+            return packet[:2] + struct.pack(">HHHHH", 0x8180 | (2 if way == "servfail" else 5), 1, 0, 0, 0) + question
+        if way == "empty":  # a header that promises an answer which is not there
+            return packet[:2] + struct.pack(">HHHHH", 0x8580, 1, 1, 0, 0) + question
+        found = records(name, kind)
+        answers = b"".join(b"\xc0\x0c" + struct.pack(">HHIH", kind_, 1, 5, len(data)) + data for kind_, data in found or [])
+        data = name_bytes("ns.test") * 2 + struct.pack(">IIIII", 1, 60, 60, 60, 1)
+        zone = name_bytes("127.in-addr.arpa" if name.endswith("arpa") else "test")
+        soa = b"" if found else zone + struct.pack(">HHIH", SOA, 1, 1, len(data)) + data
+        return packet[:2] + struct.pack(">HHHHH", 0x8580 | (3 if found is None else 0), 1, len(found or []), 1 if soa else 0, 0) + question + answers + soa
+
+    def close(self):
+        self.udp.close()
+
+
+class World:
+    def __init__(self, directory, seed):
+        self.choose, self.names, self.far, self.server = random.Random(seed), NameServer(seed), Peer(), None
+        try:
+            self.server = Server(SETTINGS.format(dns=self.names.port, far=self.far.port), parent=directory)
+            self.server.run("rules", "set", "alice@example.test", *RULES)
+        except BaseException:
+            self.close()
+            raise
+        self.lock = threading.Lock()
+        self.number, self.waiting, self.taken, self.sent, self.deferred, self.problems = 0, [], set(), set(), 0, []
+
+    def close(self):
+        if self.server and self.server.process.poll() is None:
+            self.server.stop()
+        self.names.close()
+        self.far.close()
+
+    def try_in(self, number):
+        """A stranger's, from an address and a domain of its own that nobody has asked about. True when it was taken."""
+        address = f"127.1.{number // 250}.{number % 250 + 1}"
+        try:
+            with smtplib.SMTP("127.0.0.1", self.server.port(25), timeout=PATIENCE, source_address=(address, 0)) as smtp:
+                smtp.ehlo(f"mail.ip-{address.replace('.', '-')}.elsewhere.test")
+                for code, text in (smtp.mail(f"a@s{number}.elsewhere.test"), smtp.rcpt("alice@example.test")):
+                    if code >= 500:
+                        raise Broken(f"mail {number}, the DNS {self.names.way or 'fine'}: refused for good: {code} {text.decode()}", lost=1)
+                    if code != 250:
+                        self.deferred += 1
+                        return False
+                code, text = smtp.data(f"Subject: dns {number}\r\n\r\nx\r\n")
+                if code >= 500:
+                    raise Broken(f"mail {number}, the DNS {self.names.way or 'fine'}: refused for good: {code} {text.decode()}", lost=1)
+                self.deferred += code != 250
+                return code == 250
+        except smtplib.SMTPServerDisconnected:
+            return False
+
+    def send_in(self):
+        self.number += 1
+        if self.try_in(self.number):
+            self.taken.add(self.number)
+        else:
+            self.waiting.append(self.number)
+
+    def send_out(self):
+        with self.lock:
+            self.number += 1
+            number = self.number
+        with smtplib.SMTP("127.0.0.1", self.server.port(25), timeout=PATIENCE, source_address=MEMBER) as smtp:
+            smtp.sendmail("bob@example.test", [f"friend@d{number}.far.test"], f"Subject: dns {number}\r\n\r\nx\r\n")
+        self.sent.add(number)
+
+    def one_round(self, way, messages):
+        self.names.way = way
+        before = self.names.asked
+        threads = [threading.Thread(target=self.guarded, args=(step,)) for step in [self.send_out] * messages]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        if self.problems:
+            raise Broken(f"a member's mail was not taken while the DNS is {way}: {self.problems[0]}")
+        for _ in range(messages):
+            self.send_in()
+        # The courier has met it, too.
+        wait_until(lambda: self.names.asked > before, f"questions while the DNS is {way}")
+        if self.choose.random() < 0.5:
+            self.retry()
+
+    def guarded(self, step):
+        try:
+            step()
+        except (OSError, smtplib.SMTPException) as problem:
+            self.problems.append(problem)
+
+    def retry(self):
+        still = [number for number in self.waiting if not self.try_in(number)]
+        self.taken |= set(self.waiting) - set(still)
+        self.waiting = still
+
+    def end(self):
+        self.names.way = None
+        until = time.monotonic() + 3 * PATIENCE
+        while self.waiting and time.monotonic() < until:
+            self.retry()
+            time.sleep(0.5 if self.waiting else 0)  # a sender that comes again, not a wait for something
+        if self.waiting:
+            raise Broken(f"the DNS is back, and these are still put off: {self.waiting}", lost=len(self.waiting))
+        while self.server.run_json("store", "status")["queued"] and time.monotonic() < until:
+            time.sleep(0.2)
+        queue = self.server.run("queue", "list").stdout
+        out = sorted(int(found[1]) for found in (re.search(r"Subject: dns (\d+)", str(message)) for message in self.far.messages) if found)
+        if set(out) != self.sent or len(out) != len(set(out)):
+            raise Broken(f"sent out {sorted(self.sent)}, arrived {out}: {queue}", lost=len(self.sent - set(out)), doubled=len(out) - len(set(out)))
+        there = sorted(int(re.search(rb"^Subject: dns (\d+)", text, re.M)[1]) for text in self.server.messages())
+        if set(there) != self.taken or len(there) != len(set(there)):
+            raise Broken(f"taken {sorted(self.taken)}, there {there}", lost=len(self.taken - set(there)), doubled=len(there) - len(set(there)))
+        reports = self.server.messages("bob@example.test")
+        if reports:
+            raise Broken(f"bob got a report: {reports[0][:1500]!r}")
+        refused = self.server.run_json("ledger", "--verdict", "refuse")
+        if refused:
+            raise Broken(f"the ledger tells of refusals: {refused[:2]}")
+        self.server.stop()
+        self.server.run("store", "check")
+
+
+def campaign(seed, rounds, messages, ways, report):
+    outcome = Outcome(PROMISES[0])
+    choose = random.Random(seed)
+    with report.directory(outcome, f"campaign {seed} of {rounds} rounds") as directory:
+        world = World(directory, seed)
+        try:
+            order = list(ways)
+            choose.shuffle(order)
+            for way in [*order, *(choose.choice((*ways, None)) for _ in range(rounds))][:rounds]:
+                world.one_round(way, messages)
+                outcome.tries += 2 * messages
+            world.end()
+            outcome.figures = {"put off": world.deferred, "questions": world.names.asked}
+        finally:
+            world.close()
+    return outcome
+
+
+def run(effort, seed, report):
+    campaigns, rounds, messages, ways = EFFORTS[effort]
+    choose = random.Random(seed)
+    total = Outcome(PROMISES[0])
+    plan = [(choose.randrange(1 << 30), rounds, messages, ways) for _ in range(campaigns)]
+    for outcome in report.each(campaign, plan, at_once=processors()):
+        total.add(outcome)
+    return [total]
