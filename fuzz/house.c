@@ -5,6 +5,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "deliver/courier.h"
+#include "dns/service.h"
 #include "fetch/fetch.h"
 #include "ipc/grant.h"
 #include "ipc/peers.h"
@@ -85,6 +86,7 @@ static struct house {
     struct courier *courier;
     struct script_service *script;
     struct my_service *my;
+    struct resolver *resolver;
     struct peers auth_peers, courier_peers, my_peers;
     struct channel *clients[HOUSE_SERVICES][ROLE_COUNT];
     struct span words[WORDS + PEOPLE];
@@ -125,6 +127,8 @@ static int attach(enum house_service service, int fd, enum role peer)
         return script_service_attach(house.script, fd, peer);
     case HOUSE_MY:
         return my_service_attach(house.my, fd);
+    case HOUSE_RESOLVER:
+        return resolver_attach(house.resolver, fd, peer);
     default:
         abort();
     }
@@ -134,9 +138,13 @@ static const struct house_row {
     const struct service *contract;
     enum role role;
 } rows[HOUSE_SERVICES] = {
-    [HOUSE_READER] = {&store_read_service, ROLE_READER}, [HOUSE_WRITER] = {&store_write_service, ROLE_WRITER},
-    [HOUSE_AUTH] = {&auth_service, ROLE_AUTH},           [HOUSE_COURIER] = {&courier_service, ROLE_COURIER},
-    [HOUSE_SCRIPT] = {&script_service, ROLE_SCRIPT},     [HOUSE_MY] = {&my_service, ROLE_DESK},
+    [HOUSE_READER] = {&store_read_service, ROLE_READER},
+    [HOUSE_WRITER] = {&store_write_service, ROLE_WRITER},
+    [HOUSE_AUTH] = {&auth_service, ROLE_AUTH},
+    [HOUSE_COURIER] = {&courier_service, ROLE_COURIER},
+    [HOUSE_SCRIPT] = {&script_service, ROLE_SCRIPT},
+    [HOUSE_MY] = {&my_service, ROLE_DESK},
+    [HOUSE_RESOLVER] = {&resolver_service, ROLE_RESOLVER},
 };
 
 static struct channel *connect_to(enum house_service service, enum role caller)
@@ -250,6 +258,8 @@ static void make_services(struct buf *problem)
     require(!sealed_key_public(private_key, public_key), "no key");
     house.my = my_service_new(house.loop, house.settings, &house.my_peers, span_from(public_key, sizeof public_key));
     require(house.my, "no my");
+    house.resolver = resolver_new(house.loop, house.settings, (struct span){0}, problem);
+    require(house.resolver, "no resolver");
 }
 
 static void make_house(void)
@@ -299,7 +309,7 @@ static struct channel *client(enum role caller)
 static bool may_take_long(size_t method)
 {
     return play.service == HOUSE_COURIER || play.service == HOUSE_MY || play.service == HOUSE_SCRIPT ||
-           (play.service == HOUSE_WRITER && method == STORE_WRITE_QUEUE_WAIT) ||
+           play.service == HOUSE_RESOLVER || (play.service == HOUSE_WRITER && method == STORE_WRITE_QUEUE_WAIT) ||
            (play.service == HOUSE_AUTH && method == AUTH_WATCH);
 }
 
