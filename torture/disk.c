@@ -428,7 +428,7 @@ static void do_in_blocks(const struct cut *cut, const struct reach *reach, struc
 
 static int cut_file(struct cut *cut, const struct node *node, struct image *image)
 {
-    uint64_t largest = node->synced.size, size = node->synced.size;
+    uint64_t size = node->synced.size, largest = size;
     for (size_t i = 0; i < node->deed_count; i++) {
         uint64_t end = node->deeds[i].offset + (node->deeds[i].is_write ? node->deeds[i].data.size : 0);
         largest = end > largest ? end : largest;

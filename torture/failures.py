@@ -45,7 +45,7 @@ DISK = [(SYNC, "writer", (errno.EIO, errno.ENOSPC)), (PWRITE, "writer", (errno.E
         (PWRITEV, "writer", (errno.ENOSPC, errno.EIO, errno.EDQUOT, SHORT)), (NAME, "writer", (errno.ENOSPC,)), (SIZE, "writer", (errno.EIO,)),
         (WRITE, "gate", (errno.ENOSPC, SHORT))]
 # of each (kind, role, error): how many k at most, and how often what fails goes on failing until the end of the round; allocations: of each role
-EFFORTS = {"test": (2, 1, 2), "short": (4, 2, 5), "full": (1000, 20, 250), "long": (10000, 200, 10000)}
+EFFORTS = {"test": (2, 1, 2), "short": (3, 1, 4), "full": (1000, 20, 250), "long": (10000, 200, 10000)}
 LIMIT = {"test": 300, "short": 280}
 
 

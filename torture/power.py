@@ -34,7 +34,7 @@ PROMISES = (
     "power lost: the whole program starts on what is left and serves it",
 )
 # (steps of each worker, cuts or 0 for all, of how many one is rebuilt, cuts for the whole program)
-EFFORTS = {"test": (20, 80, 10, 1), "short": (60, 4000, 20, 3), "full": (150, 60000, 20, 20), "long": (400, 0, 20, 100)}
+EFFORTS = {"test": (20, 80, 10, 1), "short": (30, 600, 20, 2), "full": (120, 20000, 20, 20), "long": (300, 0, 20, 100)}
 PEOPLE = ("alice", "bob", "carol")
 SETTINGS = """store.volume_size = "1M"
 smtp.message_size = "1M"

@@ -174,7 +174,7 @@ static int opened(int fd, bool was_there, int flags, const struct name *name)
         mode = va_arg(arguments, unsigned);                                                    \
         va_end(arguments);                                                                     \
     }                                                                                          \
-    struct name name;                                                                          \
+    struct name name = {0};                                                                    \
     bool creates = recording && (flags & O_CREAT), was_there = !creates || is_there(at, path); \
     if (creates)                                                                               \
         find_name(at, path, &name);                                                            \

@@ -64,6 +64,7 @@ struct channel_ask {
     const struct method *method;
     struct answer *answer;
     uint32_t slot;
+    void *room; /* for the answer, taken before anything is asked: what was done is heard of, also without memory */
     struct condition done_changed;
     int error;
     bool done;

@@ -7,6 +7,13 @@
 /* Stands in a slot whose caller gave up. */
 static struct channel_ask abandoned;
 
+static void *take_room(struct channel_ask *ask)
+{
+    void *room = ask->room;
+    ask->room = NULL;
+    return room;
+}
+
 static int slots_grow(struct channel *c)
 {
     uint32_t room = c->slot_room ? c->slot_room * 2 : 64;
@@ -69,6 +76,10 @@ void channel_ask_start(struct fiber *self, struct channel_ask *ask, struct chann
     c->references++; /* the channel may be freed while we wait */
     int64_t slot = slot_take(self, c, fd >= 0, deadline);
     ask->error = slot < 0 ? (int)slot : 0;
+    if (!ask->error && !(ask->room = channel_unpacked_new())) {
+        ask->error = -ENOMEM;
+        slot_free(c, (uint32_t)slot);
+    }
     if (!ask->error) {
         struct frame frame = {
             .kind = FRAME_REQUEST, .method = (uint16_t)method, .call = (uint32_t)slot, .attachment = attachment};
@@ -96,6 +107,7 @@ int channel_ask_finish(struct fiber *self, struct channel_ask *ask, uint64_t dea
     if (ask->channel)
         channel_unref(ask->channel);
     ask->channel = NULL;
+    channel_unpacked_free(take_room(ask));
     return ask->done ? ask->error : error;
 }
 
@@ -117,7 +129,7 @@ bool channel_answered(struct channel *c, const struct frame *frame, int fd)
         if (frame->kind == FRAME_FAILURE)
             waiting->error = frame->error;
         else
-            waiting->error = channel_unpack(waiting->method->reply, frame, &unpacked);
+            waiting->error = channel_unpack(waiting->method->reply, frame, take_room(waiting), &unpacked);
         if (unpacked.memory)
             *waiting->answer = (struct answer){unpacked.message, unpacked.attachment, fd, unpacked.memory};
         sound = waiting->error != -EPROTO;

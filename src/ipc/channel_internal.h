@@ -79,8 +79,11 @@ struct unpacked {
     struct span attachment;
     void *memory;
 };
-/* 0; -EPROTO: it is none of that type; -ENOMEM: that is our trouble, not the peer's. */
-MUST_USE int channel_unpack(const ProtobufCMessageDescriptor *type, const struct frame *frame, struct unpacked *out);
+/* What a message of ordinary size without an attachment is unpacked into; NULL without memory. */
+MUST_USE void *channel_unpacked_new(void);
+/* Takes `memory`. 0; -EPROTO: it is none of that type; -ENOMEM: that is our trouble, not the peer's. */
+MUST_USE int channel_unpack(const ProtobufCMessageDescriptor *type, const struct frame *frame, void *memory,
+                            struct unpacked *out);
 void channel_unpacked_free(void *memory);
 
 #endif

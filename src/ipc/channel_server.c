@@ -25,12 +25,26 @@ static void arena_leave(void *arena, void *piece)
 {
 }
 
-int channel_unpack(const ProtobufCMessageDescriptor *type, const struct frame *frame, struct unpacked *out)
+void *channel_unpacked_new(void)
 {
     struct unpacked_memory *memory = calloc(1, sizeof *memory);
     if (!memory)
+        return NULL;
+    arena_init(&memory->arena, UNPACK_SLACK);
+    if (!arena_alloc(&memory->arena, 1)) {
+        channel_unpacked_free(memory);
+        return NULL;
+    }
+    arena_reset(&memory->arena); /* keeps the block */
+    return memory;
+}
+
+int channel_unpack(const ProtobufCMessageDescriptor *type, const struct frame *frame, void *room, struct unpacked *out)
+{
+    struct unpacked_memory *memory = room;
+    if (!memory)
         return -ENOMEM;
-    arena_init(&memory->arena, frame->message.size * UNPACK_FACTOR + UNPACK_SLACK + type->sizeof_message);
+    memory->arena.limit = frame->message.size * UNPACK_FACTOR + UNPACK_SLACK + type->sizeof_message;
     ProtobufCAllocator allocator = {arena_take, arena_leave, &memory->arena};
     ProtobufCMessage *message =
         protobuf_c_message_unpack(type, &allocator, frame->message.size, (const uint8_t *)frame->message.data);
@@ -83,8 +97,9 @@ bool channel_called(struct channel *c, const struct frame *frame, int fd)
 {
     struct unpacked unpacked = {0};
     struct pending *pending = NULL;
-    int error =
-        may_call(c, frame) ? channel_unpack(c->service->methods[frame->method].request, frame, &unpacked) : -EPROTO;
+    int error = may_call(c, frame) ? channel_unpack(c->service->methods[frame->method].request, frame,
+                                                    channel_unpacked_new(), &unpacked)
+                                   : -EPROTO;
     if (!error && !(pending = malloc(sizeof *pending)))
         error = -ENOMEM;
     if (error)
