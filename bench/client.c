@@ -84,14 +84,13 @@ static int is_whole(size_t size)
     return size - line >= 6 && buffer[line + 3] == ' ';
 }
 
-void expect_reply(int fd)
+bool expect_reply(int fd)
 {
     size_t size = 0;
     do
         size = read_more(fd, size);
     while (!is_whole(size));
-    if (buffer[0] == '4' || buffer[0] == '5')
-        refused(size);
+    return buffer[0] != '4' && buffer[0] != '5';
 }
 
 void write_login(const char *pattern, unsigned number, char *out, size_t room)

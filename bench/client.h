@@ -3,6 +3,7 @@
 #ifndef BENCH_CLIENT_H
 #define BENCH_CLIENT_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 /* Ends the program: "PROGRAM: what: errno's sentence". */
@@ -17,8 +18,8 @@ int connect_from(unsigned source, const char *address, unsigned port);
 void say(int fd, const char *text);
 /* Reads until the given bytes end what was read; a reply that begins with -ERR ends the program. */
 void expect(int fd, const char *end);
-/* Reads one SMTP reply with all its lines; one that begins with 4 or 5 ends the program. */
-void expect_reply(int fd);
+/* Reads one SMTP reply with all its lines; false when it begins with 4 or 5. */
+bool expect_reply(int fd);
 
 /* An account's name: the pattern with the number in the place of its first *. */
 void write_login(const char *pattern, unsigned number, char *out, size_t room);

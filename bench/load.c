@@ -1,8 +1,9 @@
 /* The bench's own clients: what Postfix's smtp-source does not do.
  *
  *   load idle ADDRESS PORT COUNT pop3|smtp [tls | LOGIN PASSWORD]
- *       opens COUNT sessions, says "open" and holds them until its standard input ends; with STARTTLS or STLS, or
- *       logged in: a * in LOGIN is the number of one of a hundred accounts
+ *       opens COUNT sessions, or as many as the server takes, says "open" and how many, and holds them until its
+ *       standard input ends; with STARTTLS or STLS, or logged in: a * in LOGIN is the number of one of a hundred
+ *       accounts
  *   load refuse ADDRESS PORT RATE RECIPIENT
  *       has so many RCPTs for it refused in a second, each ten from another address, until its standard input ends
  *
@@ -15,6 +16,7 @@
 #include <fcntl.h>
 #include <openssl/ssl.h>
 #include <poll.h>
+#include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -23,7 +25,8 @@
 
 /* ---- idle ---- */
 
-#define IDLE_ACCOUNTS 100 /* that log in, in turn */
+#define IDLE_ACCOUNTS 100   /* that log in, in turn */
+#define OPENING_SECONDS 150 /* then those that are open are held */
 
 static void handshake(SSL_CTX *context, int fd)
 {
@@ -35,17 +38,32 @@ static void handshake(SSL_CTX *context, int fd)
     SSL_free(ssl);
 }
 
-static void greet(int fd, bool is_smtp)
+/* False: the server takes no more. */
+static bool greet(int fd, bool is_smtp)
 {
     if (is_smtp) {
-        expect_reply(fd);
+        if (!expect_reply(fd))
+            return false;
         say(fd, "EHLO load.test\r\n");
-        expect_reply(fd);
-    } else {
-        expect(fd, "\r\n");
-        say(fd, "CAPA\r\n");
-        expect(fd, "\r\n.\r\n");
+        return expect_reply(fd);
     }
+    expect(fd, "\r\n");
+    say(fd, "CAPA\r\n");
+    expect(fd, "\r\n.\r\n");
+    return true;
+}
+
+static char opened[32]; /* what is said of the sessions that are open */
+
+/* Holds what there is; a handler of signals, too: only calls that may be made in one. */
+static void hold(int unused)
+{
+    char byte;
+    if (write(STDOUT_FILENO, opened, strlen(opened)) < 0)
+        _exit(1);
+    while (read(STDIN_FILENO, &byte, 1) > 0)
+        continue;
+    _exit(0);
 }
 
 static int idle(int argc, char **argv)
@@ -54,9 +72,13 @@ static int idle(int argc, char **argv)
     bool is_smtp = strcmp(argv[5], "smtp") == 0, tls = argc == 7 && strcmp(argv[6], "tls") == 0;
     char **login = argc == 8 ? argv + 6 : NULL;
     SSL_CTX *context = tls ? SSL_CTX_new(TLS_client_method()) : NULL;
+    signal(SIGALRM, hold);
+    alarm(OPENING_SECONDS);
     for (unsigned i = 0; i < count; i++) {
+        snprintf(opened, sizeof opened, "open %u\n", i);
         int fd = connect_from(i / 10000, argv[2], (unsigned)atoi(argv[3]));
-        greet(fd, is_smtp);
+        if (!greet(fd, is_smtp))
+            hold(0);
         if (tls) {
             say(fd, is_smtp ? "STARTTLS\r\n" : "STLS\r\n");
             expect(fd, "\r\n");
@@ -65,11 +87,9 @@ static int idle(int argc, char **argv)
         if (login)
             log_in(fd, login[0], i % IDLE_ACCOUNTS, login[1]);
     }
-    puts("open");
-    fflush(stdout);
-    char byte;
-    while (read(STDIN_FILENO, &byte, 1) > 0)
-        continue;
+    alarm(0);
+    snprintf(opened, sizeof opened, "open %u\n", count);
+    hold(0);
     return 0;
 }
 

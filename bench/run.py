@@ -228,7 +228,7 @@ def bench_idle(quick):
             before = sum(server.resident().values())
             command = [LOAD, "idle", "127.0.0.1", str(BASE + port), str(count), kind] + (["tls"] if tls else [])
             load = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-            if load.stdout.readline() != "open\n":
+            if load.stdout.readline() != f"open {count}\n":
                 sys.exit(f"bench: the {kind} sessions could not be opened; see {server.directory}/log")
             time.sleep(5)  # idle means idle: what is given back after a second has been given back
             after = sum(server.resident().values())

@@ -31,7 +31,6 @@ userdb {{
 }}
 # All connections come from one machine.
 mail_max_userip_connections = 0
-# As long as the bench looks at them: 10 minutes for SMTP and POP3 alike, as shipped.
 # "High-performance mode" of the manual (LoginProcess): login processes serve many connections; as many as there are processors.
 service pop3-login {{
   service_count = 0

@@ -34,45 +34,60 @@ def settled_kib(server):
 
 
 def hold(server, service, more, count):
-    """KiB for each of `count` connections."""
+    """(KiB for each connection, how many it took of `count`)"""
     before = settled_kib(server)
     command = [LOAD, "idle", "127.0.0.1", str(server.port(service)), str(count), service, *more]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as load:
-        if load.stdout.readline() != "open\n":
-            raise peers_module.BenchError(f"{server.title}: {count:,} {service} connections could not be opened: {load.stderr.read()}{server.log()}")
+        said = load.stdout.readline().split()
+        if said[:1] != ["open"] or said[1] == "0":
+            raise peers_module.BenchError(f"{server.title}: {service} connections could not be opened: {load.stderr.read()}{server.log()}")
         after = settled_kib(server)
         load.stdin.close()
         load.stdin = None
         if load.wait() != 0:
             raise peers_module.BenchError(f"{server.title}: the idle connections did not last: {load.stderr.read()}")
-    return (after - before) / count
+    return (after - before) / int(said[1]), int(said[1])
 
 
 def one(each, work, service, more, count):
+    """(the server, KiB for each connection, how many)"""
     server = each(work, connections=count + 100)
     try:
         server.add_mailboxes(ACCOUNTS)
         server.start()
-        return server, hold(server, service, more, count)
+        return server, *hold(server, service, more, count)
     finally:
         server.close()
 
 
+def why_not(each, more, count, fewer):
+    """Why it is not tried, or "". `fewer`: the row of the same with fewer connections, or None."""
+    if more == ("tls",) and "starttls" in each.lacks:
+        return each.lacks["starttls"]
+    if not fewer or each.name not in fewer.rounds:
+        return ""
+    if each.name in fewer.notes:
+        return "not tried, as it takes no more than the row before says."
+    expected = fewer.middle(each.name) * count
+    if expected > MEMORY_SHARE * available_kib():
+        return f"not tried: {expected / 1048576:.0f} GiB would be needed, as it has a process for each."
+    return ""
+
+
 def measure_row(row, classes, work, service, more, count, rounds, fewer):
-    """`fewer`: the same with fewer connections, or None."""
     def once(each, _):
-        if more == ("tls",) and "starttls" in each.lacks:
-            row.notes[each.name] = each.lacks["starttls"]
+        reason = why_not(each, more, count, fewer)
+        if reason:
+            row.notes[each.name] = reason
             return
-        expected = fewer.middle(each.name) * count if fewer and each.name in fewer.rounds else 0
-        if expected > MEMORY_SHARE * available_kib():
-            row.notes[each.name] = f"not tried: {expected / 1048576:.0f} GiB would be needed, as it has a process for each."
-            return
-        server, kib = one(each, work, service, more, count)
+        server, kib, taken = one(each, work, service, more, count)
         row.add(server, kib)
+        if taken < count:
+            row.notes[each.name] = f"it had taken {taken:,} connections when it refused one or 150 s were over; the figure is of these."
 
     alternate([c for c in classes if f"idle-{service}" in c.parts], rounds, once)
-    say(figures(row))
+    if row.rounds:
+        say(figures(row))
 
 
 def measure_classes(classes, quick, work):
