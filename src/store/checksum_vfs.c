@@ -265,7 +265,7 @@ static int vfs_open(sqlite3_vfs *self, const char *name, sqlite3_file *file, int
     int rc = below->xOpen(below, name, f->real, flags, out_flags);
     f->base.pMethods = f->real->pMethods ? &methods : NULL;
     char beginning[BEGINNING];
-    if (rc == SQLITE_OK && f->is_database &&
+    if (rc == SQLITE_OK && f->base.pMethods && f->is_database &&
         f->real->pMethods->xRead(f->real, beginning, sizeof beginning, 0) == SQLITE_OK)
         learn(f, beginning, sizeof beginning, 0);
     return rc;
