@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/socket.h>
 #include <sys/uio.h>
 #include <unistd.h>
 
@@ -192,6 +193,11 @@ EXPORTED int openat(int at, const char *path, int flags, ...)
 EXPORTED int openat64(int at, const char *path, int flags, ...)
 {
     OPEN(flags, NEXT(openat64)(at, path, flags, mode));
+}
+
+EXPORTED ssize_t recvmsg(int fd, struct msghdr *message, int flags)
+{
+    return fails(FAULT_RECEIVE) ? -1 : NEXT(recvmsg)(fd, message, flags);
 }
 
 EXPORTED int unlink(const char *path)

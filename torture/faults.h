@@ -14,6 +14,7 @@ enum fault_kind {
     FAULT_SIZE = 16, /* ftruncate */
     FAULT_NAME = 32, /* open with O_CREAT or O_TMPFILE, unlink, rename */
     FAULT_ALLOCATION = 64,
+    FAULT_RECEIVE = 128, /* recvmsg: what our own processes say to one another */
 };
 
 #define FAULT_SHORT 4096 /* instead of an errno: a write takes half of what it was given */

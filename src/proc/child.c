@@ -154,7 +154,7 @@ static bool is_client_of(const struct child *child, enum role peer)
 /* ---- Channels that are lost ---- */
 
 /* Longer than a server that died needs to come back, which brings a new channel at once. */
-#define CHANNEL_PATIENCE (BACK_OFF_LAST + 2 * NANOSECONDS)
+#define CHANNEL_PATIENCE (BACK_OFF_LAST + NANOSECONDS)
 
 static bool misses_peer(const struct child *child)
 {
