@@ -187,16 +187,22 @@ bool judged_keeps_out(const struct judged *judged)
     return keeps_out(judged_verdict(judged));
 }
 
-/* One door that is open is enough, and so is that there is none. Else the sender is put off where anybody puts it off:
- * that one may yet take it. */
+struct judged *judged_way(const struct intake_target *target, struct judged *own, struct judged *const *by_door)
+{
+    for (size_t i = 0; by_door && i < target->guard_count; i++)
+        if (judged_keeps_out(by_door[target->guards[i]]))
+            return by_door[target->guards[i]];
+    return own;
+}
+
+/* One way that is open is enough. Else the sender is put off where anybody puts it off: that one may yet take it. */
 static void sum_up(struct judged_address *address)
 {
     bool is_open = false;
     address->answer = NULL;
-    for (size_t i = 0; i < address->count; i++) {
-        const struct judged *judged = address->by_door[i];
-        if (!judged)
-            continue;
+    for (size_t i = 0; i < address->target_count; i++) {
+        const struct intake_target *target = &address->targets[i];
+        const struct judged *judged = judged_way(target, address->by_door[target->door], address->by_door);
         const struct kept_verdict *verdict = judged_verdict(judged);
         if (!keeps_out(verdict))
             is_open = true;
@@ -317,34 +323,46 @@ struct judged_address *judge_nobody(struct attempt *a, const struct mail_path *p
     return address;
 }
 
-/* The doors to which targets lead, each once. */
+/* `made`: how many the address has already. */
+static int make_door(struct attempt *a, const struct mail_path *path, const struct intake_route *route, unsigned place,
+                     struct judged_address *address, size_t *made)
+{
+    if (address->by_door[place])
+        return 0;
+    struct judged *judged = arena_alloc(a->transaction, sizeof *judged);
+    if (!judged)
+        return -ENOMEM;
+    bool has_own_facts = (*made)++ < JUDGED_DOORS_WITH_OWN_FACTS;
+    *judged = (struct judged){.door = place ? &route->doors[place - 1] : &no_door,
+                              .recipient = address->recipient,
+                              .hears_everybody = is_everybodys(path),
+                              .has_approved_names = route->has_approved_names,
+                              .has_denied_names = route->has_denied_names,
+                              .sender_is_protected = route->sender.is_protected,
+                              .protected_level = route->sender.level,
+                              .protected_account = route->sender.account,
+                              .greylist_state = has_own_facts ? FACT_NOT_ASKED : FACT_UNKNOWN,
+                              .script_state = has_own_facts ? FACT_NOT_ASKED : FACT_UNKNOWN,
+                              .script_content_state = has_own_facts ? FACT_NOT_ASKED : FACT_UNKNOWN};
+    address->by_door[place] = judged;
+    return 0;
+}
+
+/* The doors on the ways to targets, each once. */
 static int make_doors(struct attempt *a, const struct mail_path *path, const struct intake_route *route,
                       struct judged_address *address)
 {
     address->count = route->door_count + 1;
+    address->targets = route->targets;
+    address->target_count = route->count;
     address->by_door = arena_array(a->transaction, address->count, sizeof(struct judged *));
     int error = address->by_door ? copy_recipient(a->transaction, path, &address->recipient) : -ENOMEM;
     size_t made = 0;
     for (size_t i = 0; !error && i < route->count; i++) {
-        unsigned place = route->targets[i].door;
-        if (address->by_door[place])
-            continue;
-        struct judged *judged = arena_alloc(a->transaction, sizeof *judged);
-        if (!judged)
-            return -ENOMEM;
-        bool has_own_facts = made++ < JUDGED_DOORS_WITH_OWN_FACTS;
-        *judged = (struct judged){.door = place ? &route->doors[place - 1] : &no_door,
-                                  .recipient = address->recipient,
-                                  .hears_everybody = is_everybodys(path),
-                                  .has_approved_names = route->has_approved_names,
-                                  .has_denied_names = route->has_denied_names,
-                                  .sender_is_protected = route->sender.is_protected,
-                                  .protected_level = route->sender.level,
-                                  .protected_account = route->sender.account,
-                                  .greylist_state = has_own_facts ? FACT_NOT_ASKED : FACT_UNKNOWN,
-                                  .script_state = has_own_facts ? FACT_NOT_ASKED : FACT_UNKNOWN,
-                                  .script_content_state = has_own_facts ? FACT_NOT_ASKED : FACT_UNKNOWN};
-        address->by_door[place] = judged;
+        const struct intake_target *target = &route->targets[i];
+        for (size_t k = 0; !error && k < target->guard_count; k++)
+            error = make_door(a, path, route, target->guards[k], address, &made);
+        error = error ? error : make_door(a, path, route, target->door, address, &made);
     }
     return error;
 }

@@ -2,7 +2,9 @@
  * (policy/decide.h), and keeps the answers for the end of the message and for the ledger.
  *
  * An address that leads to several people is refused where all of their doors refuse it; else it is taken, and who
- * would have refused it finds it in the folder JUDGED_BLOCKED_FOLDER: what was accepted is never lost.
+ * would have refused it finds it in the folder JUDGED_BLOCKED_FOLDER: what was accepted is never lost. What somebody
+ * forwards passes their own door first, and then that of whomever it goes to; where their own keeps it out, it is their
+ * folder that has it.
  */
 #ifndef FACTS_JUDGE_H
 #define FACTS_JUDGE_H
@@ -53,7 +55,9 @@ struct judged {
 struct judged_address {
     struct judged_address *next;
     struct span recipient;
-    struct judged **by_door;     /* by a target's door: [0] for targets without one */
+    struct judged **by_door; /* by a target's door: [0] for targets without one */
+    const struct intake_target *targets;
+    size_t target_count;
     const struct judged *answer; /* whose verdict is the reply, where it is refused or put off */
     size_t count;                /* of by_door; NULLs among them are doors to which no target leads */
     bool is_taken;
@@ -78,6 +82,9 @@ MUST_USE int judge_content(struct fiber *self, struct attempt *a, struct judged_
 
 /* Did it refuse, or put off, what came? */
 bool judged_keeps_out(const struct judged *judged);
+/* Whose word counts for a target: of those who forward it there, the first one who keeps it out; else the target's own
+ * door. NULL: nobody's. */
+struct judged *judged_way(const struct intake_target *target, struct judged *own, struct judged *const *by_door);
 /* The folder for a door's copy: empty for the INBOX. */
 struct span judged_folder(const struct judged *judged);
 /* The text of the reply behind its codes, where the address was refused: printable ASCII, no line end. */

@@ -34,10 +34,12 @@ int facts_learn_content(struct attempt *a, struct reception *reception, const st
 
 struct judged *judged_door_of(const struct intake_recipient *r)
 {
-    for (const struct intake_recipient *way = r; way; way = way->again)
-        if (!way->judged || !judged_keeps_out(way->judged))
-            return way->judged;
-    return r->judged;
+    for (const struct intake_recipient *way = r; way; way = way->again) {
+        struct judged *judged = judged_way(way->target, way->judged, way->by_door);
+        if (!judged || !judged_keeps_out(judged))
+            return judged;
+    }
+    return judged_way(r->target, r->judged, r->by_door);
 }
 
 /* Rows as long as the call has room for them. That one is missing hurts nobody; that the mail is would. */
@@ -99,32 +101,80 @@ int judged_envelope_hold(struct attempt *a, struct envelope *envelope)
     return error;
 }
 
-static struct judged *door_with_mailbox(const struct intake_recipient *r)
+/* Is it the mailbox of whoever has the door? */
+static bool is_mailbox_of(const struct intake_recipient *r, const struct judged *judged)
 {
-    struct judged *judged = judged_door_of(r);
-    return judged && judged->has_mailbox && r->target->kind != INTAKE_TARGET_MAILBOX ? judged : NULL;
+    return r->target->kind == INTAKE_TARGET_MAILBOX && r->target->account_id == judged->door->account_id;
 }
 
-/* Who forwards, and keeps a copy: what their own door keeps out is in their folder for that, and does not go on. */
+/* Who forwards, and keeps a copy, has one row: the mailbox's. */
+static bool has_row_elsewhere(const struct intake_recipient *r)
+{
+    const struct judged *judged = judged_door_of(r);
+    return judged->has_mailbox && !is_mailbox_of(r, judged);
+}
+
+/* What the door of somebody who forwards keeps out does not go on: the folder for that, in their own mailbox, has it.
+ */
+static bool stays_with_forwarder(const struct intake_recipient *r)
+{
+    const struct judged *judged = judged_door_of(r);
+    return judged && judged_keeps_out(judged) && judged->door->mailbox_id && !is_mailbox_of(r, judged);
+}
+
 static bool goes_on(const struct intake_recipient *r)
 {
-    const struct judged *judged = door_with_mailbox(r);
-    return !judged || !judged_keeps_out(judged);
+    return !stays_with_forwarder(r);
+}
+
+static int keep_with_forwarder(struct attempt *a, struct intake_recipient *r)
+{
+    struct judged *judged = judged_door_of(r);
+    struct intake_target *target = arena_alloc(a->transaction, sizeof *target);
+    if (!target)
+        return -ENOMEM;
+    *target = (struct intake_target){
+        .kind = INTAKE_TARGET_MAILBOX, .account_id = judged->door->account_id, .mailbox_id = judged->door->mailbox_id};
+    judged->has_mailbox = true;
+    r->target = target;
+    r->judged = judged;
+    r->by_door = NULL;
+    r->again = NULL;
+    return 0;
+}
+
+/* One copy for a mailbox, also where the forwarder has another address in the transaction. */
+static bool is_first_of_mailbox(const struct envelope *envelope, const struct intake_recipient *r)
+{
+    const struct judged *judged = judged_door_of(r);
+    for (const struct intake_recipient *other = envelope->recipients; other; other = other->next)
+        if (is_mailbox_of(other, judged) && !stays_with_forwarder(other))
+            return false;
+    return true;
+}
+
+static int settle_forwarded(struct attempt *a, struct envelope *envelope)
+{
+    int error = 0;
+    for (struct intake_recipient *r = envelope->recipients; r; r = r->next)
+        if (judged_door_of(r) && is_mailbox_of(r, judged_door_of(r)))
+            judged_door_of(r)->has_mailbox = true;
+    for (struct intake_recipient *r = envelope->recipients; r && !error; r = r->next)
+        if (stays_with_forwarder(r) && is_first_of_mailbox(envelope, r))
+            error = keep_with_forwarder(a, r);
+    envelope_keep(envelope, goes_on);
+    return error;
 }
 
 int judged_envelope_complete(struct attempt *a, struct envelope *envelope)
 {
-    int error = 0;
-    for (struct intake_recipient *r = envelope->recipients; r; r = r->next)
-        if (judged_door_of(r) && r->target->kind == INTAKE_TARGET_MAILBOX)
-            judged_door_of(r)->has_mailbox = true;
-    envelope_keep(envelope, goes_on);
+    int error = settle_forwarded(a, envelope);
     size_t left = envelope_bytes_left(envelope);
-    for (struct intake_recipient *r = envelope->recipients; r; r = r->next)
+    for (struct intake_recipient *r = envelope->recipients; r && !error; r = r->next)
         if (judged_door_of(r))
             add_folder(r, judged_door_of(r), &left);
     for (struct intake_recipient *r = envelope->recipients; r && !error; r = r->next)
-        if (judged_door_of(r) && !door_with_mailbox(r)) /* one row for a door */
+        if (judged_door_of(r) && !has_row_elsewhere(r)) /* one row for a door */
             error = add_row(a, envelope, r, judged_door_of(r), &left);
     return error;
 }

@@ -128,7 +128,8 @@ int envelope_add(struct envelope *envelope, struct arena *arena, const struct in
                                       .address = address,
                                       .orcpt = naming->orcpt,
                                       .notify = naming->notify,
-                                      .judged = naming->by_door ? naming->by_door[route->targets[i].door] : NULL};
+                                      .judged = naming->by_door ? naming->by_door[route->targets[i].door] : NULL,
+                                      .by_door = naming->by_door};
         if (there) {
             places[i].again = there->again;
             there->again = &places[i];

@@ -11,14 +11,15 @@ struct judged;
 
 struct intake_recipient {
     struct intake_recipient *next, *next_in_bucket;
-    uint64_t hash;                       /* of the target */
-    const struct intake_target *target;  /* the route's */
-    struct span address;                 /* local@domain as the sender named it, without a source route */
-    struct span orcpt;                   /* RFC 3461, as given: "rfc822;…"; empty when not */
-    unsigned notify;                     /* enum smtp_notify; 0 = not given */
-    struct judged *judged;               /* facts/judge.h: the door that let it in; NULL: nobody asked */
-    struct intake_recipient *again;      /* the same target under another address: its `judged` and `again` only */
-    struct span folder;                  /* MAILBOX: where the copy goes; empty: the INBOX */
+    uint64_t hash;                      /* of the target */
+    const struct intake_target *target; /* the route's */
+    struct span address;                /* local@domain as the sender named it, without a source route */
+    struct span orcpt;                  /* RFC 3461, as given: "rfc822;…"; empty when not */
+    unsigned notify;                    /* enum smtp_notify; 0 = not given */
+    struct judged *judged;              /* facts/judge.h: the target's door; NULL: nobody asked */
+    struct judged *const *by_door;      /* all of the address's; the target's guards are among them */
+    struct intake_recipient *again; /* the same target by another way: `target`, `judged`, `by_door`, `again` only */
+    struct span folder;             /* MAILBOX: where the copy goes; empty: the INBOX */
     const StoreWrite__LedgerRow *ledger; /* what the ledger is to say; NULL: nothing */
 };
 

@@ -56,11 +56,23 @@ static bool is_whole(const StoreRead__Target *t)
     }
 }
 
+static int read_guards(struct arena *arena, const StoreRead__Target *from, struct intake_target *to)
+{
+    unsigned *guards = from->n_guards ? arena_array(arena, from->n_guards, sizeof *guards) : NULL;
+    for (size_t i = 0; guards && i < from->n_guards; i++)
+        guards[i] = from->guards[i];
+    to->guards = guards;
+    to->guard_count = from->n_guards;
+    return guards || !from->n_guards ? 0 : -ENOMEM;
+}
+
 static int read_target(struct arena *arena, const StoreRead__Target *from, struct intake_target *to)
 {
-    if (!is_whole(from))
+    if (!is_whole(from) || from->n_guards > INTAKE_GUARDS_MAX)
         return -EPROTO;
     *to = (struct intake_target){.kind = (enum intake_target_kind)from->kind, .door = from->door};
+    if (read_guards(arena, from, to))
+        return -ENOMEM;
     switch (to->kind) {
     case INTAKE_TARGET_MAILBOX:
         to->account_id = from->account_id;
@@ -103,7 +115,9 @@ static int read_hits(struct arena *arena, const StoreRead__Door *from, struct in
     return 0;
 }
 
-static int read_door(struct arena *arena, const StoreRead__Door *from, struct intake_door *to)
+/* `place` is its own, from 0; `doors` are those before it. */
+static int read_door(struct arena *arena, const StoreRead__Door *from, const struct intake_door *doors, size_t place,
+                     struct intake_door *to)
 {
     static const enum passcode_fact passcodes[] = {
         [STORE_READ__PASSCODE__PASSCODE_NONE] = PASSCODE_NONE,
@@ -112,12 +126,13 @@ static int read_door(struct arena *arena, const StoreRead__Door *from, struct in
         [STORE_READ__PASSCODE__PASSCODE_EXPIRED] = PASSCODE_EXPIRED,
     };
     if ((unsigned)from->passcode >= sizeof passcodes / sizeof *passcodes || from->rules.len > RULESET_TEXT_MAX ||
-        from->address.len > ADDRESS_TEXT_MAX)
+        from->address.len > ADDRESS_TEXT_MAX || from->same_rules > place)
         return -EPROTO;
     *to = (struct intake_door){
         .account_id = from->account_id,
+        .mailbox_id = from->mailbox_id,
         .address = arena_copy(arena, binary_span(from->address)),
-        .rules = arena_copy(arena, binary_span(from->rules)),
+        .rules = from->same_rules ? doors[from->same_rules - 1].rules : arena_copy(arena, binary_span(from->rules)),
         .passcode = passcodes[from->passcode],
         .passcode_name = arena_copy(arena, span_head(binary_span(from->passcode_name), ENTRY_MAX)),
         .limited = from->limited,
@@ -127,6 +142,14 @@ static int read_door(struct arena *arena, const StoreRead__Door *from, struct in
     return to->address.data && to->rules.data && to->passcode_name.data ? read_hits(arena, from, to) : -ENOMEM;
 }
 
+static bool is_led(const struct intake_target *target, size_t doors)
+{
+    bool is_right = target->door <= doors;
+    for (size_t i = 0; i < target->guard_count; i++)
+        is_right &= target->guards[i] && target->guards[i] <= doors;
+    return is_right;
+}
+
 static int read_doors(struct arena *arena, const StoreRead__ResolveReply *reply, struct intake_route *route)
 {
     if (reply->n_doors > INTAKE_ROUTE_TARGETS_MAX)
@@ -134,9 +157,9 @@ static int read_doors(struct arena *arena, const StoreRead__ResolveReply *reply,
     struct intake_door *doors = arena_array(arena, reply->n_doors, sizeof *doors);
     int error = doors ? 0 : -ENOMEM;
     for (size_t i = 0; !error && i < reply->n_doors; i++)
-        error = read_door(arena, reply->doors[i], &doors[i]);
+        error = read_door(arena, reply->doors[i], doors, i, &doors[i]);
     for (size_t i = 0; !error && i < route->count; i++)
-        error = route->targets[i].door > reply->n_doors ? -EPROTO : 0;
+        error = is_led(&route->targets[i], reply->n_doors) ? 0 : -EPROTO;
     route->doors = doors;
     route->door_count = reply->n_doors;
     return error;

@@ -28,6 +28,9 @@ enum intake_target_kind {
     INTAKE_TARGET_LIST_BOUNCE,
 };
 
+/* People who forward to one another: as many as the store follows. */
+#define INTAKE_GUARDS_MAX 32
+
 struct intake_target {
     enum intake_target_kind kind;
     uint64_t account_id, mailbox_id, quota_left; /* MAILBOX */
@@ -37,14 +40,16 @@ struct intake_target {
     bool verify;                                 /* REMOTE: the next hop is asked whether it takes the address */
     uint64_t list_id, list_member;               /* LIST, LIST_BOUNCE */
     unsigned door;                               /* its door's place in the route's, from 1; 0: it has none */
+    const unsigned *guards;                      /* doors of those who forward it there, the first one first, from 1 */
+    size_t guard_count;                          /* at most INTAKE_GUARDS_MAX */
 };
 
 /* What is in force at the door of one whom the address leads to, and what the store knows about this sender there
  * (ipc/store_read.proto, Door). */
 struct intake_door {
-    uint64_t account_id; /* 0: a list, an alias to elsewhere …: the domain's rules */
-    struct span address; /* the account's main one; empty with account_id 0 */
-    struct span rules;   /* policy/ruleset.h, the text; empty: the built-in values */
+    uint64_t account_id, mailbox_id; /* 0: a list, an alias to elsewhere …: the domain's rules; the second: its INBOX */
+    struct span address;             /* the account's main one; empty with account_id 0 */
+    struct span rules;               /* policy/ruleset.h, the text; empty: the built-in values */
     const struct list_hit *hits;
     size_t hit_count; /* at most LIST_HITS_MAX */
     enum passcode_fact passcode;

@@ -53,25 +53,28 @@ enum route {
 
 enum target_kind { TARGET_MAILBOX, TARGET_REMOTE, TARGET_LIST, TARGET_LIST_BOUNCE };
 
+/* An account that forwards its mail, whose rules are asked about it before it goes on. In the arena. */
+struct route_guard {
+    uint64_t account_id, mailbox_id, domain_id; /* the second: the INBOX */
+    struct span domain_name, name;
+    const struct route_guard *outer; /* who forwards to it; NULL: nobody */
+};
+
 /* What is not of the kind is zero. Spans are in the arena. */
 struct route_target {
     enum target_kind kind;
     uint64_t account_id, mailbox_id; /* MAILBOX: the INBOX */
     uint64_t domain_id;              /* MAILBOX: of the account, with its name and local part */
     struct span domain_name, name;
-    uint64_t quota_left;   /* MAILBOX: UINT64_MAX without a quota */
-    struct span address;   /* REMOTE: local@domain */
-    struct span next_hop;  /* REMOTE: "host:port", or empty */
-    struct span forwarder; /* REMOTE: the domain of ours that sends it on; empty: the recipient itself */
-    bool verify;           /* REMOTE: the next hop knows whether it takes this name */
-    /* Of all but MAILBOX: the last account on the way here that forwards its mail, whose rules are asked about it. 0:
-     * none does. */
-    struct route_forwarder {
-        uint64_t account_id, domain_id;
-        struct span domain_name, name;
-    } by;
-    uint64_t list_id;     /* LIST, LIST_BOUNCE */
-    uint64_t list_member; /* LIST_BOUNCE */
+    uint64_t quota_left;          /* MAILBOX: UINT64_MAX without a quota */
+    struct span address;          /* REMOTE: local@domain */
+    struct span next_hop;         /* REMOTE: "host:port", or empty */
+    struct span forwarder;        /* REMOTE: the domain of ours that sends it on; empty: the recipient itself */
+    bool verify;                  /* REMOTE: the next hop knows whether it takes this name */
+    const struct route_guard *by; /* who forwards it here; NULL: nobody does. Not the account itself, which keeps a
+                                     copy */
+    uint64_t list_id;             /* LIST, LIST_BOUNCE */
+    uint64_t list_member;         /* LIST_BOUNCE */
 };
 
 struct routing {
@@ -92,6 +95,7 @@ struct directory_query {
      * the last account on that way, past its forwarding; where the address does not lead there any more, that of the
      * address itself. Nobody's (an alias of the site) is NO_USER. */
     struct span sent_on_to;
+    bool each_way; /* a target to which several people forward stands there once for each of them */
 };
 
 /* RFC 5321 sections 3.6 and 4.5.1. 0 or a negative errno. */

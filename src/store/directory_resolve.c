@@ -12,6 +12,7 @@ struct step {
     uint64_t domain_id;
     struct span local_part;
     const struct place *place; /* while it is open */
+    const struct route_guard *by;
     bool is_open, keeps_copy;
 };
 
@@ -24,8 +25,8 @@ struct resolver {
     size_t step_count, target_room;
     struct span sender; /* the reverse path in lower case, made when first asked for */
     bool found, any_enabled, any_room, is_refused;
-    struct route_forwarder by; /* who forwards what is being looked up */
-    bool is_passing_by;        /* query->sent_on_to: what is found on the way is no target */
+    const struct route_guard *by; /* who forwards what is being looked up */
+    bool is_passing_by;           /* query->sent_on_to: what is found on the way is no target */
 };
 
 /* An address on its way: where it is looked up. */
@@ -54,34 +55,39 @@ static bool make_room(struct resolver *r)
     return true;
 }
 
-/* Two people who forward to one place want one copy there. */
-static bool is_same(const struct route_target *a, const struct route_target *b)
+/* Two people who forward to one place want one copy there, though each has a door before it. */
+static bool is_same(const struct resolver *r, const struct route_target *a, const struct route_target *b)
 {
-    return a->kind == b->kind && a->account_id == b->account_id && a->list_id == b->list_id &&
-           span_equal(a->address, b->address);
+    return (!r->query->each_way || a->by == b->by) && a->kind == b->kind && a->account_id == b->account_id &&
+           a->list_id == b->list_id && span_equal(a->address, b->address);
+}
+
+/* Whoever keeps a copy is not asked twice. */
+static const struct route_guard *guard_of(const struct resolver *r, const struct route_target *target)
+{
+    bool is_own = target->kind == TARGET_MAILBOX && r->by && r->by->account_id == target->account_id;
+    return is_own ? r->by->outer : r->by;
 }
 
 /* 1, or -ENOMEM. */
-static int add_target(struct resolver *r, const struct route_target *target, bool enabled)
+static int add_target(struct resolver *r, struct route_target *target, bool enabled)
 {
     if (r->is_passing_by)
         return 1;
+    target->by = guard_of(r, target);
     r->found = true;
     r->any_enabled |= enabled;
     if (!enabled)
         return 1;
     r->any_room |= target->kind != TARGET_MAILBOX || target->quota_left > 0;
     for (size_t i = 0; i < r->routing->count; i++)
-        if (is_same(&r->routing->targets[i], target))
+        if (is_same(r, &r->routing->targets[i], target))
             return 1;
     if (r->routing->count == DIRECTORY_TARGETS_MAX)
         return 1;
     if (!make_room(r))
         return -ENOMEM;
-    struct route_target *added = &r->routing->targets[r->routing->count++];
-    *added = *target;
-    if (added->kind != TARGET_MAILBOX)
-        added->by = r->by;
+    r->routing->targets[r->routing->count++] = *target;
     return 1;
 }
 
@@ -218,20 +224,29 @@ static bool is_of(struct span target, const struct place *p, struct span local_p
 /* Is it an account's own address that the alias has: does that person forward? */
 static int note_forwarder(struct resolver *r, const struct place *p, struct span local_part)
 {
-    uint64_t id;
-    int rc = database_find(r->directory->db, &id, "SELECT id FROM account WHERE domain_id = $1 AND local_part = $2",
-                           "ut", p->domain.id, local_part);
-    if (rc > 0)
-        r->by = (struct route_forwarder){id, p->domain.id, p->domain.name, local_part};
+    struct statement *st = database_query(r->directory->db,
+                                          "SELECT a.id, m.id FROM account a JOIN mailbox m ON m.account_id = a.id AND"
+                                          " m.name = 'INBOX' WHERE a.domain_id = $1 AND a.local_part = $2",
+                                          "ut", p->domain.id, local_part);
+    int rc = database_step(st);
+    struct route_guard *by = rc > 0 ? arena_alloc(r->arena, sizeof(*by)) : NULL;
+    if (by)
+        *by = (struct route_guard){database_u64(st, 0), database_u64(st, 1), p->domain.id,
+                                   p->domain.name,      local_part,          r->by};
+    else if (rc > 0)
+        rc = -ENOMEM;
+    r->by = by ? by : r->by;
+    database_end(st);
     return rc < 0 ? rc : 1;
 }
 
 static int follow(struct resolver *r, const struct place *p, struct span local_part, const struct span *targets,
                   size_t count)
 {
-    const struct route_forwarder before = r->by;
+    const struct route_guard *before = r->by;
     struct step *step = &r->steps[r->step_count++];
-    *step = (struct step){.domain_id = p->domain.id, .local_part = local_part, .place = p, .is_open = true};
+    *step =
+        (struct step){.domain_id = p->domain.id, .local_part = local_part, .place = p, .by = before, .is_open = true};
     for (size_t i = 0; i < count; i++)
         step->keeps_copy |= is_of(targets[i], p, local_part);
     int rc = r->directory->past_forwarding ? try_account(r, p, local_part) : 1;
@@ -244,15 +259,28 @@ static int follow(struct resolver *r, const struct place *p, struct span local_p
     return rc < 0 ? rc : 1;
 }
 
+/* Was it followed, so that it is not to be again? Somebody else who forwards there is a way of its own, as long as
+ * there is room for the step. */
+static bool was_followed(struct resolver *r, const struct place *p, struct span local_part)
+{
+    bool is_known = false;
+    for (size_t i = 0; i < r->step_count; i++) {
+        const struct step *step = &r->steps[i];
+        if (step->domain_id != p->domain.id || !span_equal(step->local_part, local_part))
+            continue;
+        if (step->is_open)
+            note_circle(r, i);
+        is_known |= step->is_open || !r->query->each_way || step->by == r->by || r->step_count == DIRECTORY_TARGETS_MAX;
+    }
+    return is_known;
+}
+
 static int try_alias(struct resolver *r, const struct place *p, struct span local_part)
 {
     const struct span *targets = NULL;
     size_t count = 0;
-    for (size_t i = 0; i < r->step_count; i++)
-        if (r->steps[i].domain_id == p->domain.id && span_equal(r->steps[i].local_part, local_part)) {
-            note_circle(r, i);
-            return 1;
-        }
+    if (was_followed(r, p, local_part))
+        return 1;
     int rc = find_alias(r, p, local_part, &targets, &count);
     if (rc <= 0)
         return rc;

@@ -16,7 +16,7 @@ struct judge {
     struct arena *arena;
     struct door_lookup lookup; /* the keys of sender and client, made when first needed */
     struct ruleset *set;       /* scratch, made when first needed */
-    size_t bytes;
+    size_t bytes, room;        /* of texts; of doors */
 };
 
 /* ---- One account's door ---- */
@@ -118,7 +118,7 @@ static struct span join_address(struct arena *arena, struct span name, struct sp
 }
 
 /* What the address as given has behind its separator, where it is an address of this very account. */
-static struct span detail_of(const struct judge *j, const struct routing *routing, const struct route_forwarder *t)
+static struct span detail_of(const struct judge *j, const struct routing *routing, const struct route_guard *t)
 {
     struct span given = routing->local_part;
     size_t plain = directory_plain_size(j->directory, given);
@@ -127,16 +127,9 @@ static struct span detail_of(const struct judge *j, const struct routing *routin
     return is_own ? span_skip(given, plain + 1) : (struct span){"", 0};
 }
 
-/* Whose door a target is behind: the mailbox's, or that of whoever forwards to it; or nobody's (0). */
-static struct route_forwarder guard_of(const struct route_target *t)
-{
-    return t->kind == TARGET_MAILBOX ? (struct route_forwarder){t->account_id, t->domain_id, t->domain_name, t->name}
-                                     : t->by;
-}
-
 /* `t` NULL: nobody's door, but the domain's. */
-static int judge_target(struct judge *j, const struct routing *routing, const struct route_forwarder *t,
-                        struct judged_door *door)
+static int judge_target(struct judge *j, const struct routing *routing, const struct route_guard *t,
+                        const struct judged_doors *before, struct judged_door *door)
 {
     const struct door_base *base;
     int rc = door_cache_domain(j->cache, t ? t->domain_id : routing->domain_id, &base);
@@ -151,10 +144,14 @@ static int judge_target(struct judge *j, const struct routing *routing, const st
         rc = add_base_hits(j, base, hits, &door->hit_count);
     } else {
         door->account_id = t->account_id;
+        door->mailbox_id = t->mailbox_id;
         door->address = join_address(j->arena, t->name, t->domain_name);
         rc = door->address.data ? judge_account(j, base, detail_of(j, routing, t), door, hits) : -ENOMEM;
     }
-    j->bytes += door->rules.size + door->address.size + door->passcode_name.size + 64;
+    for (size_t i = 0; door->rules.size && !door->same_rules && i < before->count; i++)
+        if (before->doors[i].rules.data == door->rules.data)
+            door->same_rules = (unsigned)i + 1;
+    j->bytes += (door->same_rules ? 0 : door->rules.size) + door->address.size + door->passcode_name.size + 64;
     for (size_t i = 0; i < door->hit_count; i++)
         j->bytes += hits[i].entry.size + 16;
     return rc;
@@ -217,40 +214,75 @@ static int judge_sender(struct judge *j, struct judged_doors *out)
 /* From 1; 0: it was not judged yet. */
 static unsigned find_door(const struct judged_doors *out, uint64_t account_id)
 {
-    for (size_t i = 0; account_id && i < out->count; i++)
+    for (size_t i = 0; i < out->count; i++)
         if (out->doors[i].account_id == account_id)
             return (unsigned)i + 1;
     return 0;
 }
 
-/* The doors of accounts, and one for all else that the address leads to: also for the accounts that would make the
- * answer too large. */
-static int judge_targets(struct judge *j, const struct routing *routing, struct judged_doors *out)
+/* The door's place, judged where it was not yet; `t` NULL: that of whatever is nobody's. */
+static int take_door(struct judge *j, const struct routing *routing, const struct route_guard *t,
+                     struct judged_doors *out, unsigned *door)
 {
-    unsigned other = 0;
-    size_t left_out = 0;
+    *door = find_door(out, t ? t->account_id : 0);
+    if (*door)
+        return 0;
+    if (out->count == j->room || j->bytes > DOORS_BYTES_MAX)
+        return -E2BIG;
+    int rc = judge_target(j, routing, t, out, &out->doors[out->count]);
+    *door = (unsigned)++out->count;
+    return rc;
+}
+
+static size_t chain_size(const struct route_guard *guard)
+{
+    size_t size = 0;
+    for (; guard; guard = guard->outer)
+        size++;
+    return size;
+}
+
+/* Those before `inner`, who has it last. */
+static int judge_guards(struct judge *j, const struct routing *routing, const struct route_guard *inner,
+                        struct judged_doors *out, struct door_guards *guards)
+{
+    size_t count = chain_size(inner);
+    *guards = (struct door_guards){count ? arena_array(j->arena, count, sizeof(*guards->doors)) : NULL, count};
+    int rc = count && !guards->doors ? -ENOMEM : 0;
+    for (; rc == 0 && inner; inner = inner->outer)
+        rc = take_door(j, routing, inner, out, &guards->doors[--count]);
+    return rc;
+}
+
+/* A target's door is the mailbox's; without one, that of whoever sends it there. */
+static int judge_ways(struct judge *j, const struct routing *routing, struct judged_doors *out)
+{
     int rc = 0;
     for (size_t i = 0; rc == 0 && i < routing->count; i++) {
-        const struct route_forwarder guard = guard_of(&routing->targets[i]);
-        unsigned door = find_door(out, guard.account_id);
-        bool is_account = guard.account_id && j->bytes < DOORS_BYTES_MAX;
-        left_out += !door && guard.account_id && !is_account;
-        if (!door && !is_account)
-            door = other;
-        if (!door) {
-            rc = judge_target(j, routing, is_account ? &guard : NULL, &out->doors[out->count++]);
-            door = (unsigned)out->count;
-        }
-        if (!is_account && !find_door(out, guard.account_id))
-            other = door;
-        out->target_doors[i] = door;
+        const struct route_target *t = &routing->targets[i];
+        const struct route_guard own = {t->account_id, t->mailbox_id, t->domain_id, t->domain_name, t->name, NULL};
+        bool is_mailbox = t->kind == TARGET_MAILBOX;
+        rc = take_door(j, routing, is_mailbox ? &own : t->by, out, &out->target_doors[i]);
+        if (rc == 0)
+            rc = judge_guards(j, routing, is_mailbox || !t->by ? t->by : t->by->outer, out, &out->target_guards[i]);
     }
-    if (left_out)
-        log_write(LOG_PROBLEM, "store", NULL,
-                  "an address leads to more people than one answer has room for: the rules of some were left out "
-                  "address=%.*s targets=%zu left-out=%zu",
-                  SPAN_ARG(routing->local_part), routing->count, left_out);
+    if (rc == -E2BIG || (rc == 0 && j->bytes > DOORS_BYTES_MAX)) {
+        log_write(
+            LOG_PROBLEM, "store", NULL,
+            "an address leads to more people with rules of their own than one answer has room for, so mail for it "
+            "is put off; divide it into several aliases address=%.*s targets=%zu",
+            SPAN_ARG(routing->local_part), routing->count);
+        rc = -E2BIG;
+    }
     return rc;
+}
+
+static size_t most_doors(const struct routing *routing)
+{
+    size_t count = routing->count;
+    for (size_t i = 0; i < routing->count && count < DIRECTORY_TARGETS_MAX; i++)
+        count += chain_size(routing->targets[i].by);
+    return count < DIRECTORY_TARGETS_MAX ? count : DIRECTORY_TARGETS_MAX;
 }
 
 int doors_judge(struct door_cache *c, const struct directory *d, const struct door_question *question,
@@ -265,10 +297,12 @@ int doors_judge(struct door_cache *c, const struct directory *d, const struct do
     j.lookup.reverse_path = question->reverse_path;
     j.lookup.helo = question->helo;
     j.lookup.ip = question->has_ip ? &question->ip : NULL;
-    out->doors = arena_array(arena, routing->count + 1, sizeof(*out->doors));
+    j.room = most_doors(routing);
+    out->doors = arena_array(arena, j.room + 1, sizeof(*out->doors));
     out->target_doors = arena_array(arena, routing->count + 1, sizeof(*out->target_doors));
-    if (!out->doors || !out->target_doors)
+    out->target_guards = arena_array(arena, routing->count + 1, sizeof(*out->target_guards));
+    if (!out->doors || !out->target_doors || !out->target_guards)
         return -ENOMEM;
-    rc = judge_targets(&j, routing, out);
+    rc = judge_ways(&j, routing, out);
     return rc ? rc : judge_sender(&j, out);
 }

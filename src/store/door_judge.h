@@ -7,7 +7,7 @@
 #include "store/directory.h"
 #include "store/door_cache.h"
 
-/* Texts of all doors of one answer; those behind it have what their domain set and no more (logged). */
+/* Texts of all doors of one answer. Rules that many doors have from their domain count once. */
 #define DOORS_BYTES_MAX (600u << 10)
 
 struct door_question {
@@ -19,9 +19,10 @@ struct door_question {
 };
 
 struct judged_door {
-    uint64_t account_id; /* 0: no account's, the domain's rules */
-    struct span address; /* the account's main one */
+    uint64_t account_id, mailbox_id; /* 0: no account's, the domain's rules; the second: its INBOX */
+    struct span address;             /* the account's main one */
     struct span rules;
+    unsigned same_rules; /* the place of a door before it that has them, too, from 1; 0: none */
     const struct list_hit *hits;
     size_t hit_count;
     enum passcode_fact passcode;
@@ -34,12 +35,18 @@ struct judged_doors {
     struct judged_door *doors; /* in the arena */
     size_t count;
     unsigned *target_doors; /* of each target of the routing: its door's place, from 1 */
+    struct door_guards {    /* of each target: those who forward it there, the first one first */
+        unsigned *doors;
+        size_t count;
+    } * target_guards;
     bool sender_protected;
     enum rule_level sender_protected_level;
     struct span sender_account; /* its main address, or empty */
 };
 
-/* `routing` is what directory_resolve() said of the address, ROUTED_LOCAL. 0 or a negative errno. */
+/* `routing` is what directory_resolve() said of the address, ROUTED_LOCAL. 0 or a negative errno:
+ * -E2BIG where the answer would take more than DOORS_BYTES_MAX, or more than DIRECTORY_TARGETS_MAX doors. Nobody's
+ * rules are left out for that: the sender is to come again, and the log says which alias is to be divided. */
 MUST_USE int doors_judge(struct door_cache *c, const struct directory *d, const struct door_question *question,
                          const struct routing *routing, struct arena *arena, struct judged_doors *out);
 

@@ -45,7 +45,7 @@ static int answer_resolve(struct store_reader *r, struct call *call)
     const StoreRead__ResolveRequest *q = (const StoreRead__ResolveRequest *)call->request;
     struct routing routing;
     struct directory_query query = {binary_span(q->local_part), binary_span(q->domain), binary_span(q->reverse_path),
-                                    binary_span(q->sent_on_to)};
+                                    binary_span(q->sent_on_to), q->judged};
     struct directory directory = r->directory;
     directory.wall_seconds = clock_steady() / NANOSECONDS;
     int rc = directory_resolve(&directory, &query, &r->arena, &routing);

@@ -42,7 +42,10 @@ static int fill_door(struct store_reader *r, const struct judged_door *from, Sto
     store_read__door__init(door);
     door->account_id = from->account_id;
     door->address = binary_from_span(from->address);
-    door->rules = binary_from_span(from->rules);
+    door->mailbox_id = from->mailbox_id;
+    door->same_rules = from->same_rules;
+    if (!from->same_rules)
+        door->rules = binary_from_span(from->rules);
     door->passcode = passcodes[from->passcode];
     door->passcode_name = binary_from_span(from->passcode_name);
     door->limited = from->limited;
@@ -78,8 +81,11 @@ int reader_fill_doors(struct store_reader *r, const StoreRead__ResolveRequest *q
         rc = fill_door(r, &judged.doors[i], &doors[i]);
         reply->doors[i] = &doors[i];
     }
-    for (size_t i = 0; i < reply->n_targets; i++)
+    for (size_t i = 0; i < reply->n_targets; i++) {
         reply->targets[i]->door = judged.target_doors[i];
+        reply->targets[i]->guards = judged.target_guards[i].doors;
+        reply->targets[i]->n_guards = judged.target_guards[i].count;
+    }
     reply->sender_protected = judged.sender_protected;
     reply->sender_protected_level = judged.sender_protected_level;
     reply->sender_account = binary_from_span(judged.sender_account);

@@ -183,6 +183,77 @@ def test_xtnd_xmit_goes_by_the_same_doors(people):
     assert verdicts == ["accept", "file", "file"]
 
 
+# ---- Whoever forwards decides first ----
+
+ALICE, BOB, CAROL = "alice@example.test", "bob@example.test", "carol@example.test"
+
+
+def queued(server):
+    return sorted(entry["recipient"] for entry in server.run_json("queue", "list"))
+
+
+def tell(server, recipients, sender, text=SMALL):
+    """The codes at RCPT, and the one behind the message where anybody took it."""
+    with server.smtp() as smtp:
+        begin(smtp, sender)
+        codes = [code for code, _ in rcpt(smtp, *recipients)]
+        return codes, data(smtp, text)[0][0] if 250 in codes else None
+
+
+def test_a_forward_to_somebody_here_passes_both_doors(fresh):
+    """alice's rules, though the mailbox is bob's and he takes everything; and then bob's."""
+    server = fresh("smtp.check_sender = false")
+    server.run("rules", "set", ALICE, "forward=on", f"forward.to={BOB}", "forward.keep=off", "white-list=on")
+    server.run("list", "add", ALICE, "white", "@friends.test")
+    assert tell(server, [ALICE, BOB], "x@else.test") == ([550, 250], 250)
+    assert len(server.messages(BOB)) == 1
+    (row,) = wait_until(lambda: ledger(server, verdict="refuse"), "the row")
+    assert (row["rule"], row["recipient"], row["account"]) == ("white-list", ALICE, ALICE)
+    assert tell(server, [ALICE], "x@friends.test") == ([250], 250)
+    assert len(server.messages(BOB)) == 2
+    server.run("list", "add", BOB, "black", "bad@friends.test")
+    wait_until(lambda: tell(server, [ALICE], "bad@friends.test") == ([550], None), "bob's own refusal")
+    (row,) = wait_until(lambda: ledger(server, rule="black-list"), "the row")
+    assert row["account"] == BOB and len(server.messages(BOB)) == 2
+    # What is said of the message itself, too.
+    server.run("rules", "set", ALICE, "white-list=off", "max-size=on", "max-size.size=10K")
+    wait_until(lambda: tell(server, [ALICE], "y@else.test") == ([250], 250), "the change")
+    assert tell(server, [ALICE], "y@else.test", LARGE) == ([250], 552)
+    assert len(server.messages(BOB)) == 3
+
+
+@pytest.mark.parametrize("to", [BOB, "away@far.test"])
+def test_what_a_forwarder_keeps_out_does_not_go_on(fresh, to):
+    """Others of the team take it: then it lies in the folder Blocked of whoever would have sent it on, and goes nowhere else for them."""
+    server = fresh("smtp.check_sender = false")
+    server.run("queue", "pause", "out")
+    server.run("alias", "add", "team@example.test", ALICE, CAROL)
+    server.run("rules", "set", ALICE, "forward=on", f"forward.to={to}", "forward.keep=off", "white-list=on")
+    server.run("list", "add", ALICE, "white", "@friends.test")
+    assert tell(server, ["team@example.test"], "x@else.test") == ([250], 250)
+    rows = wait_until(lambda: ledger(server, recipient="team@example.test"), "the rows")
+    assert {row["account"]: (row["verdict"], row["folder"]) for row in rows} == {ALICE: ("file", "Blocked"), CAROL: ("accept", "INBOX")}
+    assert [len(server.messages(who)) for who in (ALICE, BOB, CAROL)] == [0, 0, 1] and queued(server) == []
+    assert tell(server, ["team@example.test"], "x@friends.test") == ([250], 250)
+    assert [len(server.messages(who)) for who in (ALICE, BOB, CAROL)] == [0, int(to == BOB), 2]
+    assert queued(server) == ([] if to == BOB else [to])
+
+
+def test_two_who_forward_to_one_place(fresh):
+    """What one keeps out comes there by the other; and whoever is there by themselves needs nobody's leave."""
+    server = fresh("smtp.check_sender = false")
+    server.run("queue", "pause", "out")
+    server.run("alias", "add", "team@example.test", ALICE, CAROL)
+    for who in (ALICE, CAROL):
+        server.run("account", "forward", who, "away@far.test")
+    server.run("rules", "set", ALICE, "white-list=on")
+    assert tell(server, ["team@example.test"], "x@else.test") == ([250], 250)
+    assert queued(server) == ["away@far.test"] and not server.messages(ALICE)
+    server.run("account", "forward", ALICE, BOB)
+    server.run("alias", "add", "both@example.test", ALICE, BOB)
+    wait_until(lambda: tell(server, ["both@example.test"], "x@else.test") == ([250], 250) and len(server.messages(BOB)) == 1, "bob's mail")
+
+
 # ---- Who is always reachable, what never refuses ----
 
 def test_postmaster_hears_everybody(fresh):

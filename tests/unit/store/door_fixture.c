@@ -130,7 +130,7 @@ static void describe(const struct judged_door *door, struct buf *out)
 void door_describe(struct fixture *f, struct door_cache *cache, const struct door_attempt *a, struct buf *out)
 {
     struct directory directory = directory_of(f);
-    struct directory_query query = {.reverse_path = span_text(a->sender)};
+    struct directory_query query = {.reverse_path = span_text(a->sender), .each_way = true};
     struct door_question question = {.reverse_path = span_text(a->sender),
                                      .passcode = span_text(a->passcode),
                                      .helo = span_text(a->helo),
