@@ -1,7 +1,9 @@
 /* remote fetch */
+#include "base/list.h"
 #include "courier.pb-c.h"
 #include "ctl/commands.h"
 #include "ctl/control_client.h"
+#include "ctl/door_client.h"
 #include "ctl/duration.h"
 #include "ctl/foreign.h"
 #include "ctl/json.h"
@@ -96,32 +98,59 @@ static int write_outcome(struct ctl *ctl, const Courier__FetchNowReply *reply)
     return failed ? EX_TEMPFAIL : EX_OK; /* the lines say why */
 }
 
-static int ask(struct fiber *self, struct control_client *client, struct ctl *ctl, uint64_t run, struct answer *answer)
+/* A person asks by the socket they are logged in at, where the server says only what is theirs; their address may stand
+ * before the name, as for other commands. */
+struct fetch_work {
+    struct door_work door;
+    struct control_work control;
+    struct control_client *courier; /* the administrator's way */
+    struct door_client *person;
+    struct span account, name;
+};
+
+static int take_mine(struct fetch_work *w)
+{
+    struct ctl *ctl = w->door.ctl;
+    struct door_owner owner;
+    int status = door_owner_take(w->person, &owner);
+    if (status == EX_OK && owner.next < ctl->argument_count)
+        w->name = span_text(ctl->arguments[owner.next]);
+    return status ? status : door_owner_is_last(ctl, owner.next + 1);
+}
+
+static int call_courier(struct fiber *self, struct fetch_work *w, const Courier__FetchNowRequest *request,
+                        struct answer *answer)
+{
+    return w->person ? door_client_call(self, w->person, MY_FETCH_NOW, &request->base, answer)
+                     : control_client_call(self, w->courier, COURIER_FETCH_NOW, &request->base, ANSWER_SECONDS, answer);
+}
+
+static int ask(struct fiber *self, struct fetch_work *w, uint64_t run, struct answer *answer)
 {
     Courier__FetchNowRequest request = COURIER__FETCH_NOW_REQUEST__INIT;
-    request.account = binary_from_span(span_text(ctl->argument_count ? ctl->arguments[0] : NULL));
-    request.name = binary_from_span(span_text(ctl->argument_count > 1 ? ctl->arguments[1] : NULL));
+    request.account = binary_from_span(w->account);
+    request.name = binary_from_span(w->name);
     request.run = run;
-    int status = control_client_call(self, client, COURIER_FETCH_NOW, &request.base, ANSWER_SECONDS, answer);
+    int status = call_courier(self, w, &request, answer);
     if (status || !answer->message)
         return status;
     const char *problem = ((const Courier__FetchNowReply *)answer->message)->problem;
     if (problem[0]) {
-        status = ctl_fail(ctl, EX_DATAERR, "%s", problem);
+        status = ctl_fail(w->door.ctl, EX_DATAERR, "%s", problem);
         answer_release(answer);
     }
     return status;
 }
 
-static int run_fetch(struct fiber *self, struct control_client *client, struct control_work *work)
+static int run_fetch(struct fiber *self, struct fetch_work *w)
 {
-    struct ctl *ctl = work->ctl;
+    struct ctl *ctl = w->door.ctl;
     bool waits = ctl_option(ctl, "now") != NULL, finished = false;
     uint64_t run = 0;
     int status = EX_OK;
     while (status == EX_OK && !finished) {
         struct answer answer;
-        status = ask(self, client, ctl, run, &answer);
+        status = ask(self, w, run, &answer);
         if (status || !answer.message)
             break;
         const Courier__FetchNowReply *reply = (const Courier__FetchNowReply *)answer.message;
@@ -142,8 +171,27 @@ static int run_fetch(struct fiber *self, struct control_client *client, struct c
     return status;
 }
 
+static int run_as_admin(struct fiber *self, struct control_client *client, struct control_work *work)
+{
+    struct fetch_work *w = container_of(work, struct fetch_work, control);
+    w->courier = client;
+    return run_fetch(self, w);
+}
+
+static int run_as_person(struct fiber *self, struct door_client *client, struct door_work *work)
+{
+    struct fetch_work *w = container_of(work, struct fetch_work, door);
+    w->person = client;
+    int status = take_mine(w);
+    return status ? status : run_fetch(self, w);
+}
+
 int ctl_remote_fetch(struct ctl *ctl)
 {
-    struct control_work work = {.run = run_fetch, .ctl = ctl};
-    return control_client_run_alone(&work, CONTROL_COURIER);
+    struct fetch_work w = {.door = {.run = run_as_person, .ctl = ctl}, .control = {.run = run_as_admin, .ctl = ctl}};
+    if (ctl->is_my)
+        return door_client_run(&w.door);
+    w.account = span_text(ctl->argument_count ? ctl->arguments[0] : NULL);
+    w.name = span_text(ctl->argument_count > 1 ? ctl->arguments[1] : NULL);
+    return control_client_run_alone(&w.control, CONTROL_COURIER);
 }

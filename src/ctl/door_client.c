@@ -179,7 +179,7 @@ int door_client_call(struct fiber *self, struct door_client *client, enum my_met
                      const ProtobufCMessage *request, struct answer *answer)
 {
     if (client->store) {
-        if (method == MY_LOGIN || method == MY_FETCH_STATE)
+        if (method == MY_LOGIN || method == MY_FETCH_STATE || method == MY_FETCH_NOW)
             abort(); /* a command that asks the wrong one */
         return store_client_call(self, client->store, admin_methods[method], request, answer);
     }

@@ -35,10 +35,10 @@ struct span door_client_account(const struct door_client *client);
  * administrator, who reads it in the data directory. */
 const unsigned char *door_client_remote_key(const struct door_client *client);
 
-/* One call. `method` is of enum my_method, of which DOOR_*, LEDGER_LIST go both ways; MY_FETCH_STATE only with is_my
- * (the administrator asks the courier). Without is_my the request's grant stays empty and so it does with it: the
- * server puts it in. 0, or an exit status with the sentence; the answer is to be released when 0. A `problem` of the
- * reply is not looked at. */
+/* One call. `method` is of enum my_method, of which DOOR_*, LEDGER_LIST go both ways; MY_FETCH_STATE and
+ * MY_FETCH_NOW only with is_my (the administrator asks the courier). Without is_my the request's grant stays empty and
+ * so it does with it: the server puts it in. 0, or an exit status with the sentence; the answer is to be released when
+ * 0. A `problem` of the reply is not looked at. */
 MUST_USE int door_client_call(struct fiber *self, struct door_client *client, enum my_method method,
                               const ProtobufCMessage *request, struct answer *answer);
 

@@ -54,6 +54,8 @@ static const struct my_words words[] = {
      "Nothing is fetched from \"work\" any more."},
     {"remote list", "Shows from where your mail is fetched, when it was last and is next, and what went wrong.",
      "Shows all of them."},
+    {"remote fetch", "Fetches at once, from all of yours or from one.",
+     "Waits until it is done, and shows how far it is."},
 };
 
 const struct my_words *my_words_get(const char *name)

@@ -87,7 +87,7 @@ static void forget_runs(struct fetcher *f)
 }
 
 /* A visit under way counts: it sees what lies there now, or will do so next time. */
-static struct run *begin_run(struct fetcher *f, struct span account, struct span name)
+static struct run *begin_run(struct fetcher *f, struct span account, struct span name, bool is_gentle)
 {
     struct span key;
     void *value;
@@ -101,8 +101,10 @@ static struct run *begin_run(struct fetcher *f, struct span account, struct span
         struct remote *r = value;
         if (!fits(r, account, name) || r->is_off)
             continue;
-        run->places[run->count++] = (struct run_place){r->id, r->visits};
-        r->is_asked = !r->fiber;
+        /* What came of the last visit is the answer then. */
+        bool rests = is_gentle && !r->fiber && !r->is_asked && r->visits && r->rests_until > clock_monotonic();
+        run->places[run->count++] = (struct run_place){r->id, r->visits - rests};
+        r->is_asked = !r->fiber && !rests;
     }
     run->id = ++f->run_number;
     forget_runs(f);
@@ -111,12 +113,23 @@ static struct run *begin_run(struct fetcher *f, struct span account, struct span
     return run;
 }
 
-static struct run *find_run(struct fetcher *f, uint64_t id)
+/* Is all of it that account's? */
+static bool is_run_of(const struct fetcher *f, const struct run *run, struct span account)
+{
+    bool is_theirs = true;
+    for (size_t i = 0; account.size && i < run->count; i++) {
+        const struct remote *r = fetcher_find(f, run->places[i].remote_id);
+        is_theirs &= !r || span_equal_nocase(account, span_text(r->account));
+    }
+    return is_theirs;
+}
+
+static struct run *find_run(struct fetcher *f, uint64_t id, struct span account)
 {
     list_each (node, &f->runs) {
         struct run *run = container_of(node, struct run, node);
         if (run->id == id)
-            return run;
+            return is_run_of(f, run, account) ? run : NULL;
     }
     return NULL;
 }
@@ -184,16 +197,22 @@ static void answer_problem(struct call *call, const char *problem)
 static void fetch_now(struct fiber *self, struct fetcher *f, struct call *call)
 {
     const Courier__FetchNowRequest *request = (const Courier__FetchNowRequest *)call->request;
+    const struct span account = binary_span(request->account);
     uint64_t id = request->run;
+    bool is_persons = call->caller == ROLE_DESK;
+    if (is_persons && !account.size) {
+        call_fail(call, -EACCES);
+        return;
+    }
     if (!id) {
         /* What was added a moment ago is to be fetched, too. */
         int error = fetcher_list(self, f);
-        struct run *run = error ? NULL : begin_run(f, binary_span(request->account), binary_span(request->name));
+        struct run *run = error ? NULL : begin_run(f, account, binary_span(request->name), is_persons);
         if (!run) {
             call_fail(call, error ? error : -ENOMEM);
             return;
         }
-        if (!run->count && (request->account.len || request->name.len)) {
+        if (!run->count && (request->name.len || (account.size && !is_persons))) {
             answer_problem(call,
                            "there is no such remote account, or it is switched off; 'ostiary remote list' shows them");
             return;
@@ -201,16 +220,16 @@ static void fetch_now(struct fiber *self, struct fetcher *f, struct call *call)
         answer_progress(f, call, run);
         return;
     }
-    struct run *run = find_run(f, id);
+    struct run *run = find_run(f, id, account);
     uint64_t until = clock_monotonic() + ANSWER_MS * (NANOSECONDS / 1000);
     int error = 0;
     while (run && !error && !is_finished(f, run) && !f->is_stopping) {
         error = condition_wait(self, &f->progress, until);
-        run = find_run(f, id); /* it may be gone */
+        run = find_run(f, id, account); /* it may be gone */
         if (!error && clock_monotonic() < until && run && !is_finished(f, run))
             error = fiber_sleep(self, clock_monotonic() + NANOSECONDS / 20);
     }
-    run = find_run(f, id);
+    run = find_run(f, id, account);
     if (run)
         answer_progress(f, call, run);
     else

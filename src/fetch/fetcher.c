@@ -146,6 +146,7 @@ static int fill(struct remote *r, const StoreRead__Remote *from)
     r->is_stopped = false;
     r->failures = r->refusals = 0;
     r->next_at = first_visit(r->fetcher);
+    r->rests_until = 0;
     read_value(r);
     forget_skipped(r);
     return 0;
@@ -302,6 +303,7 @@ static void note_end(struct remote *r, enum visit_end end, uint64_t version)
     /* What became of a visit with the settings of before says nothing of those of now. */
     if (r->version != version)
         return;
+    r->rests_until = clock_in_seconds(REST_SECONDS);
     note_provider(r, end == VISIT_PROVIDER_FAILED);
     r->failures = failed ? r->failures + 1 : 0;
     r->refusals = end == VISIT_REFUSED ? r->refusals + 1 : 0;

@@ -13,6 +13,7 @@
 
 #define REMOTES_MAX 100000
 #define RUNS_MAX 100
+#define REST_SECONDS 30  /* nobody hammers another site's server through us */
 #define SKIPPED_MAX 1000 /* messages of one account that can't be taken and are remembered as such */
 #define PROBLEM_MAX 400
 #define SESSION_MAX 48
@@ -40,6 +41,7 @@ struct remote {
     bool is_stopped;              /* until it is changed or somebody asks: the password is wrong */
     bool is_asked;                /* a person wants it fetched now */
     uint64_t next_at;             /* monotonic */
+    uint64_t rests_until;         /* monotonic: a person's "now" does not begin another visit before it */
     uint64_t last_at;             /* wall clock, nanoseconds: when the last visit ended; 0: none yet */
     unsigned failures;            /* in a row */
     unsigned refusals;            /* of the password, in a row */

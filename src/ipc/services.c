@@ -86,7 +86,7 @@ static const struct method courier_methods[] = {
     ROW(COURIER_PROBE, "probe", courier__probe_request, courier__probe_reply, GATE | DESK),
     ROW(COURIER_CALL_BACK, "call-back", courier__call_back_request, courier__call_back_reply, GATE),
     ROW(COURIER_WHOIS, "whois", courier__whois_request, courier__whois_reply, GATE | ADMIN),
-    ROW(COURIER_FETCH_NOW, "fetch-now", courier__fetch_now_request, courier__fetch_now_reply, ADMIN),
+    ROW(COURIER_FETCH_NOW, "fetch-now", courier__fetch_now_request, courier__fetch_now_reply, ADMIN | DESK),
     ROW(COURIER_FETCH_STATE, "fetch-state", courier__fetch_state_request, courier__fetch_state_reply, ADMIN | DESK),
 };
 
@@ -101,6 +101,7 @@ static const struct method my_methods[] = {
     ROW(MY_DOOR_HISTORY, "door-history", store_write__door_history_request, store_write__door_history_reply, ADMIN),
     ROW(MY_LEDGER_LIST, "ledger-list", store_write__ledger_list_request, store_write__ledger_list_reply, ADMIN),
     ROW(MY_FETCH_STATE, "fetch-state", courier__fetch_state_request, courier__fetch_state_reply, ADMIN),
+    ROW(MY_FETCH_NOW, "fetch-now", courier__fetch_now_request, courier__fetch_now_reply, ADMIN),
 };
 
 const struct service store_read_service = {"store-read", store_read_methods, COUNT(store_read_methods), false};

@@ -85,6 +85,7 @@ enum my_method {
     MY_DOOR_HISTORY,
     MY_LEDGER_LIST,
     MY_FETCH_STATE,
+    MY_FETCH_NOW,
 };
 
 #endif

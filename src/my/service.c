@@ -170,6 +170,7 @@ static const struct pass {
     [MY_DOOR_HISTORY] = PASS(ROLE_WRITER, STORE_WRITE_DOOR_HISTORY, StoreWrite__DoorHistoryRequest, grant),
     [MY_LEDGER_LIST] = PASS(ROLE_WRITER, STORE_WRITE_LEDGER_LIST, StoreWrite__LedgerListRequest, grant),
     [MY_FETCH_STATE] = PASS(ROLE_COURIER, COURIER_FETCH_STATE, Courier__FetchStateRequest, account),
+    [MY_FETCH_NOW] = PASS(ROLE_COURIER, COURIER_FETCH_NOW, Courier__FetchNowRequest, account),
 };
 
 static void pass_on(struct fiber *self, struct my_session *s)

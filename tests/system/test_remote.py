@@ -278,3 +278,30 @@ def test_people_keep_their_own(provider, serve):
     my(server, "remote", "remove", "work")
     assert server.run_json("remote", "list") == []
     assert "wonderland" not in server.log()
+
+
+def test_people_fetch_their_own(provider, serve):
+    """At once and with its outcome, from their own accounts only; and nobody has a provider visited over and over."""
+    dovecot = provider(users=(("alice", "wonderland"), ("bob", "builder")))
+    server = serve(dovecot)
+    dovecot.put("alice", message("first"))
+    dovecot.put("bob", message("his"))
+    words = ["host=localhost", f"port={dovecot.pop3s}", "tls=pop3s", "interval=1d", "--password-stdin"]
+    my(server, "remote", "add", "work", "login=alice", *words, more="wrong\n")
+    result = my(server, "remote", "fetch", "--now", check=False)
+    assert result.returncode == 75 and "refuses" in result.stdout
+    my(server, "remote", "set", "work", "login=alice", "--password-stdin", more="wonderland\n")
+    assert "alice@example.test work: 1 new, 1 stored, 0 refused" in my(server, "remote", "fetch", "--now").stdout
+    assert subjects(server) == ["first"]
+    my(server, "remote", "add", "site", "login=bob", *words, login="bob@example.test", more="builder\n")
+    row = json.loads(my(server, "remote", "fetch", "--now", "site", "--json", login="bob@example.test").stdout)[0]
+    assert (row["account"], row["name"], row["stored"]) == ("bob@example.test", "site", 1)
+    # Not another's, by no name.
+    for named in (["work"], ["alice@example.test", "work"], ["alice@example.test"]):
+        result = my(server, "remote", "fetch", "--now", *named, login="bob@example.test", check=False)
+        assert result.returncode in (64, 65, 77) and result.stderr, (named, result.stdout)
+    dovecot.put("alice", message("second"))
+    again = json.loads(my(server, "remote", "fetch", "--now", "alice@example.test", "work", "--json").stdout)
+    assert [(row["messages"], row["stored"]) for row in again] == [(1, 1)] and subjects(server) == ["first"]  # the visit of a moment ago
+    fetch(server, "alice@example.test")
+    assert subjects(server) == ["first", "second"]
