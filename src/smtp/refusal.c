@@ -15,6 +15,7 @@
 #define REPLY_TEXT_MAX 480
 #define REFERENCE ". Reference "
 #define REFERENCE_SIZE (sizeof REFERENCE + 9)
+#define NOTED_MAX 50 /* rows of one refused message */
 
 static const struct {
     const char *name;
@@ -78,6 +79,67 @@ static unsigned report(struct fiber *self, struct smtp_session *s, const struct 
     return delay < DELAY_MAX_MS ? delay : DELAY_MAX_MS;
 }
 
+static void note_row(struct smtp_session *s, const struct smtp_refusal *refusal, const struct ledger_place *place,
+                     struct span recipient, uint64_t account_id, struct span reply)
+{
+    StoreWrite__LedgerRow row;
+    struct arena scratch;
+    arena_init(&scratch, 64u << 10);
+    if (ledger_row_begin(&s->attempt, &scratch, recipient, reply, &row) == 0) {
+        row.account_id = account_id;
+        row.stage = DECIDE_RCPT;
+        row.verdict = refusal->code >= 500 ? VERDICT_REFUSE : VERDICT_DEFER;
+        row.rule = binary_from_span(span_text(refusal->rule));
+        row.evidence = binary_from_span(refusal->evidence);
+        row.sentence = binary_from_span(span_text(refusal->reason));
+        ledger_note(s->context->ledger, place, &row);
+    }
+    arena_release(&scratch);
+}
+
+struct noting {
+    struct smtp_session *session;
+    const struct smtp_refusal *refusal;
+    struct ledger_place place;
+    struct span reply;
+    unsigned noted;
+};
+
+/* Each person finds it under the reference that the sender was given. Rows that have it and one account would become
+ * one (store/ledger.h), so whoever has two addresses in the transaction has another one for the second. */
+static void note_more(struct noting *n, const struct judged_address *address, uint64_t account_id)
+{
+    struct smtp_session *s = n->session;
+    bool has_it = address == s->transaction.judged && account_id == n->refusal->account_id;
+    if (has_it || n->noted == NOTED_MAX || !ledger_lists_more(s->context->ledger))
+        return;
+    struct ledger_place place = n->place;
+    if (account_id == n->refusal->account_id)
+        place.reference = ledger_new_reference();
+    n->noted++;
+    note_row(s, n->refusal, &place, address->recipient, account_id, n->reply);
+}
+
+/* A message that is refused as a whole is missed at every door that it was for. The first one has its row. */
+static void note_others(struct smtp_session *s, const struct smtp_refusal *refusal, const struct ledger_place *first,
+                        struct span reply)
+{
+    struct noting n = {s, refusal, {.reference = first->reference, .wants_row = true}, reply, 1};
+    if (refusal->what != SMTP_REFUSED_MESSAGE || refusal->recipient.size)
+        return;
+    for (const struct judged_address *a = s->transaction.judged; a; a = a->next) {
+        bool is_somebodys = false;
+        for (size_t i = 0; i < a->count; i++) {
+            uint64_t account_id = a->by_door[i] ? a->by_door[i]->door->account_id : 0;
+            is_somebodys |= account_id != 0;
+            if (account_id)
+                note_more(&n, a, account_id);
+        }
+        if (!is_somebodys)
+            note_more(&n, a, 0);
+    }
+}
+
 /* Adds the reference to the reply's text. What fails here fails the note only. Is it one of a flood? */
 static bool note(struct smtp_session *s, const struct smtp_refusal *refusal, struct buf *text)
 {
@@ -85,31 +147,20 @@ static bool note(struct smtp_session *s, const struct smtp_refusal *refusal, str
     struct span recipient = recipient_of(s, refusal);
     struct span rule = span_text(refusal->rule);
     const struct ledger_place place = ledger_find_place(s->context->ledger, rule, &s->peer->ip, recipient);
-    StoreWrite__LedgerRow row;
-    struct arena scratch;
     struct buf reply;
     reference_write(place.reference, shown);
     buf_printf(text, REFERENCE "%s", shown);
     if (!place.wants_row)
         return ledger_is_counted(&place);
-    arena_init(&scratch, 64u << 10);
     buf_init(&reply, 2 * REPLY_TEXT_MAX);
     buf_printf(&reply, "%u %s ", refusal->code, refusal->enhanced);
     if (refusal->noted)
         buf_printf(&reply, "%s" REFERENCE "%s", refusal->noted, shown);
     else
         buf_add_span(&reply, buf_span(text));
-    if (ledger_row_begin(&s->attempt, &scratch, recipient, buf_span(&reply), &row) == 0) {
-        row.account_id = refusal->account_id;
-        row.stage = DECIDE_RCPT;
-        row.verdict = refusal->code >= 500 ? VERDICT_REFUSE : VERDICT_DEFER;
-        row.rule = binary_from_span(rule);
-        row.evidence = binary_from_span(refusal->evidence);
-        row.sentence = binary_from_span(span_text(refusal->reason));
-        ledger_note(s->context->ledger, &place, &row);
-    }
+    note_row(s, refusal, &place, recipient, refusal->account_id, buf_span(&reply));
+    note_others(s, refusal, &place, buf_span(&reply));
     buf_release(&reply);
-    arena_release(&scratch);
     return false;
 }
 
