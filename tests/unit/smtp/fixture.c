@@ -41,8 +41,14 @@ static ProtobufCBinaryData text(const char *words)
 
 static void lie_about_target(const struct fixture *f, const StoreRead__ResolveRequest *request, StoreRead__Target *t)
 {
+    static uint32_t guards[INTAKE_GUARDS_MAX + 1];
     if (f->lie == READ_NO_MAILBOX)
         t->mailbox_id = 0;
+    if (f->lie == READ_NO_GUARD || f->lie == READ_GUARD_ZERO || f->lie == READ_TOO_MANY_GUARDS) {
+        guards[0] = f->lie != READ_GUARD_ZERO;
+        t->guards = guards;
+        t->n_guards = f->lie == READ_TOO_MANY_GUARDS ? INTAKE_GUARDS_MAX + 1 : 1;
+    }
     if (f->lie == READ_REMOTE || f->lie == READ_VERIFY || f->lie == READ_REMOTE_NOWHERE) {
         t->kind = STORE_READ__TARGET_KIND__TARGET_REMOTE;
         t->address = text(f->lie == READ_REMOTE_NOWHERE        ? "nobody"

@@ -33,6 +33,9 @@ enum lie {
     READ_MANY_TARGETS, /* 1000: as many as there may be */
     READ_TOO_MANY_TARGETS,
     READ_NO_MAILBOX,
+    READ_NO_GUARD,        /* sent there by somebody who has no door */
+    READ_GUARD_ZERO,      /* the same: doors are counted from 1 */
+    READ_TOO_MANY_GUARDS, /* one more than may be */
     READ_FAILS,
     READ_DIES, /* the channel closes instead of an answer */
     MAY_NOT_SEND,
