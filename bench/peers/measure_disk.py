@@ -6,7 +6,7 @@ import peer as peers_module
 from measure import Row, figures, say
 
 PART = "disk"
-COUNT, QUICK_COUNT, SECONDS, MAILBOXES = 100000, 2000, 300, 100
+COUNT, QUICK_COUNT, SECONDS, MAILBOXES = 100000, 1000, 300, 100
 
 
 def one(server, count):
