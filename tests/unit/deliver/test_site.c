@@ -11,6 +11,16 @@
 
 #include <cmocka.h>
 
+static unsigned until_failure; /* allocations until one fails; 0: none does */
+
+void *__real_malloc(size_t size);
+void *__wrap_malloc(size_t size);
+
+void *__wrap_malloc(size_t size)
+{
+    return until_failure && --until_failure == 0 ? NULL : __real_malloc(size);
+}
+
 static struct courier *make_courier(unsigned connections, unsigned per_destination)
 {
     char text[300];
@@ -200,6 +210,27 @@ static void sites_are_told_apart(void **state)
     free_courier(c);
 }
 
+/* Without memory there is no site, for now; never one that makes no sense and fails its mail for good. */
+static void no_memory_is_no_bad_address(void **state)
+{
+    struct courier *c = make_courier(1000, 20);
+    unsigned missing = 0;
+    bool struck = true;
+    for (unsigned i = 1; struck; i++) {
+        char name[40];
+        snprintf(name, sizeof name, "host-%u.example", i);
+        until_failure = i;
+        struct site *site = site_get(c, span_text(name));
+        struck = until_failure == 0;
+        until_failure = 0;
+        missing += !site;
+        if (site)
+            assert_string_equal(site->route.host, name);
+    }
+    assert_true(missing > 0);
+    free_courier(c);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -208,6 +239,7 @@ int main(void)
         cmocka_unit_test(back_off_grows_and_ends),
         cmocka_unit_test(the_connections_of_all),
         cmocka_unit_test(sites_are_told_apart),
+        cmocka_unit_test(no_memory_is_no_bad_address),
     };
     clock_fake_start(0);
     return cmocka_run_group_tests(tests, NULL, NULL);
