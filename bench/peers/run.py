@@ -17,6 +17,7 @@ import os
 import pathlib
 import platform
 import shutil
+import signal
 import sys
 import tempfile
 import time
@@ -107,6 +108,7 @@ def parse():
 
 def main():
     given = parse()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("bench: stopped"))  # by the way that ends the servers, too
     if os.geteuid() != 0:
         raise peer.BenchError("only root can start the other servers, as they change to users of their own; call it as root")
     everybody = classes([n for n in given.servers.split(",") if n])
