@@ -153,6 +153,7 @@ def measure(peers, quick, work):
         (work / f"message-{size}").write_bytes(message(size))
     for server in peers:
         send(server, pace.path((50, "4 KiB")), (50, "4 KiB", True, 1, False), SECONDS, 500)  # warm: processes are there
+        wait_until(lambda server=server: server.queued() == 0, server)
         server.settle()
     for cell in cells(quick):
         rows += measure_cell(peers, 1 if quick else 3, cell, pace)
