@@ -108,7 +108,6 @@ static int change_account(struct door_client *client, struct remote_work *w, con
 {
     struct ctl *ctl = w->work.ctl;
     struct remote_account before;
-    remote_account_init(account);
     if (there && !remote_account_parse(binary_span(there->value), &w->work.arena, account, &ctl->problem)) {
         buf_add_text(&ctl->problem, "; remove it and add it anew");
         return EX_DATAERR;
@@ -170,6 +169,7 @@ static int run_change(struct fiber *self, struct door_client *client, struct doo
     struct door_owner owner;
     const StoreWrite__DoorItem *there;
     struct remote_account account;
+    remote_account_init(&account);
     int status = door_owner_take(client, &owner);
     if (status == EX_OK && owner.next >= ctl->argument_count)
         status = ctl_ask(ctl, "which one? give its name");

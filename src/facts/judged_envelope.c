@@ -34,11 +34,12 @@ int facts_learn_content(struct attempt *a, struct reception *reception, const st
 
 struct judged *judged_door_of(const struct intake_recipient *r)
 {
-    for (const struct intake_recipient *way = r; way; way = way->again) {
+    const struct intake_recipient *way = r;
+    do {
         struct judged *judged = judged_way(way->target, way->judged, way->by_door);
         if (!judged || !judged_keeps_out(judged))
             return judged;
-    }
+    } while ((way = way->again));
     return judged_way(r->target, r->judged, r->by_door);
 }
 
