@@ -67,11 +67,9 @@ enum fact_state return_path_recall(const struct return_path_cache *cache, const 
         return FACT_KNOWN;
     arena_init(&scratch, SCRATCH_MEMORY);
     bool has_form = domain_to_ascii(&scratch, path->domain, &domain) == NULL;
-    if (!has_form && scratch.is_starved)
-        state = FACT_NOT_ASKED;
-    else if (!has_form)
+    if (!has_form && !scratch.is_starved)
         *found = RETURN_PATH_NO_DOMAIN; /* it can't be in the DNS */
-    else if (!is_known(cache, domain))
+    else if (!has_form || !is_known(cache, domain))
         state = FACT_NOT_ASKED;
     arena_release(&scratch);
     return state;
