@@ -44,6 +44,7 @@ struct store {
     unsigned compact_dead_percent;
     unsigned daily_recipients; /* at other sites, of an account in a UTC day; 0 = no limit */
     unsigned list_bounces;     /* after so many a list's member is suspended; 0 = never */
+    uint64_t queue_wait;       /* nanoseconds: the longest wait between attempts, but for its random part */
     uint64_t queue_life;       /* nanoseconds: what waits longer is given up */
     uint64_t sent_day;         /* the day whose counts of sent mail were last rid of old ones */
     char *detail_separator;

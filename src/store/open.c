@@ -104,6 +104,7 @@ int store_set_settings(struct store *s, const struct settings *settings)
     s->compact_dead_percent = settings->store.compact_dead_percent;
     s->daily_recipients = settings->submission.daily_recipients;
     s->list_bounces = settings->courier.list_bounces;
+    s->queue_wait = settings->courier.retry_longest * NANOSECONDS;
     s->queue_life = settings->courier.give_up * NANOSECONDS;
     ledger_set_settings(&s->ledger, settings);
     return 0;

@@ -216,13 +216,18 @@ int queue_is_paused(struct database *db, enum queue_direction direction)
 /* ---- The clock ---- */
 
 #define LONGER_NANOSECONDS (86400ull * NANOSECONDS)
+#define SLACK_NANOSECONDS (60ull * NANOSECONDS)
 
 int queue_mend_times(struct store *s)
 {
-    uint64_t now = clock_steady(), last, latest = now + s->queue_life + LONGER_NANOSECONDS;
-    int rc = database_find(s->db, &last, "SELECT next_at FROM queue WHERE state = 0 ORDER BY next_at DESC LIMIT 1", "");
-    if (rc <= 0 || last <= latest)
-        return rc < 0 ? rc : 0;
+    uint64_t now = clock_steady(), found, tried = now + s->queue_wait + s->queue_wait / 5 + SLACK_NANOSECONDS;
+    uint64_t latest = now + s->queue_life + LONGER_NANOSECONDS;
+    int rc = database_find(s->db, &found,
+                           "SELECT next_at FROM (SELECT next_at, attempts FROM queue WHERE state = 0 AND next_at > $1"
+                           " ORDER BY next_at DESC LIMIT $3) AS late WHERE attempts > 0 OR next_at > $2 LIMIT 1",
+                           "uuu", tried, latest, (uint64_t)QUEUE_LOOKED_AT);
+    if (rc <= 0)
+        return rc;
     rc = database_begin(s->db);
     if (rc)
         return rc;
@@ -230,15 +235,17 @@ int queue_mend_times(struct store *s)
         database_run(s->db,
                      "UPDATE queue SET next_at = $1, created_at = CASE WHEN created_at > $1 THEN $1 ELSE created_at END"
                      " WHERE (message_id, number) IN (SELECT message_id, number FROM queue"
-                     " WHERE state = 0 AND next_at > $2 ORDER BY next_at DESC LIMIT $3)",
-                     "uuu", now, latest, (uint64_t)QUEUE_LOOKED_AT);
-    rc = rc ? rc : database_commit(s->db);
+                     " WHERE state = 0 AND next_at > $2 ORDER BY next_at DESC LIMIT $4)"
+                     " AND (attempts > 0 OR next_at > $3)",
+                     "uuuu", now, tried, latest, (uint64_t)QUEUE_LOOKED_AT);
+    if (!rc)
+        rc = database_commit(s->db);
     if (rc) {
         database_rollback(s->db);
         return rc;
     }
     log_write(LOG_MAJOR, "store", NULL,
-              "entries of the queue were to wait for years, as the clock was set back; they are due now");
+              "entries of the queue were to wait for longer than any may, as the clock was set back; they are due now");
     queue_news_rescan(&s->news);
     return 0;
 }

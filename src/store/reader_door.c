@@ -64,7 +64,8 @@ int reader_fill_doors(struct store_reader *r, const StoreRead__ResolveRequest *q
                                      .passcode = binary_span(q->passcode),
                                      .helo = binary_span(q->helo),
                                      .has_ip = q->ip.len == sizeof(question.ip.bytes),
-                                     .now = clock_steady() / NANOSECONDS};
+                                     /* What ends does not end by a clock in doubt. */
+                                     .now = clock_is_trusted() ? clock_steady() / NANOSECONDS : 0};
     if (question.has_ip)
         memcpy(question.ip.bytes, q->ip.data, sizeof(question.ip.bytes));
     if (question.reverse_path.size > 2 * DIRECTORY_ADDRESS_MAX || question.helo.size > DIRECTORY_ADDRESS_MAX)
