@@ -5,7 +5,7 @@ Load: Postfix's smtp-source (as a load tool only) and bench/load.c. CPU is the s
 (/proc/PID/schedstat) over all processes of the server. Everything runs on loopback.
 
   ./dev bench                 all of it
-  ./dev bench smtp            only the parts named: smtp, counts, retr, idle, relay, queue, blacklist, door, ledger, flood
+  ./dev bench smtp            only the parts named; the page keeps the others: smtp, counts, retr, idle, relay, queue, blacklist, door, ledger, flood
   ./dev bench --quick         a tenth of the messages
 """
 import argparse
@@ -34,6 +34,7 @@ BLACKLIST = ROOT / "build/release/bench/blacklist"
 DOOR = ROOT / "build/release/bench/door"
 LEDGER = ROOT / "build/release/bench/ledger"
 SMTP_SOURCE = shutil.which("smtp-source", path=os.environ["PATH"] + ":/usr/sbin") or "smtp-source"
+RAW = ROOT / "bench/raw/results.json"
 BASE = 20000
 
 
@@ -344,10 +345,18 @@ def spread(rounds, key, digits=0):
     return f"{middle(rounds, key):.{digits}f} ({min(values):.{digits}f}–{max(values):.{digits}f})"
 
 
+def measured_when(results):
+    """"2026-01-02 (smtp, idle), 2026-01-03 (flood)"."""
+    days = {}
+    for part, day in results.get("dates", {}).items():
+        days.setdefault(day, []).append(part)
+    return ", ".join(f"{day} ({', '.join(parts)})" for day, parts in sorted(days.items())) or "just now"
+
+
 def report(results):
     out = ["## Ostiary by itself", "",
-           f"{datetime.date.today()}, {platform.processor() or platform.machine()}, {os.cpu_count()} cores, "
-           f"Linux {platform.release()}. Command: `{results['command']}`. Medians of three rounds, smallest and largest in brackets.",
+           f"{platform.processor() or platform.machine()}, {os.cpu_count()} cores, Linux {platform.release()}. Command: `./dev bench`, or a part of it by its name; measured {measured_when(results)}. "
+           "Medians of three rounds, smallest and largest in brackets.",
            "Load and server share the cores; CPU is what all processes of the server used, the load's own is not in it.", ""]
     if "smtp" in results:
         rows = [(f"{r['size'] // 1024} KiB", r["sessions"], "reused" if r["reuse"] else "one a message",
@@ -422,16 +431,17 @@ def main():
                                         ("bench/ledger", {"ledger"})) if parts & needed]
     if programs:
         subprocess.run(["ninja", "-C", ROOT / "build/release", *programs], check=True, stdout=subprocess.DEVNULL)
-    results = {"command": "./dev bench" + (" " + " ".join(given.parts) if given.parts else "")}
-    for part in given.parts or PARTS:
-        results[part] = PARTS[part](given.quick)
-    if not given.quick and not given.parts:
-        (ROOT / "bench/raw").mkdir(exist_ok=True)
-        (ROOT / "bench/raw/results.json").write_text(json.dumps(results, indent=1))
-        page.put("own", report(results))
-        print("written: bench/RESULTS.md")
-    else:
-        print(report(results))
+    measured = {part: PARTS[part](given.quick) for part in given.parts or PARTS}
+    if given.quick:
+        print(report(measured))
+        return
+    RAW.parent.mkdir(exist_ok=True)
+    results = json.loads(RAW.read_text()) if RAW.exists() else {}
+    results.update(measured)
+    results.setdefault("dates", {}).update(dict.fromkeys(measured, str(datetime.date.today())))
+    RAW.write_text(json.dumps(results, indent=1) + "\n")
+    page.put("own", report(results))
+    print("written: bench/RESULTS.md")
 
 
 if __name__ == "__main__":
