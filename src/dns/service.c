@@ -88,28 +88,35 @@ static void answer(struct question *q, const struct dns_packet *packet, bool sec
     call_reply(call, &reply.base, (struct span){NULL, 0}, -1);
 }
 
+static const char no_answer[] = "the DNS servers do not answer (SERVFAIL)";
+
+/* NULL: that is no trouble. */
+static const char *trouble_of(int rcode)
+{
+    if (rcode == RCODE_REFUSED)
+        return "the DNS servers refuse to answer";
+    return rcode == RCODE_OK || rcode == RCODE_NO_NAME ? NULL : no_answer;
+}
+
 /* libunbound's word. `data` is good only while this runs. */
 static void take_answer(void *context, int rcode, void *data, int size, int security, char *why_bogus, int limited)
 {
     struct question *q = context;
     struct arena memory;
     struct dns_packet packet;
+    const char *trouble = trouble_of(rcode);
     arena_init(&memory, ANSWER_MEMORY_MAX);
     if (!q->call)
         ; /* too late */
     else if (security == SECURITY_BOGUS)
         answer_trouble(q, "the answer is forged or its signatures (DNSSEC) are wrong");
-    else if (rcode == RCODE_REFUSED)
-        answer_trouble(q, "the DNS servers refuse to answer");
-    else if ((rcode != RCODE_OK && rcode != RCODE_NO_NAME) || size <= 0)
-        answer_trouble(q, "the DNS servers do not answer (SERVFAIL)");
+    else if (trouble || size <= 0)
+        answer_trouble(q, trouble ? trouble : no_answer);
     else if (!dns_packet_parse(span_from(data, (size_t)size), q->type, &memory, &packet))
         answer_trouble(q, "the answer can't be read");
     /* A failure that libunbound remembers comes as an answer without an error, whose header alone tells. */
-    else if (packet.rcode == RCODE_REFUSED)
-        answer_trouble(q, "the DNS servers refuse to answer");
-    else if (packet.rcode != RCODE_OK && packet.rcode != RCODE_NO_NAME)
-        answer_trouble(q, "the DNS servers do not answer (SERVFAIL)");
+    else if ((trouble = trouble_of(packet.rcode)))
+        answer_trouble(q, trouble);
     else
         answer(q, &packet, security == SECURITY_SECURE);
     arena_release(&memory);

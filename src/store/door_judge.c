@@ -249,7 +249,7 @@ static int judge_guards(struct judge *j, const struct routing *routing, const st
     size_t count = chain_size(inner);
     *guards = (struct door_guards){count ? arena_array(j->arena, count, sizeof(*guards->doors)) : NULL, count};
     int rc = count && !guards->doors ? -ENOMEM : 0;
-    for (; rc == 0 && inner; inner = inner->outer)
+    for (; rc == 0 && count && inner; inner = inner->outer)
         rc = take_door(j, routing, inner, out, &guards->doors[--count]);
     return rc;
 }
