@@ -146,8 +146,8 @@ def measure_cell(peers, rounds, cell, pace):
     return [rate, cost]
 
 
-def measure(peers, quick, work):
-    """Rows of both figures for each cell."""
+def measure(peers, quick, work, text=""):
+    """Rows of both figures for each cell whose name has `text` in it."""
     pace, rows = Pace(work), []
     for size in SIZES.values():
         (work / f"message-{size}").write_bytes(message(size))
@@ -155,7 +155,7 @@ def measure(peers, quick, work):
         send(server, pace.path((50, "4 KiB")), (50, "4 KiB", True, 1, False), SECONDS, 500)  # warm: processes are there
         wait_until(lambda server=server: server.queued() == 0, server)
         server.settle()
-    for cell in cells(quick):
+    for cell in (cell for cell in cells(quick) if text in cell_name(*cell)):
         rows += measure_cell(peers, 1 if quick else 3, cell, pace)
         for server in peers:
             if server.data_bytes() > KEEP:

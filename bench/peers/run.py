@@ -6,6 +6,7 @@ configuration that stands in bench/peers/. Root is needed: the servers change to
 
   ./dev bench --peers                       all of it; writes bench/RESULTS.md, bench/peers.svg and bench/raw/peers.json
   ./dev bench --peers receive pop3          only these parts: receive, relay, pop3, idle, startup, disk; the page keeps the others
+  ./dev bench --peers 'receive:4 KiB, 50'   only the rows of receiving with these words in their names; the page keeps the others
   ./dev bench --peers --with ostiary,exim   only these servers; writes nothing but build/peers/quick.json
   ./dev bench --peers --quick               small counts, one round; writes nothing but build/peers/quick.json
 """
@@ -49,7 +50,8 @@ def classes(wanted):
     return [c for c in out if not wanted or c.name in wanted]
 
 
-def measure_part(part, everybody, quick, work):
+def measure_part(part, text, everybody, quick, work):
+    """`text`: only rows with it in their names, where the part can choose; empty: all."""
     module = importlib.import_module(MEASURES[part])
     able = [c for c in everybody if part in {p.split("-")[0] for p in c.parts}]
     if hasattr(module, "measure_classes"):
@@ -61,7 +63,7 @@ def measure_part(part, everybody, quick, work):
             servers.append(server)
             server.add_mailboxes(MAILBOXES)
             server.start()
-        return module.measure(servers, quick, work)
+        return module.measure(servers, quick, work, *([text] if text else []))
     finally:
         for server in servers:
             server.close()
@@ -77,9 +79,10 @@ QUICK = peer.ROOT / "build/peers/quick.json"
 
 
 def joined(earlier, results):
-    """What was measured now replaces the same parts of an earlier run; its other parts stay."""
-    now = {row["part"] for row in results["rows"]}
-    rows = [row for row in earlier["rows"] if row["part"] not in now] + results["rows"]
+    """What was measured now replaces the same parts of an earlier run, or of a part that was measured partly the same rows; the others stay."""
+    parts, partly = {row["part"] for row in results["rows"]}, results.get("partly", [])
+    same = {(row["part"], row["name"], row["unit"]) for row in results["rows"]}
+    rows = [row for row in earlier["rows"] if (row["part"] not in parts or row["part"] in partly) and (row["part"], row["name"], row["unit"]) not in same] + results["rows"]
     return {**results, "peers": {**earlier["peers"], **results["peers"]}, "dates": {**earlier["dates"], **results["dates"]},
             "rows": sorted(rows, key=lambda row: list(MEASURES).index(row["part"]))}
 
@@ -100,9 +103,12 @@ def parse():
     arguments.add_argument("--quick", action="store_true", help="small counts, one round")
     arguments.add_argument("--with", dest="servers", default="", metavar="NAME,...", help="only these servers")
     given = arguments.parse_args()
-    for part in given.parts:
+    given.parts = [(part, text) for part, _, text in (word.partition(":") for word in given.parts)]
+    for part, text in given.parts:
         if part not in MEASURES:
             arguments.error(f"there is no part '{part}'; there are {', '.join(MEASURES)}")
+        if text and part != "receive":
+            arguments.error(f"'{part}' is measured whole; only of receive some rows may be named")
     return given
 
 
@@ -115,14 +121,15 @@ def main():
     work = pathlib.Path(tempfile.mkdtemp(prefix="ostiary-peers-", dir=os.environ.get("BENCH_DIR")))
     work.chmod(0o755)
     peer.run("ninja", "-C", peer.ROOT / "build/release", *LOADS)
-    results = {"machine": machine(), "quick": given.quick, "dates": {}, "rows": [],
+    results = {"machine": machine(), "quick": given.quick, "dates": {}, "rows": [], "partly": [],
                "peers": {c.name: {"title": c.title, "version": c.version(), "durability": c.durability} for c in everybody}}
     try:
-        for part in given.parts or MEASURES:
+        for part, text in given.parts or [(part, "") for part in MEASURES]:
             if not (HERE / f"{MEASURES[part]}.py").exists():
                 continue
             began = time.monotonic()
-            results["rows"] += [row.as_json() for row in measure_part(part, everybody, given.quick, work)]
+            results["rows"] += [row.as_json() for row in measure_part(part, text, everybody, given.quick, work)]
+            results["partly"] += [part] if text else []
             results["dates"][part] = datetime.date.today().isoformat()
             measure.say(f"{part}: {time.monotonic() - began:.0f} s")
             write_results(results, not given.quick and not given.servers)

@@ -77,6 +77,11 @@ def test_parts_are_measured_anew_one_at_a_time():
     earlier["dates"]["receive"], now["dates"] = "2025-12-31", {"pop3": "2026-01-02"}
     both = run.joined(earlier, now)
     assert [(row["part"], row["rounds"]["ostiary"]) for row in both["rows"]] == [("receive", [1]), ("pop3", [3])]
+    now["partly"] = ["receive"]
+    now["rows"] = [{**earlier["rows"][1], "rounds": {"ostiary": [5]}, "name": "another"}, {**earlier["rows"][1], "rounds": {"ostiary": [6]}}]
+    partly = run.joined(earlier, now)
+    assert sorted((row["part"], row["name"], row["rounds"]["ostiary"]) for row in partly["rows"] if row["part"] == "receive") == [
+        ("receive", earlier["rows"][1]["name"], [6]), ("receive", "another", [5])]
     assert compare.dates(both) == "2025-12-31 to 2026-01-02" and compare.dates(now) == "2026-01-02"
 
 
