@@ -94,7 +94,8 @@ static int compile(struct fiber *self, struct supervisor *s)
     int error = fd < 0 ? -errno : start_helper(s, fd, &pid);
     if (!error) {
         int status = process_wait(self, pid, clock_in_seconds(HELPER_SECONDS));
-        if (WIFSIGNALED(status))
+        /* Who is cancelled has ended it. */
+        if (WIFSIGNALED(status) && !fiber_is_canceled(self))
             log_write(LOG_CRASH, "supervisor", NULL, "the reader of the black list died signal=%d", WTERMSIG(status));
         error = WIFEXITED(status) && WEXITSTATUS(status) == 0 ? seal(fd) : -EIO;
     }

@@ -1,5 +1,6 @@
 """The site's own black list: its files, the helper that compiles them, the commands that edit it, and what the gate does with it."""
 import os
+import pathlib
 import re
 import signal
 import smtplib
@@ -49,6 +50,25 @@ def test_a_million_lines_and_a_damaged_helper_leave_a_server(fresh):
 
 def check(server, what):
     return server.run_json("blacklist", "check", what)
+
+
+def has_reader(server):
+    for pid in pathlib.Path(f"/proc/{server.process.pid}/task/{server.process.pid}/children").read_text().split():
+        try:
+            if b"blacklist-helper" in pathlib.Path(f"/proc/{pid}/cmdline").read_bytes():
+                return True
+        except OSError:
+            continue  # it went meanwhile
+    return False
+
+
+def test_a_stop_while_the_list_is_read_is_no_crash(fresh):
+    server = fresh()
+    (server.directory / "data" / "blacklist.txt").write_text("".join(f"10.{i >> 16}.{i >> 8 & 255}.{i & 255}\n" for i in range(500000)))
+    server.reload()
+    wait_until(lambda: has_reader(server), "its reader")
+    assert server.stop() == 0
+    assert " CRASH " not in server.log()
 
 
 def test_commands_edit_the_list_and_the_server_reads_it(fresh):
