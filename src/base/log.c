@@ -78,7 +78,18 @@ void log_flush(void)
     buf_reset(&gathered);
 }
 
-static size_t write_time(char *to, size_t room)
+/* Of a word in the head of a line, which has room for all of them: another process may have named the session. */
+#define WORD_MAX 64
+
+static char *put(char *to, const char *text)
+{
+    size_t size = strlen(text);
+    size = size > WORD_MAX ? WORD_MAX : size;
+    memcpy(to, text, size);
+    return to + size;
+}
+
+static size_t write_time(char *to)
 {
     static time_t last;
     static char shown[24]; /* one gmtime a second, not one a line */
@@ -90,8 +101,14 @@ static size_t write_time(char *to, size_t room)
         strftime(shown, sizeof shown, "%Y-%m-%dT%H:%M:%S", &tm);
         last = seconds;
     }
-    int n = snprintf(to, room, "%s.%03uZ", shown, (unsigned)(now % NANOSECONDS / 1000000));
-    return n < 0 ? 0 : (size_t)n;
+    unsigned milliseconds = (unsigned)(now % NANOSECONDS / 1000000);
+    char *end = put(to, shown);
+    *end++ = '.';
+    *end++ = (char)('0' + milliseconds / 100);
+    *end++ = (char)('0' + milliseconds / 10 % 10);
+    *end++ = (char)('0' + milliseconds % 10);
+    end = put(end, "Z ");
+    return (size_t)(end - to);
 }
 
 /* A value that nobody quoted, whoever forgot to, still ends no record and drives no terminal. */
@@ -100,6 +117,15 @@ static void hide_controls(char *text, size_t size)
     for (size_t i = 0; i < size; i++)
         if ((unsigned char)text[i] < ' ' || text[i] == 0x7f)
             text[i] = '?';
+}
+
+static char *write_head(char *to, enum log_level level, const char *component, const char *session)
+{
+    *to++ = (char)('0' + level);
+    to = put(put(to, " "), levels[level].shown);
+    to = put(put(to, " "), component);
+    to = put(put(to, " "), session && *session ? session : "-");
+    return put(to, " ");
 }
 
 void log_write(enum log_level level, const char *component, const char *session, const char *format, ...)
@@ -112,11 +138,8 @@ void log_write(enum log_level level, const char *component, const char *session,
         size = (size_t)snprintf(line, sizeof line, "<%d>ostiary[%d]: ", FACILITY_MAIL | levels[level].syslog_priority,
                                 (int)getpid());
     else
-        size = write_time(line, sizeof line);
-    size += (size_t)snprintf(line + size, sizeof line - size, "%s%u %s %s %s ", target == LOG_TO_SYSLOG ? "" : " ",
-                             (unsigned)level, levels[level].shown, component, session && *session ? session : "-");
-    if (size > sizeof line - 1)
-        size = sizeof line - 1;
+        size = write_time(line);
+    size = (size_t)(write_head(line + size, level, component, session) - line);
     va_list args;
     va_start(args, format);
     int n = vsnprintf(line + size, sizeof line - size, format, args);

@@ -58,6 +58,15 @@ static inline bool span_is_nocase(struct span s, const char *text)
     return span_equal_nocase(s, span_text(text));
 }
 
+/* s as a NUL-terminated text, cut to what fits in `room`, which is at least 1. */
+static inline void span_write_text(struct span s, char *out, size_t room)
+{
+    size_t size = s.size < room ? s.size : room - 1;
+    if (size)
+        memcpy(out, s.data, size);
+    out[size] = '\0';
+}
+
 /* Without the first n bytes (all of them when it has fewer). */
 static inline struct span span_skip(struct span s, size_t n)
 {

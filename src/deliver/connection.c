@@ -48,7 +48,7 @@ static void note_reply(struct connection *conn, enum verdict_stage stage, const 
     conn->verdict = verdict_of_smtp_reply(stage, reply, false);
     smtp_reply_write(reply, &text);
     snprintf(conn->failed_host, sizeof conn->failed_host, "%s", conn->host->name);
-    snprintf(conn->reply, sizeof conn->reply, "%.*s", SPAN_ARG(buf_span(&text)));
+    span_write_text(buf_span(&text), conn->reply, sizeof conn->reply);
     buf_release(&text);
 }
 

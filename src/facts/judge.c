@@ -81,14 +81,6 @@ static int keep_verdict(struct arena *arena, const struct verdict *verdict, stru
                : -ENOMEM;
 }
 
-static void set_text(char *to, size_t room, struct span from)
-{
-    size_t size = from.size < room ? from.size : room - 1;
-    if (size)
-        memcpy(to, from.data, size);
-    to[size] = 0;
-}
-
 static void restore_verdict(const struct kept_verdict *kept, struct verdict *verdict)
 {
     verdict->kind = kept->kind;
@@ -97,9 +89,9 @@ static void restore_verdict(const struct kept_verdict *kept, struct verdict *ver
     verdict->code = kept->code;
     verdict->let_in = kept->let_in;
     memcpy(verdict->enhanced, kept->enhanced, sizeof verdict->enhanced);
-    set_text(verdict->sentence, sizeof verdict->sentence, kept->sentence);
-    set_text(verdict->evidence, sizeof verdict->evidence, kept->evidence);
-    set_text(verdict->folder, sizeof verdict->folder, kept->folder);
+    span_write_text(kept->sentence, verdict->sentence, sizeof verdict->sentence);
+    span_write_text(kept->evidence, verdict->evidence, sizeof verdict->evidence);
+    span_write_text(kept->folder, verdict->folder, sizeof verdict->folder);
 }
 
 static unsigned greylist_seconds(const struct ruleset *set)

@@ -10,7 +10,8 @@ struct walk {
     const struct recipient_facts *r;
     const struct ruleset *set;
     struct decision *decision;
-    bool has_file; /* decision->verdict has a folder already */
+    uint64_t keepers; /* a bit for each rule, by its place, that might keep the mail out */
+    bool has_file;    /* decision->verdict has a folder already */
 };
 
 enum said { SAID_NOTHING, SAID_END, SAID_WAIT };
@@ -151,7 +152,22 @@ static bool is_in(const struct walk *w, unsigned rule, enum rule_group group)
 {
     const struct rule *row = &rules[rule];
     bool locked = w->set->rules[rule].is_locked && row->group >= GROUP_LOCAL && row->group <= GROUP_CALLS_OUT;
-    return row->keeps_out && (group == GROUP_LOCKED ? locked : row->group == group && !locked);
+    return group == GROUP_LOCKED ? locked : row->group == group && !locked;
+}
+
+static void find_keepers(struct walk *w)
+{
+    for (unsigned i = 0; i < rule_count; i++)
+        if (rules[i].keeps_out && mode_of(w, i) != MODE_OFF && concerns(w, i))
+            w->keepers |= UINT64_C(1) << i;
+}
+
+/* Takes the next of the keepers that are left; those there are must not be none. */
+static unsigned take_keeper(uint64_t *left)
+{
+    unsigned rule = (unsigned)__builtin_ctzll(*left);
+    *left &= *left - 1;
+    return rule;
 }
 
 /* In the order of the table. A rule whose facts are there speaks only while none before it lacks any: the first word
@@ -159,8 +175,9 @@ static bool is_in(const struct walk *w, unsigned rule, enum rule_group group)
 static enum said ask_who_keeps_out(struct walk *w, enum rule_group group)
 {
     uint32_t needs = 0;
-    for (unsigned i = 0; i < rule_count; i++) {
-        if (!is_in(w, i, group) || !concerns(w, i) || mode_of(w, i) == MODE_OFF)
+    for (uint64_t left = w->keepers; left;) {
+        unsigned i = take_keeper(&left);
+        if (!is_in(w, i, group))
             continue;
         needs |= needs_of(w, i);
         if (!needs && ask(w, i, rules[i].keeps_out) == SAID_END)
@@ -175,14 +192,17 @@ static enum said ask_who_keeps_out(struct walk *w, enum rule_group group)
 static uint32_t needs_of_call_outs(const struct walk *w)
 {
     uint32_t needs = 0;
-    for (unsigned i = 0; i < rule_count; i++)
-        if (is_in(w, i, GROUP_CALLS_OUT) && concerns(w, i) && mode_of(w, i) != MODE_OFF)
+    for (uint64_t left = w->keepers; left;) {
+        unsigned i = take_keeper(&left);
+        if (is_in(w, i, GROUP_CALLS_OUT))
             needs |= needs_of(w, i);
+    }
     return needs & ~FACT_BIT(FACT_SCRIPT);
 }
 
 static enum said ask_about_envelope(struct walk *w)
 {
+    find_keepers(w);
     enum said said = ask_who_keeps_out(w, GROUP_LOCKED);
     if (said != SAID_NOTHING || w->r->hears_everybody)
         return said;

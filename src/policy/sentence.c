@@ -58,8 +58,8 @@ fill(struct verdict *v, enum verdict_kind kind, unsigned code, const char *enhan
 {
     v->kind = kind;
     v->code = code;
-    snprintf(v->enhanced, sizeof v->enhanced, "%s", enhanced);
-    snprintf(v->evidence, sizeof v->evidence, "%s", evidence->text);
+    span_write_text(span_text(enhanced), v->enhanced, sizeof v->enhanced);
+    span_write_text(span_text(evidence->text), v->evidence, sizeof v->evidence);
     put(v->sentence, sizeof v->sentence, format, arguments);
 }
 

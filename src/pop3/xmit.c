@@ -225,7 +225,7 @@ static void note_judged(struct xmit *x, const struct judged_address *address)
               "recipient refused: rule %.*s ip=%s account=%s rcpt=%s", SPAN_ARG(rule), x->session->peer->address,
               log_quote(buf_span(&x->session->account)), log_quote(address->recipient));
     if (!x->refusal[0])
-        snprintf(x->refusal, sizeof x->refusal, "%.*s", SPAN_ARG(buf_span(&text)));
+        span_write_text(buf_span(&text), x->refusal, sizeof x->refusal);
     buf_release(&text);
 }
 

@@ -19,6 +19,8 @@
 /* A fiber that waits for longer than one to two of these gives back its unused stack. */
 #define SWEEP_SECONDS 1
 #define OWN_FRAMES 4096
+/* So long a fiber that stepped aside lets others run first. */
+#define ASIDE_MAX (NANOSECONDS / 50)
 
 struct fiber {
     struct stack stack; /* first: it lives at the stack's upper end */
@@ -34,7 +36,8 @@ struct fiber {
     void *argument;
     int outcome;
     bool waiting, canceled, finished;
-    unsigned sweeps; /* survived in this wait */
+    uint64_t aside_until; /* when its turn comes, however busy the others are */
+    unsigned sweeps;      /* survived in this wait */
     char name[32];
 };
 
@@ -131,6 +134,11 @@ void fibers_run(struct loop *loop)
 {
     while (!list_is_empty(&loop->later))
         list_append(&loop->ready, list_take_first(&loop->later));
+    if (!list_is_empty(&loop->aside)) {
+        struct fiber *first = container_of(loop->aside.next, struct fiber, ready_node);
+        if (list_is_empty(&loop->ready) || first->aside_until <= clock_monotonic())
+            list_append(&loop->ready, list_take_first(&loop->aside));
+    }
     for (size_t left = TURN_MAX; left > 0 && !list_is_empty(&loop->ready); left--) {
         struct fiber *fiber = container_of(list_take_first(&loop->ready), struct fiber, ready_node);
         resume(fiber);
@@ -194,6 +202,16 @@ int fiber_yield(struct fiber *self)
     if (self->canceled)
         return -ECANCELED;
     list_append(&self->loop->later, &self->ready_node);
+    leave(self);
+    return self->canceled ? -ECANCELED : 0;
+}
+
+int fiber_step_aside(struct fiber *self)
+{
+    if (self->canceled)
+        return -ECANCELED;
+    self->aside_until = clock_monotonic() + ASIDE_MAX;
+    list_append(&self->loop->aside, &self->ready_node);
     leave(self);
     return self->canceled ? -ECANCELED : 0;
 }

@@ -36,6 +36,9 @@ const char *fiber_name(const struct fiber *self);
 
 /* Lets the others run first. 0 or -ECANCELED. */
 MUST_USE int fiber_yield(struct fiber *self);
+/* Lets everybody run first who is ready now or becomes so meanwhile, for up to 20 ms: for work that matters less than
+ * theirs. 0 or -ECANCELED. */
+MUST_USE int fiber_step_aside(struct fiber *self);
 /* 0 when the deadline came, -ECANCELED. */
 MUST_USE int fiber_sleep(struct fiber *self, uint64_t deadline);
 

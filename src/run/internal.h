@@ -18,6 +18,7 @@ struct loop {
     uint64_t turns;
     struct list_node ready; /* fibers to run in this turn */
     struct list_node later; /* fibers to run in the next */
+    struct list_node aside; /* fibers to run in a turn in which nobody else is ready, each in one of its own */
     struct list_node fibers;
     size_t fiber_count;
     struct list_node hooks;

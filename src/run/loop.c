@@ -24,6 +24,7 @@ struct loop *loop_new(void)
         return NULL;
     list_init(&loop->ready);
     list_init(&loop->later);
+    list_init(&loop->aside);
     list_init(&loop->fibers);
     list_init(&loop->hooks);
     pool_init(&loop->input_pool, STREAM_INPUT_MAX);
@@ -81,7 +82,7 @@ static void run_hooks(struct loop *loop)
 
 static int milliseconds_to_wait(const struct loop *loop)
 {
-    if (loop->stopping || !list_is_empty(&loop->ready) || !list_is_empty(&loop->later))
+    if (loop->stopping || !list_is_empty(&loop->ready) || !list_is_empty(&loop->later) || !list_is_empty(&loop->aside))
         return 0;
     if (clock_is_fake())
         return FAKE_POLL_MILLISECONDS;
@@ -116,7 +117,9 @@ int loop_run(struct loop *loop)
         loop->turns++;
         fibers_run(loop);
         run_hooks(loop);
-        log_flush();
+        /* Who stepped aside is run at once, one a turn: a write for each would cost more than what they do. */
+        if (list_is_empty(&loop->aside))
+            log_flush();
         error = poll_descriptors(loop);
         timers_run(loop);
     }

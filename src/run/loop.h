@@ -1,8 +1,8 @@
 /* The loop: one epoll set, the timers and the run queue of a process.
  *
- * A turn: run every fiber that is ready; run the hooks (they write gathered frames and log lines once per turn); wait
- * for descriptors or the next timer. Descriptors are registered once, edge-triggered; an operation is tried before it
- * is waited for.
+ * A turn: run every fiber that is ready, or, where none is, the first that stepped aside; run the hooks (they write
+ * gathered frames and log lines once per turn); wait for descriptors or the next timer. Descriptors are registered
+ * once, edge-triggered; an operation is tried before it is waited for.
  */
 #ifndef RUN_LOOP_H
 #define RUN_LOOP_H

@@ -307,13 +307,13 @@ void stream_close(struct fiber *self, struct stream *s, bool is_last_word, uint6
 {
     if (s->crowded_out)
         deadline = 0; /* somebody else waits for its place */
+    /* Reading on until the peer closes too: a socket that is closed with unread input sends a reset, which can overtake
+     * the last reply. */
+    s->closes = is_last_word && s->drained && s->start == s->end;
     int error = stream_flush(self, s, deadline);
     if (!error && s->ssl)
         stream_tls_close(s);
-    /* Reading on until the peer closes too: a socket that is closed with unread input sends a reset, which can overtake
-     * the last reply. */
-    bool nothing_comes = is_last_word && s->drained && s->start == s->end;
-    if (!error && !nothing_comes && shutdown(s->watch.fd, SHUT_WR) == 0)
+    if (!error && !s->closes && shutdown(s->watch.fd, SHUT_WR) == 0)
         error = linger(self, s, deadline);
     give_input(s);
     s->dropping = false;

@@ -37,7 +37,8 @@ ssize_t socket_write(struct stream *s, const char *from, size_t size)
 {
     ssize_t n;
     do
-        n = send(s->watch.fd, from, size, MSG_DONTWAIT | MSG_NOSIGNAL);
+        /* The last words go out together with the end of the connection, as one packet. */
+        n = send(s->watch.fd, from, size, MSG_DONTWAIT | MSG_NOSIGNAL | (s->closes ? MSG_MORE : 0));
     while (n < 0 && errno == EINTR);
     if (n >= 0)
         return n;

@@ -153,7 +153,7 @@ void smtp_judged_reply_make(struct smtp_session *s, const struct judged_address 
     reply->refusal.is_counted = ledger_is_counted(&reply->place);
     buf_init(&text, sizeof reply->text - 1);
     judged_write_reply(&s->attempt, address->answer, reply->place.reference, &text);
-    snprintf(reply->text, sizeof reply->text, "%.*s", SPAN_ARG(buf_span(&text)));
+    span_write_text(buf_span(&text), reply->text, sizeof reply->text);
     buf_release(&text);
     smtp_judged_note(s, address, reply);
 }

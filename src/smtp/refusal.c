@@ -214,6 +214,9 @@ int smtp_refuse_reported(struct fiber *self, struct smtp_session *s, const struc
 {
     struct buf text;
     va_list args;
+    /* Honest mail goes before a flood. Once a session: a turn of the loop for each of many refusals costs as much. */
+    if (s->errors == 0 && s->attempt.facts.standing == STANDING_STRANGER && fiber_step_aside(self) != 0)
+        return -ECANCELED;
     log_refusal(s, refusal);
     va_start(args, format);
     bool is_counted = write_text(s, refusal, &text, format, args);

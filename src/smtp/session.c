@@ -233,7 +233,7 @@ void smtp_session_run(struct fiber *self, struct stream *stream, const struct sm
     };
     struct buf ip = {.limit = sizeof s.ip};
     ip_address_write(&peer->ip, &ip);
-    snprintf(s.ip, sizeof s.ip, "%.*s", SPAN_ARG(buf_span(&ip)));
+    span_write_text(buf_span(&ip), s.ip, sizeof s.ip);
     buf_release(&ip);
     arena_init(&s.arena, CONNECTION_MEMORY);
     transaction_init(&s.transaction);

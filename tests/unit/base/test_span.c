@@ -56,6 +56,20 @@ static void test_parts(void **state)
             fail_msg("row %zu", i);
 }
 
+static void test_write_text(void **state)
+{
+    (void)state;
+    char out[4];
+    span_write_text(span_text("abc"), out, sizeof out);
+    assert_string_equal(out, "abc");
+    span_write_text(span_text("defg"), out, sizeof out);
+    assert_string_equal(out, "def");
+    span_write_text((struct span){0}, out, sizeof out);
+    assert_string_equal(out, "");
+    span_write_text(span_text("x"), out, 1);
+    assert_string_equal(out, "");
+}
+
 static void test_cut_and_find(void **state)
 {
     (void)state;
@@ -132,8 +146,8 @@ static void test_numbers(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_compare), cmocka_unit_test(test_parts),   cmocka_unit_test(test_cut_and_find),
-        cmocka_unit_test(test_trim),    cmocka_unit_test(test_numbers),
+        cmocka_unit_test(test_compare),      cmocka_unit_test(test_parts), cmocka_unit_test(test_write_text),
+        cmocka_unit_test(test_cut_and_find), cmocka_unit_test(test_trim),  cmocka_unit_test(test_numbers),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

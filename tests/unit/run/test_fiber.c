@@ -96,6 +96,46 @@ static void starts_in_order_and_never_inside_the_call(void **state)
     assert_string_equal(w->trace, "a1b2c3");
 }
 
+static void write_aside(struct fiber *self, void *argument)
+{
+    for (char c = 'x'; c <= 'z'; c++) {
+        assert_int_equal(fiber_step_aside(self), 0);
+        note(argument, c);
+    }
+}
+
+static void who_steps_aside_runs_when_nobody_else_does(void **state)
+{
+    struct world *w = *state;
+    start(w, write_aside);
+    start(w, write_a);
+    run(w);
+    assert_string_equal(w->trace, "abcxyz");
+}
+
+static void step_aside_once(struct fiber *self, void *argument)
+{
+    struct world *w = argument;
+    assert_int_equal(fiber_step_aside(self), 0);
+    w->rounds = 1;
+}
+
+static void yield_for_ever(struct fiber *self, void *argument)
+{
+    struct world *w = argument;
+    while (!w->rounds)
+        assert_int_equal(fiber_yield(self), 0);
+}
+
+static void who_steps_aside_is_not_forgotten(void **state)
+{
+    struct world *w = *state;
+    start(w, step_aside_once);
+    start(w, yield_for_ever);
+    run(w);
+    assert_int_equal(w->rounds, 1);
+}
+
 static void facts(struct fiber *self, void *argument)
 {
     struct world *w = argument;
@@ -210,6 +250,7 @@ static void assert_canceled(struct fiber *self, struct world *w, int outcome)
     assert_int_equal(outcome, -ECANCELED);
     assert_true(fiber_is_canceled(self));
     assert_int_equal(fiber_yield(self), -ECANCELED);
+    assert_int_equal(fiber_step_aside(self), -ECANCELED);
     assert_int_equal(fiber_sleep(self, CLOCK_NEVER), -ECANCELED);
     assert_int_equal(condition_wait(self, &w->condition, CLOCK_NEVER), -ECANCELED);
     assert_true(list_is_empty(&w->condition.waiters));
@@ -232,16 +273,22 @@ static void canceled_in_yield(struct fiber *self, void *argument)
     assert_canceled(self, argument, fiber_yield(self));
 }
 
+static void canceled_aside(struct fiber *self, void *argument)
+{
+    assert_canceled(self, argument, fiber_step_aside(self));
+}
+
 static void cancel_ends_every_wait(void **state)
 {
     struct world *w = *state;
-    void (*const mains[])(struct fiber *, void *) = {canceled_in_condition, canceled_in_sleep, canceled_in_yield};
+    void (*const mains[])(struct fiber *, void *) = {canceled_in_condition, canceled_in_sleep, canceled_in_yield,
+                                                     canceled_aside};
     for (size_t i = 0; i < sizeof mains / sizeof mains[0]; i++) {
         w->other = start(w, mains[i]);
         start(w, cancel_other);
         run(w);
     }
-    assert_string_equal(w->trace, "CCC");
+    assert_string_equal(w->trace, "CCCC");
 }
 
 static void canceled_before_start(struct fiber *self, void *argument)
@@ -464,6 +511,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         T(starts_in_order_and_never_inside_the_call),
+        T(who_steps_aside_runs_when_nobody_else_does),
+        T(who_steps_aside_is_not_forgotten),
         T(knows_its_name_and_loop),
         T(wakes_one_at_a_time),
         T(wakes_all),
