@@ -49,6 +49,27 @@ static struct span make_bytes(struct maker *m)
     return maker_bytes(m, (size_t)(c - 239u) * (BYTES_MAX / 16));
 }
 
+/* Of one in a list, as protobuf-c keeps it. */
+static const size_t value_sizes[] = {
+    [PROTOBUF_C_TYPE_INT32] = 4,
+    [PROTOBUF_C_TYPE_SINT32] = 4,
+    [PROTOBUF_C_TYPE_SFIXED32] = 4,
+    [PROTOBUF_C_TYPE_INT64] = 8,
+    [PROTOBUF_C_TYPE_SINT64] = 8,
+    [PROTOBUF_C_TYPE_SFIXED64] = 8,
+    [PROTOBUF_C_TYPE_UINT32] = 4,
+    [PROTOBUF_C_TYPE_FIXED32] = 4,
+    [PROTOBUF_C_TYPE_UINT64] = 8,
+    [PROTOBUF_C_TYPE_FIXED64] = 8,
+    [PROTOBUF_C_TYPE_FLOAT] = 4,
+    [PROTOBUF_C_TYPE_DOUBLE] = 8,
+    [PROTOBUF_C_TYPE_BOOL] = sizeof(protobuf_c_boolean),
+    [PROTOBUF_C_TYPE_ENUM] = 4,
+    [PROTOBUF_C_TYPE_STRING] = sizeof(char *),
+    [PROTOBUF_C_TYPE_BYTES] = sizeof(ProtobufCBinaryData),
+    [PROTOBUF_C_TYPE_MESSAGE] = sizeof(ProtobufCMessage *),
+};
+
 /* False when the arena is full. */
 static bool make_value(struct maker *m, const ProtobufCFieldDescriptor *field, void *place, unsigned depth)
 {
@@ -71,46 +92,19 @@ static bool make_value(struct maker *m, const ProtobufCFieldDescriptor *field, v
     case PROTOBUF_C_TYPE_MESSAGE:
         *(ProtobufCMessage **)place = make_message(m, field->descriptor, depth + 1);
         return *(ProtobufCMessage **)place != NULL;
-    case PROTOBUF_C_TYPE_INT64:
-    case PROTOBUF_C_TYPE_SINT64:
-    case PROTOBUF_C_TYPE_SFIXED64:
-    case PROTOBUF_C_TYPE_UINT64:
-    case PROTOBUF_C_TYPE_FIXED64:
-    case PROTOBUF_C_TYPE_DOUBLE:
-        *(uint64_t *)place = make_number(m);
-        return true;
     default:
-        *(uint32_t *)place = (uint32_t)make_number(m);
+        if (value_sizes[field->type] == sizeof(uint64_t))
+            *(uint64_t *)place = make_number(m);
+        else
+            *(uint32_t *)place = (uint32_t)make_number(m);
         return true;
-    }
-}
-
-static size_t value_size(const ProtobufCFieldDescriptor *field)
-{
-    switch (field->type) {
-    case PROTOBUF_C_TYPE_BOOL:
-        return sizeof(protobuf_c_boolean);
-    case PROTOBUF_C_TYPE_STRING:
-    case PROTOBUF_C_TYPE_MESSAGE:
-        return sizeof(void *);
-    case PROTOBUF_C_TYPE_BYTES:
-        return sizeof(ProtobufCBinaryData);
-    case PROTOBUF_C_TYPE_INT64:
-    case PROTOBUF_C_TYPE_SINT64:
-    case PROTOBUF_C_TYPE_SFIXED64:
-    case PROTOBUF_C_TYPE_UINT64:
-    case PROTOBUF_C_TYPE_FIXED64:
-    case PROTOBUF_C_TYPE_DOUBLE:
-        return sizeof(uint64_t);
-    default:
-        return sizeof(uint32_t);
     }
 }
 
 static bool make_list(struct maker *m, const ProtobufCFieldDescriptor *field, char *base, unsigned depth)
 {
     unsigned char c = maker_byte(m);
-    size_t count = c < 240 ? c % 4 : c % REPEATED_MAX, size = value_size(field);
+    size_t count = c < 240 ? c % 4 : c % REPEATED_MAX, size = value_sizes[field->type];
     char *values = arena_array(m->arena, count ? count : 1, size);
     if (!values)
         return false;

@@ -6,33 +6,7 @@ import peer
 
 PROGRAMS = "/usr/lib/postfix/sbin"
 
-# As Debian's master.cf, without what nothing here uses; nothing is chrooted, as the maps lie in the run's directory.
-MASTER = """\
-127.0.0.1:{smtp} inet n - n - - smtpd
-pickup unix n - n 60 1 pickup
-cleanup unix n - n - 0 cleanup
-qmgr unix n - n 300 1 qmgr
-tlsmgr unix - - n 1000? 1 tlsmgr
-rewrite unix - - n - - trivial-rewrite
-bounce unix - - n - 0 bounce
-defer unix - - n - 0 bounce
-trace unix - - n - 0 bounce
-verify unix - - n - 1 verify
-flush unix n - n 1000? 0 flush
-proxymap unix - - n - - proxymap
-proxywrite unix - - n - 1 proxymap
-smtp unix - - n - - smtp
-relay unix - - n - - smtp
-error unix - - n - - error
-retry unix - - n - - error
-discard unix - - n - - discard
-local unix - n n - - local
-virtual unix - n n - - virtual
-lmtp unix - - n - - lmtp
-anvil unix - - n - 1 anvil
-scache unix - - n - 1 scache
-postlog unix-dgram n - n - 1 postlogd
-"""
+MASTER = (peer.ROOT / "tools/postfix_master.cf").read_text()
 
 MAIN = """\
 compatibility_level = 3.6
@@ -80,7 +54,7 @@ class Postfix(peer.MaildirPeer):
         for name in ("config", "queue", "data"):
             (self.directory / name).mkdir()
         os.chown(self.directory / "data", owner.pw_uid, -1)
-        (self.directory / "config/master.cf").write_text(MASTER.format(smtp=self.smtp_port))
+        (self.directory / "config/master.cf").write_text(MASTER.format(port=self.smtp_port, pickup=60, qmgr=300))
         routes = f"{{ {peer.SINK_DOMAIN} = smtp:[127.0.0.1]:{self.sink_port} }}" if self.sink_port else "{ nowhere.invalid = error: }"
         user = pwd.getpwnam(self.owner)
         (self.directory / "config/main.cf").write_text(MAIN.format(

@@ -15,32 +15,7 @@ PATIENCE = 60
 PROGRAMS = "/usr/lib/postfix/sbin"
 AVAILABLE = os.geteuid() == 0 and os.path.exists(f"{PROGRAMS}/master")
 
-MASTER = """\
-127.0.0.1:{port} inet n - n - - smtpd
-pickup unix n - n 1 1 pickup
-cleanup unix n - n - 0 cleanup
-qmgr unix n - n 1 1 qmgr
-tlsmgr unix - - n 1000? 1 tlsmgr
-rewrite unix - - n - - trivial-rewrite
-bounce unix - - n - 0 bounce
-defer unix - - n - 0 bounce
-trace unix - - n - 0 bounce
-verify unix - - n - 1 verify
-flush unix n - n 1000? 0 flush
-proxymap unix - - n - - proxymap
-proxywrite unix - - n - 1 proxymap
-smtp unix - - n - - smtp
-relay unix - - n - - smtp
-error unix - - n - - error
-retry unix - - n - - error
-discard unix - - n - - discard
-local unix - n n - - local
-virtual unix - n n - - virtual
-lmtp unix - - n - - lmtp
-anvil unix - - n - 1 anvil
-scache unix - - n - 1 scache
-postlog unix-dgram n - n - 1 postlogd
-"""
+MASTER = (pathlib.Path(__file__).resolve().parents[2] / "tools/postfix_master.cf").read_text()
 
 MAIN = """\
 compatibility_level = 3.6
@@ -95,7 +70,7 @@ class Postfix:
             os.chown(self.directory / name, uid, -1)
         mailboxes = ", ".join(f"{{ {u}@postfix.test = {u}/ }}" for u in users)
         lines = ", ".join(f"{{ {domain} = smtp:[127.0.0.1]:{port} }}" for domain, port in (routes or {}).items())
-        (self.directory / "config/master.cf").write_text(MASTER.format(port=self.port))
+        (self.directory / "config/master.cf").write_text(MASTER.format(port=self.port, pickup=1, qmgr=1))
         (self.directory / "config/main.cf").write_text(MAIN.format(
             directory=self.directory, programs=PROGRAMS, mailboxes=mailboxes, uid=nobody.pw_uid, gid=nobody.pw_gid,
             routes=lines or "{ nowhere.invalid = error: }", more=more))
