@@ -16,7 +16,10 @@ import dataclasses
 import multiprocessing
 import os
 import pathlib
+import poplib
 import shutil
+import smtplib
+import sys
 import tempfile
 import traceback
 
@@ -24,6 +27,7 @@ import ports
 
 EFFORTS = ("test", "short", "full", "long")
 LIMITS = {"test": 600, "short": 900, "full": 2 * 3600, "long": 24 * 3600}  # against what hangs: how long it takes is the machine's
+FINAL = (b"[AUTH]", b"[SYS/PERM]")  # what POP3 has instead of a 5xx
 BROKEN_SHOWN = 20  # sentences of an outcome that are kept: one fault may break a thousand tries
 
 
@@ -31,18 +35,32 @@ BROKEN_SHOWN = 20  # sentences of an outcome that are kept: one fault may break 
 class Outcome:
     promise: str
     tries: int = 0
+    again: int = 0  # of these tries: those that another outcome of the same part has counted already
     lost: int = 0
     doubled: int = 0
     broken: list = dataclasses.field(default_factory=list)  # sentences: what, where, and how to see it again
     figures: dict = dataclasses.field(default_factory=dict)  # what was measured or counted beside it: {name: number or text}
+    skipped: str = ""  # why nothing of it can be tried where this runs; never because of what was met while trying
 
     def held(self):
         """Nothing was tried: nothing is known, which is no promise held."""
-        return self.tries > 0 and not self.lost and not self.doubled and not self.broken
+        return self.tries > 0 and self.is_unbroken()
+
+    def passes(self):
+        """Held, or there was no way to try it: that breaks nothing, and is said."""
+        return self.held() or self.is_skipped()
+
+    def is_skipped(self):
+        return bool(self.skipped) and not self.tries and self.is_unbroken()
+
+    def is_unbroken(self):
+        return not self.lost and not self.doubled and not self.broken
 
     def add(self, other):
         """Another part of the same promise's tries. Figures that are numbers are added up; of others the last one stays."""
         self.tries += other.tries
+        self.again += other.again
+        self.skipped = self.skipped or other.skipped
         self.lost += other.lost
         self.doubled += other.doubled
         self.broken = (self.broken + other.broken)[:BROKEN_SHOWN]
@@ -57,6 +75,40 @@ class Broken(AssertionError):
     def __init__(self, sentence, lost=0, doubled=0):
         super().__init__(sentence)
         self.lost, self.doubled = lost, doubled
+
+
+def end_all(*ends):
+    """For a `finally`: calls all of them, whatever each does. What they raise, and the lines that they give back (Server.end: what no server may ever write), break a
+    promise; where something is being raised already they are added to that, whose losses stay."""
+    found = []
+    for end in ends:
+        try:
+            found += end() or []
+        except Exception as problem:
+            found.append(f"{type(problem).__name__}: {problem}")
+    if found:
+        sentence, under_way = f"a process broke: {found[:3]}", sys.exc_info()[1]
+        if under_way is None:
+            raise Broken(sentence)
+        under_way.add_note(sentence)
+
+
+def refused_for_good(problem):
+    """What a client of SMTP or POP3 was told that is no "not now", from what its library raised or from an SMTP reply (code, text); "" where there is none. A server in
+    trouble may put people off, and never refuse them."""
+    if isinstance(problem, smtplib.SMTPRecipientsRefused):
+        return next(filter(None, map(refused_for_good, problem.recipients.values())), "")
+    if isinstance(problem, smtplib.SMTPResponseException):
+        return refused_for_good((problem.smtp_code, problem.smtp_error))
+    if isinstance(problem, tuple):
+        return f"{problem[0]} {text_of(problem[1])}" if problem[0] >= 500 else ""
+    if isinstance(problem, poplib.error_proto):
+        return next((text_of(said) for said in problem.args if isinstance(said, bytes) and any(code in said for code in FINAL)), "")
+    return ""
+
+
+def text_of(words):
+    return words.decode(errors="replace") if isinstance(words, bytes) else str(words)
 
 
 class Report:
@@ -99,7 +151,8 @@ class Report:
         except Exception as problem:
             outcome.lost += getattr(problem, "lost", 0)
             outcome.doubled += getattr(problem, "doubled", 0)
-            outcome.broken.append(f"{what}: {problem}" if isinstance(problem, Broken) else f"{what}: {type(problem).__name__}: {str(problem)[-1500:]}")
+            sentence = f"{problem}" if isinstance(problem, Broken) else f"{type(problem).__name__}: {str(problem)[-1500:]}"
+            outcome.broken.append("; ".join((f"{what}: {sentence}", *getattr(problem, "__notes__", ()))))
             (path / "traceback.txt").write_text(traceback.format_exc())
         if before == (len(outcome.broken), outcome.lost, outcome.doubled):
             shutil.rmtree(path, ignore_errors=True)
