@@ -150,15 +150,8 @@ static inline void sip_word(struct sip *s, uint64_t word)
     s->v0 ^= word;
 }
 
-uint64_t hash_bytes(struct span bytes)
+uint64_t hash_bytes_with(const uint64_t key[2], struct span bytes)
 {
-    static uint64_t key[2];
-    static bool seeded;
-    if (!seeded) {
-        if (getrandom(key, sizeof key, 0) != sizeof key)
-            abort(); /* without a secret key hostile names could collide on purpose */
-        seeded = true;
-    }
     struct sip s = {key[0] ^ 0x736f6d6570736575u, key[1] ^ 0x646f72616e646f6du, key[0] ^ 0x6c7967656e657261u,
                     key[1] ^ 0x7465646279746573u};
     size_t left = bytes.size;
@@ -176,4 +169,16 @@ uint64_t hash_bytes(struct span bytes)
     for (int i = 0; i < 4; i++)
         sip_round(&s);
     return s.v0 ^ s.v1 ^ s.v2 ^ s.v3;
+}
+
+uint64_t hash_bytes(struct span bytes)
+{
+    static uint64_t key[2];
+    static bool seeded;
+    if (!seeded) {
+        if (getrandom(key, sizeof key, 0) != sizeof key)
+            abort(); /* without a secret key hostile names could collide on purpose */
+        seeded = true;
+    }
+    return hash_bytes_with(key, bytes);
 }

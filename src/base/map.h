@@ -25,5 +25,7 @@ bool map_next(const struct map *m, size_t *position, struct span *key, void **va
 
 /* SipHash-2-4 under the process's key. */
 uint64_t hash_bytes(struct span s);
+/* The same under a key that several processes know: who does not know it can't make two inputs of one hash. */
+uint64_t hash_bytes_with(const uint64_t key[2], struct span s);
 
 #endif

@@ -1,5 +1,7 @@
 #include "policy/poison.h"
 
+#include "base/map.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <stdatomic.h>
@@ -20,7 +22,7 @@ struct poison_place {
 };
 
 struct poison_list {
-    uint64_t key[2]; /* of fingerprints */
+    uint64_t key[2]; /* of fingerprints: else who has one poison message could have another's held aside */
     _Atomic uint32_t count;
     _Atomic uint64_t fingerprints[POISON_LIST_MAX];
 };
@@ -30,48 +32,15 @@ static const struct poison_list *own_list;
 
 /* ---- Fingerprints ---- */
 
-static uint64_t load(const char *p)
-{
-    uint64_t word;
-    memcpy(&word, p, sizeof word);
-    return word;
-}
-
-static uint64_t stir(uint64_t h)
-{
-    h *= 0x9e3779b97f4a7c15ull;
-    return h ^ h >> 29;
-}
-
-/* Four lanes, as a multiplication takes its time. */
-static uint64_t mix(uint64_t seed, struct span s)
-{
-    uint64_t a = seed, b = seed ^ 1, c = seed ^ 2, d = seed ^ 3;
-    size_t done = 0;
-    for (; s.size - done >= 32; done += 32) {
-        const char *p = s.data + done;
-        a = stir(a ^ load(p));
-        b = stir(b ^ load(p + 8));
-        c = stir(c ^ load(p + 16));
-        d = stir(d ^ load(p + 24));
-    }
-    char rest[32] = {0};
-    if (s.size - done)
-        memcpy(rest, s.data + done, s.size - done);
-    a = stir(a ^ load(rest)) ^ stir(b ^ load(rest + 8));
-    c = stir(c ^ load(rest + 16)) ^ stir(d ^ load(rest + 24));
-    return stir(stir(a) ^ c ^ s.size);
-}
-
 uint64_t poison_fingerprint(struct span content)
 {
-    uint64_t first = own_list ? own_list->key[0] : 0, second = own_list ? own_list->key[1] : 0;
-    uint64_t h = mix(first ^ content.size, span_head(content, HEAD_MAX));
-    if (content.size > HEAD_MAX) {
-        size_t tail = content.size - HEAD_MAX < TAIL ? content.size - HEAD_MAX : TAIL;
-        h = mix(h, span_skip(content, content.size - tail));
-    }
-    h = stir(h ^ second);
+    static const uint64_t no_key[2];
+    const uint64_t *key = own_list ? own_list->key : no_key;
+    struct span rest = span_skip(content, HEAD_MAX);
+    struct span tail = span_skip(rest, rest.size > TAIL ? rest.size - TAIL : 0);
+    const uint64_t parts[] = {hash_bytes_with(key, span_head(content, HEAD_MAX)), hash_bytes_with(key, tail),
+                              content.size};
+    uint64_t h = hash_bytes_with(key, span_from((const char *)parts, sizeof parts));
     return h ? h : 1;
 }
 

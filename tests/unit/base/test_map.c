@@ -112,12 +112,23 @@ static void test_hash(void **state)
     }
 }
 
+/* The paper's own example: key 00..0f, and 15 bytes 00..0e. */
+static void test_hash_is_siphash(void **state)
+{
+    (void)state;
+    static const uint64_t key[2] = {0x0706050403020100u, 0x0f0e0d0c0b0a0908u};
+    static const char bytes[] = "\0\1\2\3\4\5\6\7\10\11\12\13\14\15\16";
+    assert_true(hash_bytes_with(key, span_from(bytes, 15)) == 0xa129ca6149be45e5u);
+    assert_true(hash_bytes_with(key, span_from(bytes, 14)) != 0xa129ca6149be45e5u);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_model),
         cmocka_unit_test(test_keys_are_copied),
         cmocka_unit_test(test_hash),
+        cmocka_unit_test(test_hash_is_siphash),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

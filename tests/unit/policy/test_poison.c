@@ -109,6 +109,34 @@ static void test_fingerprints(void **state)
     poison_register_free(r);
 }
 
+/* Changes that cancel each other out, whatever the key, where words are mixed in by multiplication and shift: nobody
+ * may have another's message held aside by making one of the same fingerprint. */
+static void test_nobody_makes_another_of_the_same(void **state)
+{
+    struct poison_register *r = begin();
+    char text[256];
+    for (size_t i = 0; i < sizeof text; i++)
+        text[i] = (char)(i * 7);
+    uint64_t one = poison_fingerprint(span_from(text, sizeof text));
+    for (size_t word = 0; word < sizeof text; word += 8)
+        for (size_t apart = 8; word + apart < sizeof text; apart += 8)
+            for (unsigned shift = 0; shift < 63; shift++) {
+                const uint64_t first = 1ull << 63, second = first | (shift ? first >> shift : 0);
+                uint64_t before[2], after[2];
+                memcpy(&before[0], text + word, 8);
+                memcpy(&before[1], text + word + apart, 8);
+                after[0] = before[0] ^ first;
+                after[1] = before[1] ^ second;
+                memcpy(text + word, &after[0], 8);
+                memcpy(text + word + apart, &after[1], 8);
+                assert_true(one != poison_fingerprint(span_from(text, sizeof text)));
+                memcpy(text + word, &before[0], 8);
+                memcpy(text + word + apart, &before[1], 8);
+            }
+    assert_true(one == poison_fingerprint(span_from(text, sizeof text)));
+    poison_register_free(r);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -116,6 +144,7 @@ int main(void)
         cmocka_unit_test(test_many),
         cmocka_unit_test(test_who_may_write),
         cmocka_unit_test(test_fingerprints),
+        cmocka_unit_test(test_nobody_makes_another_of_the_same),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
