@@ -130,15 +130,28 @@ static void finish(struct fiber *fiber)
     stack_give(&fiber->stack);
 }
 
+static bool is_overdue(const struct list_node *node, uint64_t now)
+{
+    return container_of(node, struct fiber, ready_node)->aside_until <= now;
+}
+
+/* They stand in the order in which their time is over. */
+static void release_aside(struct loop *loop)
+{
+    if (list_is_empty(&loop->aside))
+        return;
+    uint64_t now = clock_monotonic();
+    while (!list_is_empty(&loop->aside) && is_overdue(loop->aside.next, now))
+        list_append(&loop->ready, list_take_first(&loop->aside));
+    if (list_is_empty(&loop->ready) && !list_is_empty(&loop->aside))
+        list_append(&loop->ready, list_take_first(&loop->aside));
+}
+
 void fibers_run(struct loop *loop)
 {
     while (!list_is_empty(&loop->later))
         list_append(&loop->ready, list_take_first(&loop->later));
-    if (!list_is_empty(&loop->aside)) {
-        struct fiber *first = container_of(loop->aside.next, struct fiber, ready_node);
-        if (list_is_empty(&loop->ready) || first->aside_until <= clock_monotonic())
-            list_append(&loop->ready, list_take_first(&loop->aside));
-    }
+    release_aside(loop);
     for (size_t left = TURN_MAX; left > 0 && !list_is_empty(&loop->ready); left--) {
         struct fiber *fiber = container_of(list_take_first(&loop->ready), struct fiber, ready_node);
         resume(fiber);

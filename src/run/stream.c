@@ -158,6 +158,14 @@ int stream_fill(struct fiber *self, struct stream *s, uint64_t deadline)
     }
 }
 
+int stream_overhear(struct fiber *self, struct stream *s, uint64_t deadline)
+{
+    s->overhears = true;
+    int error = stream_fill(self, s, deadline);
+    s->overhears = false;
+    return error;
+}
+
 /* A line from what is buffered: 1 and *line, -EMSGSIZE for the end of one that was too long, or 0 when more input is
  * needed. */
 static int take_line(struct stream *s, size_t max, struct span *line)

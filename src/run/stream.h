@@ -31,6 +31,10 @@ void stream_free(struct stream *s);
  * (QUIT), so when nothing is left to read there is no waiting for its end. The stream is still to be freed. */
 void stream_close(struct fiber *self, struct stream *s, bool is_last_word, uint64_t deadline);
 
+/* As stream_fill, while it is not the peer's turn to speak: does it all the same? stream_kept_waiting does not count
+ * the wait. */
+MUST_USE int stream_overhear(struct fiber *self, struct stream *s, uint64_t deadline);
+
 /* What was received and not consumed yet. Valid until the next call that reads. */
 struct span stream_input(const struct stream *s);
 void stream_consume(struct stream *s, size_t n);

@@ -15,6 +15,7 @@ struct stream {
     size_t scanned;      /* bytes from start on that hold no LF */
     unsigned streak;     /* reads and writes since the fiber last let the others run */
     bool dropping;       /* in a line that is too long */
+    bool overhears;      /* it is not the peer's turn: the wait is ours */
     bool closes;         /* what is written now is followed by the end of the connection at once */
     bool drained;        /* the socket has no more input until the next edge: reading it would be a call in vain */
     bool hung_up;        /* the socket's end of input was read */

@@ -78,10 +78,11 @@ ssize_t stream_try_write(struct stream *s, const char *from, size_t size)
 int stream_wait(struct fiber *self, struct stream *s, uint64_t deadline)
 {
     s->streak = 0;
-    s->waits_from = clock_monotonic();
+    s->waits_from = s->overhears ? 0 : clock_monotonic();
     int error = s->wants_write ? watch_wait_writable(self, &s->watch, deadline)
                                : watch_wait_readable(self, &s->watch, deadline);
-    s->behind += clock_monotonic() - s->waits_from;
+    if (s->waits_from)
+        s->behind += clock_monotonic() - s->waits_from;
     s->waits_from = 0;
     if (!error && !s->wants_write)
         s->drained = false; /* the edge was taken by the wait */

@@ -193,7 +193,7 @@ static int look_for_haste(struct fiber *self, struct smtp_session *s)
     struct pregreet *pregreet = s->context->facts->pregreet;
     if (s->peer->service != SERVICE_SMTP || s->is_client_network || !pregreet_is_wanted(pregreet, &s->peer->ip))
         return 0;
-    int error = stream_fill(self, s->stream, smtp_deadline(s, PREGREET_WAIT_SECONDS));
+    int error = stream_overhear(self, s->stream, smtp_deadline(s, PREGREET_WAIT_SECONDS));
     if (error == 0)
         s->attempt.facts.spoke_early = true;
     else if (error == -ETIMEDOUT)

@@ -534,6 +534,47 @@ static void come_slowly(struct fiber *self, void *argument)
     assert_int_equal(get(self, p, text, sizeof text), 10);
 }
 
+static uint64_t turn_came;
+
+static void overhear_then_read(struct fiber *self, void *argument)
+{
+    struct pair *p = argument;
+    assert_int_equal(stream_overhear(self, p->stream, clock_monotonic() + 50 * MILLISECOND), -ETIMEDOUT);
+    p->step++;
+    turn_came = clock_monotonic();
+    assert_int_equal(stream_fill(self, p->stream, CLOCK_NEVER), 0);
+    p->step++;
+}
+
+static void look_at_who_overhears(struct fiber *self, void *argument)
+{
+    struct pair *p = argument;
+    uint64_t then;
+    assert_non_null(fiber_start(p->loop, "reader", overhear_then_read, p));
+    while (p->step == 0) {
+        assert_int_equal(behind_then(p, &then), 0);
+        assert_int_equal(fiber_sleep(self, clock_monotonic() + MILLISECOND), 0);
+    }
+    /* What was waited before is not counted either. */
+    uint64_t late = behind_then(p, &then);
+    assert_in_range(late, 100 * NANOSECONDS, then - turn_came);
+    assert_int_equal(write(p->fd, "x", 1), 1);
+    wait_for_step(self, p, 2);
+}
+
+static void who_is_overheard_keeps_nobody_waiting(void **state)
+{
+    struct pair p;
+    (void)state;
+    pair_init(&p);
+    assert_non_null(fiber_start(p.loop, "peer", look_at_who_overhears, &p));
+    while (loop_fiber_count(p.loop) > 0) {
+        assert_non_null(fiber_start(p.loop, "stop", stop_when_alone, p.loop));
+        assert_int_equal(loop_run(p.loop), 0);
+    }
+    pair_release(&p);
+}
+
 static void knows_who_keeps_it_waiting(void **state)
 {
     struct pair p;
@@ -564,6 +605,7 @@ int main(void)
         cmocka_unit_test(write_times_out_on_a_reader_that_sleeps),
         cmocka_unit_test(canceled_reader_says_goodbye),
         cmocka_unit_test(knows_who_keeps_it_waiting),
+        cmocka_unit_test(who_is_overheard_keeps_nobody_waiting),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
