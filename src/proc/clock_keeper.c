@@ -47,13 +47,16 @@ int clock_keeper_init(struct clock_keeper *k, const struct clock_readings *now, 
     *in_doubt = last_used && (is_behind || now->wall > last_used + CLOCK_AWAY_SECONDS * NANOSECONDS);
     if (*in_doubt)
         doubt(k, now);
+    clock_follow(k->page);
     return 0;
 }
 
 void clock_keeper_release(struct clock_keeper *k)
 {
-    if (k->page)
+    if (k->page) {
+        clock_follow(NULL);
         munmap(k->page, sizeof *k->page);
+    }
     if (k->fd >= 0)
         close(k->fd);
     *k = (struct clock_keeper){.fd = -1};

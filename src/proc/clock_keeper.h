@@ -37,10 +37,11 @@ struct clock_keeper {
 };
 
 /* `last_used`: by the wall clock, when something was last written here; 0: never. 0 or a negative errno; `fd` is for
- * the other processes. `in_doubt` says whether the clock can't be right, or the server was away for long. */
+ * the other processes, and this one follows it from now on. `in_doubt` says whether the clock can't be right, or the
+ * server was away for long. */
 MUST_USE int clock_keeper_init(struct clock_keeper *k, const struct clock_readings *now, uint64_t last_used,
                                bool *in_doubt);
-/* NULL-safe in what was not made. */
+/* NULL-safe in what was not made. Nothing is followed any more. */
 void clock_keeper_release(struct clock_keeper *k);
 /* Every second or so. *nanoseconds: how far the wall clock is ahead (or behind) where that changed. */
 enum clock_change clock_keeper_look(struct clock_keeper *k, const struct clock_readings *now, int64_t *nanoseconds);

@@ -46,13 +46,16 @@ static void take(struct log_file *f, enum log_target target, int fd)
     f->fd = fd;
 }
 
-/* The day of the last line of a file that was there already: what it holds from yesterday is rotated away. */
+/* The day of the last line of a file that was there already: what it holds from yesterday is rotated away. A line that
+ * was written while the machine's clock was ahead must not put off the next rotation until then. */
 static uint64_t day_of(int fd)
 {
     struct stat status;
+    uint64_t today = clock_steady() / DAY;
     if (fstat(fd, &status) < 0 || status.st_size == 0)
-        return clock_wall() / DAY;
-    return (uint64_t)status.st_mtim.tv_sec * NANOSECONDS / DAY;
+        return today;
+    uint64_t day = (uint64_t)status.st_mtim.tv_sec * NANOSECONDS / DAY;
+    return day < today ? day : today;
 }
 
 int log_file_open(struct log_file *f, const struct settings *settings, struct buf *problem)

@@ -114,6 +114,22 @@ static void test_who_may_write(void **state)
     clock_keeper_release(&k);
 }
 
+/* Who keeps it goes by it, too: the supervisor rotates its log by the day. */
+static void test_the_keeper_follows(void **state)
+{
+    struct clock_readings now = clock_read_all();
+    struct clock_keeper k;
+    bool in_doubt;
+    int64_t away;
+    assert_int_equal(clock_keeper_init(&k, &now, 0, &in_doubt), 0);
+    now.wall += YEARS * S;
+    assert_int_equal(clock_keeper_look(&k, &now, &away), CLOCK_JUMPED);
+    atomic_fetch_sub(&k.page->offset, (int64_t)(YEARS * S));
+    assert_true(clock_steady() < clock_wall() - DAY * S);
+    clock_keeper_release(&k);
+    assert_true(clock_steady() > clock_wall() - DAY * S);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -121,6 +137,7 @@ int main(void)
         cmocka_unit_test(test_no_jumps),
         cmocka_unit_test(test_the_start),
         cmocka_unit_test(test_who_may_write),
+        cmocka_unit_test(test_the_keeper_follows),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -108,6 +108,22 @@ static void test_by_day(void **state)
     remove_all();
 }
 
+/* What was written while the machine's clock was ahead is today's. */
+static void test_a_line_of_the_future(void **state)
+{
+    struct settings settings = make_settings(3, 0);
+    struct log_file f = open_log(&settings);
+    say("too early");
+    uint64_t now = clock_steady();
+    const struct timespec ahead = {.tv_sec = (time_t)(now / NANOSECONDS) + 10 * 86400};
+    assert_int_equal(futimens(f.fd, (const struct timespec[]){ahead, ahead}), 0);
+    log_file_close(&f);
+    f = open_log(&settings);
+    assert_true(log_file_rotate(&f, now + 2 * DAY));
+    log_file_close(&f);
+    remove_all();
+}
+
 static void test_keeps_none(void **state)
 {
     struct settings settings = make_settings(0, 1);
@@ -168,8 +184,12 @@ static int tear_down(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_by_size),        cmocka_unit_test(test_by_day),   cmocka_unit_test(test_keeps_none),
-        cmocka_unit_test(test_old_descriptor), cmocka_unit_test(test_problems),
+        cmocka_unit_test(test_by_size),
+        cmocka_unit_test(test_by_day),
+        cmocka_unit_test(test_a_line_of_the_future),
+        cmocka_unit_test(test_keeps_none),
+        cmocka_unit_test(test_old_descriptor),
+        cmocka_unit_test(test_problems),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }
