@@ -56,6 +56,8 @@ int remote_seen_drop_parted(struct database *db, uint64_t now)
 {
     const uint64_t days = (uint64_t)REMOTE_SEEN_UNDO_DAYS * 86400 * NANOSECONDS;
     uint64_t until = now > days ? now - days : 0;
+    if (!clock_is_trusted())
+        return 0;
     int rc = database_run(db,
                           "DELETE FROM remote_seen WHERE remote_id IN (SELECT CAST(substr(name, 16) AS BIGINT) FROM"
                           " meta WHERE name > '" PARTED "' AND name < 'remote-removed;' AND value <= $1)",

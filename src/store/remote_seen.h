@@ -24,7 +24,7 @@ MUST_USE int remote_seen_replay(struct database *db, const struct remote_seen_fa
 /* A remote account goes: what is noted of it is kept for REMOTE_SEEN_UNDO_DAYS, so that whoever takes the removal back
  * does not get everything again. Of what is no remote account nothing is noted. 0 or a negative errno. */
 MUST_USE int remote_seen_part(struct database *db, uint64_t item_id, uint64_t now);
-/* What was kept for so long goes. 0 or a negative errno. */
+/* What was kept for so long goes, but not by a clock in doubt. 0 or a negative errno. */
 MUST_USE int remote_seen_drop_parted(struct database *db, uint64_t now);
 /* It is there (again). */
 MUST_USE int remote_seen_rejoin(struct database *db, uint64_t remote_id);

@@ -2,6 +2,7 @@
  * outlives the database. */
 #include "door_fixture.h"
 
+#include "base/clock.h"
 #include "store/check.h"
 #include "store/compact.h"
 #include "store/folder.h"
@@ -248,6 +249,12 @@ static void removal_is_taken_back(void **state)
     assert_true(fetch(&f, remote, "u1") == 0);
     SET(&f, {ALICE, "-remote", "work", ""});
     age(&f, "31 * 86400000000000");
+    /* By a clock in doubt nothing is that old. */
+    struct clock_page in_doubt = {.offset = (int64_t)(clock_wall() - clock_monotonic()), .trusted_from = CLOCK_NEVER};
+    clock_follow(&in_doubt);
+    SET(&f, {ALICE, "white", "a@b.test", ""});
+    assert_int_equal(fixture_count(&f, "SELECT COUNT(*) FROM remote_seen"), 1);
+    clock_follow(NULL);
     SET(&f, {ALICE, "remote", "work", REMOTE});
     assert_int_equal(fixture_count(&f, "SELECT COUNT(*) FROM remote_seen"), 0);
     assert_int_equal(fixture_count(&f, "SELECT COUNT(*) FROM meta WHERE name LIKE 'remote-removed:%'"), 0);
