@@ -30,13 +30,13 @@ courier = {{ smart_host = "127.0.0.1:{}", smart_host_tls = "none", retry_first =
 class Clock:
     """The other end of the shim's page."""
 
-    def __init__(self, directory, report):
+    def __init__(self, directory, library):
         self.path = directory / "clock"
         self.path.write_bytes(bytes(mmap.PAGESIZE))
         with self.path.open("r+b") as f:
             self.page = mmap.mmap(f.fileno(), mmap.PAGESIZE)
         options = os.environ.get("ASAN_OPTIONS", "")
-        self.environment = {"LD_PRELOAD": str(report.library("clock_shim")), "OSTIARY_CLOCK": str(self.path),
+        self.environment = {"LD_PRELOAD": str(library), "OSTIARY_CLOCK": str(self.path),
                             "ASAN_OPTIONS": f"{options}:verify_asan_link_order=0".strip(":")}
 
     def set(self, seconds):
@@ -54,7 +54,7 @@ def under_load(seed, jumps, report):
     outcome = Outcome(PROMISES[0])
     choose = random.Random(seed)
     with report.directory(outcome, f"campaign {seed} of {jumps} jumps") as directory:
-        clock = Clock(directory, report)
+        clock = Clock(directory, report.library("clock_shim"))
         world = World(directory, seed, environment=clock.environment)
         try:
             world.begin()
@@ -182,7 +182,7 @@ def of_age(seed, jumps, report):
     outcome = Outcome(PROMISES[1])
     choose = random.Random(seed)
     with report.directory(outcome, f"campaign {seed} of {jumps} jumps") as directory:
-        clock = Clock(directory, report)
+        clock = Clock(directory, report.library("clock_shim"))
         ages = Ages(directory, clock)
         try:
             for seconds in choose_jumps(choose, jumps):

@@ -363,7 +363,8 @@ static int store(struct fiber *self, struct deliberation *d, enum arrival_end *e
     buf_init(&ip, IP_ADDRESS_TEXT_MAX);
     ip_address_write(a->origin.is_known ? &a->origin.line.ip : &d->visit->server, &ip);
     int error = intake_fill_request(&d->envelope, &a->memory, &request);
-    request.received_at = clock_wall();
+    /* What is left at the provider grows old from here on. */
+    request.received_at = clock_steady();
     request.peer_address = binary_from_span(buf_span(&ip));
     request.helo = binary_from_span(a->origin.line.helo);
     request.protocol = (char *)(uintptr_t)(stream_is_tls(d->visit->client.stream) ? "POP3S" : "POP3");

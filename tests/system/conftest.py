@@ -78,8 +78,8 @@ def serve():
     """Servers that may fetch from a Dovecot, for this test."""
     servers = []
 
-    def make(dovecot, more=""):
-        servers.append(Server(settings(dovecot) + "\n" + more))
+    def make(dovecot, more="", **options):
+        servers.append(Server(settings(dovecot) + "\n" + more, **options))
         return servers[-1]
     yield make
     for server in servers:

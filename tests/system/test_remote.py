@@ -1,13 +1,18 @@
 """Mail that is fetched from a real Dovecot: ways to log in, what is left and deleted, crashes, rules, a domain's mailbox."""
 import json
 import os
+import pathlib
 import signal
 import subprocess
+import sys
 
 import pytest
 
-from conftest import wait_until
+from conftest import OSTIARY, wait_until
 from remote_mail import add, export, fetch, message, subjects, subjects_of
+
+sys.path.append(str(pathlib.Path(__file__).resolve().parents[2]))
+from torture.clock import Clock  # noqa: E402
 
 WAYS = [
     ("plain login", ["tls=pop3s"], "method=PLAIN"),
@@ -105,6 +110,19 @@ def test_mail_is_left_and_deleted_in_time(provider, serve):
     server.run("remote", "set", "alice@example.test", "work", "leave=no", "delete-after=0")
     fetch(server)
     assert dovecot.messages("alice") == [] and len(subjects(server)) == 4
+
+
+def test_what_is_left_does_not_grow_old_by_a_clock_that_jumps(provider, serve, tmp_path):
+    clock = Clock(tmp_path, pathlib.Path(OSTIARY).resolve().parents[1] / "torture/libclock_shim.so")
+    dovecot = provider()
+    server = serve(dovecot, environment=clock.environment)
+    add(server, dovecot, "leave=yes", "delete-after=7d", "verify=no")
+    dovecot.put("alice", message("kept"))
+    for seconds in (-10 * 365 * 86400, 0):
+        clock.set(seconds)
+        # There is no resolver for a moment: a new one takes the place of the one that remembers by the old clock.
+        wait_until(lambda: fetch(server, check=False).returncode == 0, f"a visit with the clock {seconds} s ahead")
+    assert subjects(server) == ["kept"] and len(dovecot.messages("alice")) == 1
 
 
 def test_ids_that_are_no_good(provider, serve):
