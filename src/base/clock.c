@@ -27,12 +27,22 @@ uint64_t clock_steady(void)
 {
     if (fake || !kept)
         return clock_wall();
-    return clock_monotonic() + (uint64_t)atomic_load_explicit(&kept->offset, memory_order_relaxed);
+    /* Who sees the time behind a jump sees the doubt, too. */
+    return clock_monotonic() + (uint64_t)atomic_load_explicit(&kept->offset, memory_order_acquire);
 }
 
 bool clock_is_trusted(void)
 {
     return !kept || clock_monotonic() >= atomic_load_explicit(&kept->trusted_from, memory_order_relaxed);
+}
+
+uint64_t clock_sure(void)
+{
+    uint64_t steady = clock_steady();
+    if (clock_is_trusted())
+        return steady;
+    uint64_t sure = atomic_load_explicit(&kept->sure, memory_order_relaxed);
+    return steady < sure ? steady : sure;
 }
 
 void clock_follow(const struct clock_page *page)

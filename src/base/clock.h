@@ -20,11 +20,15 @@ uint64_t clock_steady(void);
 /* False for some time after the wall clock jumped for good, or began where it can't have been: what is old by it is not
  * to be deleted. */
 bool clock_is_trusted(void);
+/* The steady clock; while it is not trusted, at the latest the time when the doubt began: what was good then stays so,
+ * and what had ended by then has ended. */
+uint64_t clock_sure(void);
 
 /* What the keeper tells all processes, in shared memory. */
 struct clock_page {
     _Atomic int64_t offset;        /* of the steady clock, from the monotonic one */
     _Atomic uint64_t trusted_from; /* monotonic */
+    _Atomic uint64_t sure;         /* before that: since 1970, it is that late for sure */
 };
 /* From now on the steady clock is the keeper's. The page stays the caller's. */
 void clock_follow(const struct clock_page *page);

@@ -20,11 +20,14 @@ static bool is_near(int64_t a, int64_t b)
 static void publish(struct clock_keeper *k, const struct clock_readings *now)
 {
     int64_t slept = (int64_t)(now->boot - now->monotonic);
-    atomic_store_explicit(&k->page->offset, k->base + slept, memory_order_relaxed);
+    atomic_store_explicit(&k->page->offset, k->base + slept, memory_order_release);
 }
 
-static void doubt(struct clock_keeper *k, const struct clock_readings *now)
+/* `sure`: the last time that nobody doubts. Another doubt that comes before the end of the first does not move it. */
+static void doubt(struct clock_keeper *k, const struct clock_readings *now, uint64_t sure)
 {
+    if (now->monotonic >= atomic_load_explicit(&k->page->trusted_from, memory_order_relaxed))
+        atomic_store_explicit(&k->page->sure, sure, memory_order_relaxed);
     atomic_store_explicit(&k->page->trusted_from, now->monotonic + CLOCK_DOUBT_SECONDS * NANOSECONDS,
                           memory_order_relaxed);
 }
@@ -46,7 +49,7 @@ int clock_keeper_init(struct clock_keeper *k, const struct clock_readings *now, 
     bool is_behind = last_used > now->wall + CLOCK_BELIEVED_SECONDS * NANOSECONDS;
     *in_doubt = last_used && (is_behind || now->wall > last_used + CLOCK_AWAY_SECONDS * NANOSECONDS);
     if (*in_doubt)
-        doubt(k, now);
+        doubt(k, now, last_used);
     clock_follow(k->page);
     return 0;
 }
@@ -72,9 +75,9 @@ static enum clock_change look_elsewhere(struct clock_keeper *k, const struct clo
     k->elsewhere = base;
     if (now->boot - k->since < CLOCK_BELIEVED_SECONDS * NANOSECONDS)
         return CLOCK_SAME;
+    doubt(k, now, now->boot + (uint64_t)k->base);
     k->base = base;
     k->since = 0;
-    doubt(k, now);
     return CLOCK_BELIEVED;
 }
 

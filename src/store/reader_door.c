@@ -65,7 +65,7 @@ int reader_fill_doors(struct store_reader *r, const StoreRead__ResolveRequest *q
                                      .helo = binary_span(q->helo),
                                      .has_ip = q->ip.len == sizeof(question.ip.bytes),
                                      /* What ends does not end by a clock in doubt. */
-                                     .now = clock_is_trusted() ? clock_steady() / NANOSECONDS : 0};
+                                     .now = clock_sure() / NANOSECONDS};
     if (question.has_ip)
         memcpy(question.ip.bytes, q->ip.data, sizeof(question.ip.bytes));
     if (question.reverse_path.size > 2 * DIRECTORY_ADDRESS_MAX || question.helo.size > DIRECTORY_ADDRESS_MAX)
@@ -102,7 +102,7 @@ int reader_serve_name_hits(struct store_reader *r, struct call *call)
     struct list_hit hits[NAME_HITS_MAX];
     if (q->name.len > NAME_MAX_BYTES)
         return -EINVAL;
-    int rc = door_name_hits(&r->doors, binary_span(q->name), q->proven, clock_steady() / NANOSECONDS, &r->arena, hits,
+    int rc = door_name_hits(&r->doors, binary_span(q->name), q->proven, clock_sure() / NANOSECONDS, &r->arena, hits,
                             NAME_HITS_MAX, &reply.n_hits);
     rc = rc ? rc : fill_hits(r, hits, reply.n_hits, &reply.hits);
     if (rc == 0)

@@ -18,6 +18,7 @@ struct step {
     enum clock_change change;
     int64_t steady; /* how far the steady clock then is from the time that passed, in seconds */
     bool trusted;
+    int64_t sure; /* how far what is sure then is behind the time that passed; not looked at while it is trusted */
 };
 
 static void play(const struct step *steps, size_t count)
@@ -39,6 +40,8 @@ static void play(const struct step *steps, size_t count)
         int64_t steady = (int64_t)now.monotonic + k.page->offset;
         assert_int_equal(steady - (int64_t)(START + passed), s->steady * (int64_t)S);
         assert_int_equal(now.monotonic >= k.page->trusted_from, s->trusted);
+        if (!s->trusted)
+            assert_int_equal((int64_t)(START + passed) - (int64_t)k.page->sure, s->sure * (int64_t)S);
     }
     clock_keeper_release(&k);
 }
@@ -56,12 +59,17 @@ static void test_jumps(void **state)
          {1, 0, -(int64_t)YEARS, CLOCK_RETURNED, 0, true}, {1, 0, -(int64_t)YEARS, CLOCK_JUMPED, 0, true},
          {3500, 0, 0, CLOCK_SAME, 0, true}, {1, 0, (int64_t)YEARS + 10, CLOCK_RETURNED, 10, true});
     /* For good. */
-    PLAY({1, 0, 3600, CLOCK_JUMPED, 0, true}, {3599, 0, 0, CLOCK_SAME, 0, true}, {1, 0, 0, CLOCK_BELIEVED, 3600, false},
-         {DAY - 1, 0, 0, CLOCK_SAME, 3600, false}, {1, 0, 0, CLOCK_SAME, 3600, true},
-         {1, 0, -3600, CLOCK_JUMPED, 3600, true});
+    PLAY({1, 0, 3600, CLOCK_JUMPED, 0, true}, {3599, 0, 0, CLOCK_SAME, 0, true},
+         {1, 0, 0, CLOCK_BELIEVED, 3600, false, 0}, {DAY - 1, 0, 0, CLOCK_SAME, 3600, false, DAY - 1},
+         {1, 0, 0, CLOCK_SAME, 3600, true}, {1, 0, -3600, CLOCK_JUMPED, 3600, true});
     /* From there to elsewhere: the hour begins anew. */
     PLAY({1, 0, 3600, CLOCK_JUMPED, 0, true}, {3000, 0, 0, CLOCK_SAME, 0, true}, {1, 0, 7200, CLOCK_JUMPED, 0, true},
-         {3000, 0, 5, CLOCK_SAME, 0, true}, {600, 0, 0, CLOCK_BELIEVED, 10805, false});
+         {3000, 0, 5, CLOCK_SAME, 0, true}, {600, 0, 0, CLOCK_BELIEVED, 10805, false, 0});
+    /* Twice within a day: what was sure before the first. */
+    PLAY({1, 0, 7200, CLOCK_JUMPED, 0, true}, {3600, 0, 0, CLOCK_BELIEVED, 7200, false, 0},
+         {1, 0, YEARS, CLOCK_JUMPED, 7200, false, 1}, {3600, 0, 0, CLOCK_BELIEVED, 7200 + YEARS, false, 3601},
+         {DAY, 0, 0, CLOCK_SAME, 7200 + YEARS, true}, {1, 0, -(int64_t)YEARS, CLOCK_JUMPED, 7200 + YEARS, true},
+         {3600, 0, 0, CLOCK_BELIEVED, 7200, false, -(int64_t)(7200 + YEARS)});
 }
 
 static void test_no_jumps(void **state)
@@ -91,6 +99,8 @@ static void test_the_start(void **state)
         assert_int_equal(clock_keeper_init(&k, &now, rows[i].last_used, &in_doubt), 0);
         assert_int_equal(in_doubt, rows[i].in_doubt);
         assert_int_equal(k.page->trusted_from > now.monotonic, rows[i].in_doubt);
+        if (in_doubt)
+            assert_int_equal(k.page->sure, rows[i].last_used);
         clock_keeper_release(&k);
     }
 }
@@ -108,6 +118,10 @@ static void test_who_may_write(void **state)
     atomic_store(&k.page->trusted_from, UINT64_MAX);
     assert_true(clock_steady() < clock_monotonic() + 8);
     assert_false(clock_is_trusted());
+    atomic_store(&k.page->sure, 5);
+    assert_int_equal(clock_sure(), 5);
+    atomic_store(&k.page->sure, UINT64_MAX);
+    assert_true(clock_sure() >= 7 && clock_sure() < clock_monotonic() + 8);
     clock_follow(NULL);
     assert_true(clock_is_trusted());
     assert_true(clock_steady() >= now.wall);

@@ -1,6 +1,7 @@
 /* Doors over the channels: who may change and see what, and what a reader says of them. */
 #include "services.h"
 
+#include "base/clock.h"
 #include "policy/door_item.h"
 
 #include "store_read.pb-c.h"
@@ -259,6 +260,49 @@ static void judged(struct fiber *self, struct house *h)
     answer_release(&answer);
 }
 
+static void set_with_end(struct fiber *self, struct house *h, StoreWrite__DoorItem i, uint64_t expires_at)
+{
+    i.expires_at = expires_at;
+    change(self, h, false, i, NULL);
+}
+
+static void expect_alive(struct fiber *self, struct house *h, const char *code, const char *name, bool is_alive)
+{
+    StoreRead__ResolveRequest q = STORE_READ__RESOLVE_REQUEST__INIT;
+    StoreRead__NameHitsRequest n = STORE_READ__NAME_HITS_REQUEST__INIT;
+    struct answer answer;
+    q.local_part = binary("alice");
+    q.domain = binary("example.test");
+    q.judged = true;
+    q.passcode = binary(code);
+    n.name = binary(name);
+    assert_int_equal(ask(self, h->read_gate, STORE_READ_RESOLVE, &q.base, &answer), 0);
+    assert_int_equal(((const StoreRead__ResolveReply *)answer.message)->doors[0]->passcode,
+                     is_alive ? STORE_READ__PASSCODE__PASSCODE_RIGHT : STORE_READ__PASSCODE__PASSCODE_EXPIRED);
+    answer_release(&answer);
+    assert_int_equal(ask(self, h->read_gate, STORE_READ_NAME_HITS, &n.base, &answer), 0);
+    assert_int_equal(((const StoreRead__NameHitsReply *)answer.message)->n_hits, is_alive);
+    answer_release(&answer);
+}
+
+/* What had an end: a clock in doubt ends nothing, and brings nothing back that had ended before. */
+static void ended(struct fiber *self, struct house *h)
+{
+    uint64_t now = clock_wall() / NANOSECONDS;
+    struct clock_page page = {.offset = (int64_t)(clock_wall() - clock_monotonic()) + 1000 * (int64_t)NANOSECONDS,
+                              .sure = now * NANOSECONDS};
+    set_with_end(self, h, item(DOOR_PASSCODE, LEVEL_ACCOUNT, "alice@example.test", "Old", "777777"), now - 100);
+    set_with_end(self, h, item(DOOR_PASSCODE, LEVEL_ACCOUNT, "alice@example.test", "Late", "888888"), now + 100);
+    set_with_end(self, h, item(DOOR_DENIED_NAME, LEVEL_SITE, "", "old-*", ""), now - 100);
+    set_with_end(self, h, item(DOOR_DENIED_NAME, LEVEL_SITE, "", "late-*", ""), now + 100);
+    clock_follow(&page);
+    expect_alive(self, h, "888888", "late-7.away.test", false);
+    page.trusted_from = CLOCK_NEVER;
+    expect_alive(self, h, "777777", "old-7.away.test", false);
+    expect_alive(self, h, "888888", "late-7.away.test", true);
+    clock_follow(NULL);
+}
+
 static void whole_way(struct fiber *self, void *argument)
 {
     struct house *h = argument;
@@ -267,6 +311,7 @@ static void whole_way(struct fiber *self, void *argument)
     courier(self, h);
     judged(self, h);
     history(self, h);
+    ended(self, h);
     loop_stop(h->services.loop);
 }
 
