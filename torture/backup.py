@@ -11,7 +11,7 @@ import time
 from sandbox import Server, wait_until
 
 from .load import PEOPLE, Changer, Deleter, Mail, SenderIn, Work
-from .promise import Broken, Outcome, processors
+from .promise import Broken, Outcome, end_all, processors
 
 PROMISES = ("a backup made under load has everything that was acknowledged before it began, once, and can be restored",)
 # (campaigns, backups in each)
@@ -31,7 +31,7 @@ class Sender(SenderIn):
 
     def send(self, number, text):
         to = self.choose.sample(PEOPLE, self.choose.randint(1, 3))
-        if self.transaction("load@elsewhere.test", [*(f"{name}@example.test" for name in to), f"n{number}@far.test"], text):
+        if self.transaction(number, "load@elsewhere.test", [*(f"{name}@example.test" for name in to), f"n{number}@far.test"], text):
             for name in to:
                 self.mail.due[name].add((number, "mail"))
             self.mail.accepted.add(number)
@@ -121,9 +121,7 @@ class Restored:
             if b"Subject: crash 0" not in top:
                 raise Broken("a message to what was restored is not there", lost=1)
         finally:
-            faults = server.end()
-        if faults:
-            raise Broken(f"a process broke: {faults[:3]}")
+            end_all(server.end)
 
 
 def one_backup(i, choose, world, directory, backup):
@@ -163,9 +161,7 @@ def campaign(seed, backups, directory, outcome):
     finally:
         if work:
             work.ended.set()
-        faults = server.end()
-    if faults:
-        raise Broken(f"a process broke: {faults[:3]}")
+        end_all(server.end)
 
 
 def one(seed, backups, report):

@@ -17,6 +17,7 @@ from .promise import Outcome, processors
 PROMISES = ("killed at any instant, nothing acknowledged is lost, and what stays in the store is there once",)
 # (campaigns, instants in each)
 EFFORTS = {"test": (1, 12), "short": (2, 20), "full": (25, 40), "long": (250, 40)}
+FORGETTING = ("courier", "all of them", "supervisor")  # who does not know afterwards what the other site has taken
 WEIGHTS = {"writer": 6, "courier": 3}  # the others 1: these have most to lose
 
 
@@ -83,7 +84,7 @@ def campaign(seed, instants, directory):
             world.wait_for_mail(killer.choose.randint(0, 60))
             time.sleep(killer.choose.uniform(0, 0.05))  # at any moment, not only right behind an answer
             killer.step(i)
-        figures = world.end(crashes=2 * instants)
+        figures = world.end(crashes=sum(killer.killed[name] for name in FORGETTING))
         world.check_rebuilt()
         return figures, killer.killed
     finally:

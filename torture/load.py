@@ -22,7 +22,7 @@ import time
 from dovecot import Dovecot
 from sandbox import Server, unverified, wait_until
 
-from .promise import Broken
+from .promise import Broken, end_all, refused_for_good
 
 PEOPLE = ("alice", "bob", "carol")
 FAR = ("erin", "frank", "grace", "heidi")  # two by their names, one by an alias, one by a list
@@ -41,8 +41,12 @@ submission.daily_recipients = 1000000
 courier = {{ smart_host = "127.0.0.1:{}", smart_host_tls = "none", retry_first = "1s", retry_longest = "2s" }}"""
 
 
-def pause():
-    time.sleep(0.02)  # not synchronisation: a client that was thrown out does not hammer
+def put_off(problem, what):
+    """A client that was told "not now", or nothing, does not hammer. Nobody may be told "never"."""
+    refusal = refused_for_good(problem)
+    if refusal:
+        raise Broken(f"{what} was refused for good: {refusal}", lost=1) from problem
+    time.sleep(0.02)  # not synchronisation
 
 
 class Mail:
@@ -57,7 +61,7 @@ class Mail:
         self.uidls = {name: {} for name in PEOPLE}
         self.accepted, self.listed = set(), set()  # for the other site: of its people all, of the list's member there
         self.passing = set()  # has nobody here, accepted or not
-        self.quits = self.aborts = self.answers = 0
+        self.answers = 0
 
     def number(self):
         with self.lock:
@@ -79,16 +83,21 @@ class Sender:
         try:
             self.smtp = self.smtp or self.connect()
             self.send(number, text)
-        except REFUSED:
+        except REFUSED as problem:
             self.smtp = None
-            pause()
+            put_off(problem, f"message {number}")
 
-    def transaction(self, sender, to, text):
+    def transaction(self, number, sender, to, text):
         """Where one recipient is refused for now the others do not get it either: sendmail() would go on."""
+        def is_good(reply):
+            if refused_for_good(reply):
+                raise Broken(f"message {number} from {sender} to {to} was refused for good: {refused_for_good(reply)}", lost=1)
+            return reply[0] == 250
+
         smtp = self.smtp
         smtp.ehlo_or_helo_if_needed()
-        if {smtp.mail(sender)[0], *(smtp.rcpt(recipient)[0] for recipient in to)} == {250}:
-            if smtp.data(text)[0] == 250:
+        if is_good(smtp.mail(sender)) and all([is_good(smtp.rcpt(recipient)) for recipient in to]):
+            if is_good(smtp.data(text)):
                 self.mail.answered()
                 return True
         else:
@@ -102,7 +111,7 @@ class SenderIn(Sender):
 
     def send(self, number, text):
         to = self.choose.sample(PEOPLE, self.choose.randint(1, 3))
-        if self.transaction("load@elsewhere.test", [f"{name}@example.test" for name in to], text):
+        if self.transaction(number, "load@elsewhere.test", [f"{name}@example.test" for name in to], text):
             for name in to:
                 self.mail.due[name].add((number, "mail"))
 
@@ -115,7 +124,9 @@ class SenderOut(Sender):
             return self.server.smtp()
         smtp = self.server.smtp(587)
         smtp.starttls(context=unverified())
-        smtp.login("bob@example.test", "sandbox")
+        smtp.ehlo_or_helo_if_needed()
+        smtp.user, smtp.password = "bob@example.test", "sandbox"
+        smtp.auth("PLAIN", smtp.auth_plain)  # login() would try another mechanism after a refusal, and not tell
         return smtp
 
     def send(self, number, text):
@@ -123,7 +134,7 @@ class SenderOut(Sender):
         if not is_here:
             self.mail.passing.add(number)
         to = [*THERE, *(HERE if is_here else ()), *([REFUSED_TO] if is_refused else ())]
-        if self.transaction("bob@example.test", to, text):
+        if self.transaction(number, "bob@example.test", to, text):
             self.mail.accepted.add(number)
             if is_refused:
                 self.mail.due["bob"].add((number, "report"))
@@ -153,8 +164,8 @@ class Deleter:
     def step(self):
         try:
             self.session()
-        except REFUSED:
-            pause()
+        except REFUSED as problem:
+            put_off(problem, f"{self.name}'s session")
 
     def session(self):
         pop = self.server.pop(f"{self.name}@example.test")
@@ -169,12 +180,10 @@ class Deleter:
             marked.add(key)
         if self.choose.random() < 0.2:
             pop.close()
-            self.mail.aborts += 1
             return
         self.mail.unsure[self.name] |= marked
         if pop.quit().startswith(b"+OK"):
             self.mail.deleted[self.name] |= marked
-            self.mail.quits += 1
 
 
 class Provider:
@@ -271,8 +280,10 @@ class Changer:
         for words in (("resume", "both"), ("release", "--all")):
             wait_until(lambda words=words: self.server.run("queue", *words, check=False).returncode == 0, f"queue {words[0]}")
 
+    def acknowledged(self):
+        return sum(len(member.made) + len(member.gone) for member in self.members) + self.limit
+
     def check(self):
-        """How many changes were acknowledged."""
         for member in self.members:
             found = set(re.findall(r"crash-\d+@example\.test", self.server.run(*member.show).stdout))
             lost = member.made - member.gone - member.unsure - found
@@ -282,7 +293,6 @@ class Changer:
         shown = re.search(r"max-size\.size\s*=?\s*(\d+)M", self.server.run("rules", "show", "bob@example.test").stdout)
         if self.limit and (not shown or int(shown[1]) - 10 < self.limit):
             raise Broken(f"bob's max-size.size was set to {self.limit + 10}M and is {shown and shown[0]}", lost=1)
-        return sum(len(member.made) + len(member.gone) for member in self.members) + self.limit
 
 
 class Saver:
@@ -303,6 +313,9 @@ class Saver:
         result = self.server.run("restore", str(self.directory), check=False, config=config)
         if result.returncode or not (place / "store.db").exists():
             raise Broken(f"the last backup can't be restored: {result.stderr}", lost=1)
+        result = self.server.run("store", "check", check=False, config=config)
+        if result.returncode:
+            raise Broken(f"the last backup is restored, and not whole: {result.stdout[-500:]}{result.stderr[-500:]}", lost=1)
 
 
 class Work:
@@ -368,7 +381,7 @@ class World:
 
     def end(self, crashes):
         """Everything comes to rest; checks it. The figures."""
-        wait_until_more(lambda: self.mail.quits, self.work, "a deletion at the end")
+        self.wait_for_each_kind()
         self.work.end()
         self.changer.end()
         if self.provider:
@@ -378,13 +391,28 @@ class World:
         for name in PEOPLE:
             check_person(name, self.mail, kept[name])
         extra = check_far(self.far, self.mail, kept, crashes)
-        changes = self.changer.check()
+        self.changer.check()
         self.server.stop()
         self.server.run("store", "check")
         self.saver.check()
-        return {"messages acknowledged": self.mail.answers, "deleted": sum(map(len, self.mail.deleted.values())), "changes": changes,
-                "fetched": self.provider.put if self.provider else 0,
-                "copies too many at the other site": extra, "backups": self.saver.done}
+        return self.done() | {"copies too many at the other site": extra}
+
+    def done(self):
+        """How much of each kind there was to lose: what was acknowledged, or follows from it."""
+        out = {"messages acknowledged": self.mail.answers, "deleted": self.count_deleted(), "changes": self.changer.acknowledged(), "backups": self.saver.done,
+               "reports": sum(kind == "report" for _, kind in list(self.mail.due["bob"])), "for the other site": len(self.mail.accepted)}
+        return out | ({"fetched": self.provider.put} if self.provider else {})
+
+    def count_deleted(self):
+        return sum(map(len, self.mail.deleted.values()))
+
+    def wait_for_each_kind(self):
+        """Of what nobody did nothing is known. And somebody deletes when all is over."""
+        goal = self.count_deleted() + 1
+        try:
+            wait_until(lambda: (all(self.done().values()) and self.count_deleted() >= goal) or self.work.problems, "something of each kind, and a deletion at the end")
+        except AssertionError as problem:
+            raise Broken(f"{problem}: {self.done()}") from problem
 
     def check_rebuilt(self):
         """What is done is in the volumes, too: the database that is made of them has nothing to send."""
@@ -397,16 +425,7 @@ class World:
         """Also from the middle of things."""
         if self.work:
             self.work.ended.set()
-        if self.dovecot:
-            self.dovecot.close()
-        faults = [line for server in (self.server, self.far) if server for line in server.end()]
-        if faults:
-            raise Broken(f"a process broke: {faults[:3]}")
-
-
-def wait_until_more(count, work, what):
-    goal = count() + 1
-    wait_until(lambda: count() >= goal or work.problems, what)
+        end_all(*(server.end for server in (self.server, self.far) if server), *([self.dovecot.close] if self.dovecot else []))
 
 
 def make_far_site(directory):
@@ -441,7 +460,8 @@ def keys_when_possible(*arguments):
     """None while a process is on its way back; an empty Counter would look the same, so it comes in a tuple."""
     try:
         return (keys(*arguments),)
-    except REFUSED:
+    except REFUSED as problem:
+        put_off(problem, f"{arguments[1]}'s session")
         return None
 
 

@@ -11,7 +11,7 @@ import time
 from sandbox import Server, wait_until
 
 from .load import REFUSED
-from .promise import Broken, Outcome
+from .promise import Broken, Outcome, end_all
 
 ALONE = True  # it measures
 PROMISES = (
@@ -128,12 +128,6 @@ class Honest:
             raise Broken(f"lost {sorted(lost)[:10]}", lost=len(lost), doubled=doubled)
 
 
-def end(server):
-    faults = server.end()
-    if faults:
-        raise Broken(f"a process broke: {faults[:3]}")
-
-
 def kinds(server):
     smtp, pop, pops = server.port(25), server.port(110), server.port(995)
     return [f"command={smtp}", f"data={smtp}", f"starttls={smtp}", f"heavy={smtp}", f"silent={pop}", f"command={pop}", f"tls={pops}", f"silent={smtp}", f"noop={smtp}"]
@@ -166,7 +160,7 @@ def from_many(count, seconds, longest, report, directory, outcome):
         if (after - before) / count > MEMORY_EACH * (SANITIZED if is_sanitized(report) else 1):
             raise Broken(f"{(after - before) / count:.0f} KiB for each slow client: {before} KiB before, {after} with {count}")
     finally:
-        end(server)
+        end_all(server.end)
 
 
 def full_house(count, seconds, longest, report, directory, outcome):
@@ -186,7 +180,7 @@ def full_house(count, seconds, longest, report, directory, outcome):
         if "all connections are taken" not in server.log():
             raise Broken("the log does not say that the house is full")
     finally:
-        end(server)
+        end_all(server.end)
 
 
 def from_one(count, seconds, longest, report, directory, outcome):
@@ -204,7 +198,7 @@ def from_one(count, seconds, longest, report, directory, outcome):
         if not 0 < there <= 2 * LIMIT_EACH:
             raise Broken(f"one address holds {there} connections: it may have {LIMIT_EACH} with the gates and as many with the desks")
     finally:
-        end(server)
+        end_all(server.end)
 
 
 def run(effort, seed, report):

@@ -13,7 +13,7 @@ import struct
 from old_stores import VERSIONS, check_contents, put_store
 from sandbox import Server
 
-from .promise import Broken, Outcome, processors
+from .promise import Broken, Outcome, end_all, processors
 
 PROMISES = ("an upgrade from any earlier schema, killed at any change of the disk, is finished by the next start with everything there",)
 # How many of the instants are tried for each schema: so many at random; None: all, and so many rounds with other second kills.
@@ -83,7 +83,7 @@ class Bench:
         try:
             self.server.start(is_sandbox=False)  # the supervisor starts the writer again, and that one finishes it
         finally:
-            self.server.stop()
+            end_all(self.server.end)
         return self.page.get(DIED) > before
 
     def check(self, version):
@@ -92,13 +92,10 @@ class Bench:
         try:
             check_contents(self.server, version)
         finally:
-            self.server.stop()
+            end_all(self.server.end)
         self.server.run("store", "check")
         if schema(self.data / "store.db") != self.wanted:
             raise Broken("the schema is not that of a new store")
-        faults = self.server.faults()
-        if faults:
-            raise Broken(f"a process broke: {faults[:3]}")
 
 
 def tries(choose, version, changes, effort):
@@ -126,16 +123,16 @@ def one_try(bench, version, at, half, again, in_server):
 def some_tries(plan, report):
     """A bench of its own for these."""
     outcome = Outcome(PROMISES[0])
-    for words in plan:
-        outcome.tries += 1
     with report.directory(outcome, "upgrades") as directory:
         bench = Bench(directory, report)
         for version, at, half, again, in_server in plan:
+            outcome.tries += 1
             try:
                 one_try(bench, version, at, half, again, in_server)
             except Exception as problem:
+                said = "; ".join((str(problem)[-1000:], *getattr(problem, "__notes__", ())))
                 raise Broken(f"schema {version}, killed at change {at}{' in its middle' if half else ''}{f', then at {again}' if again else ''}"
-                             f"{' in a server' if in_server else ''}: {type(problem).__name__}: {str(problem)[-1000:]}", lost=getattr(problem, "lost", 1)) from problem
+                             f"{' in a server' if in_server else ''}: {type(problem).__name__}: {said}", lost=getattr(problem, "lost", 1)) from problem
     return outcome
 
 
