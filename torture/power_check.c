@@ -4,15 +4,16 @@
  *   power_check RECORDING PROMISES CONFIG DIRECTORY --only NUMBER:KIND:SEED [--make]
  *
  * Each cut is a process of its own with a directory below DIRECTORY (best in memory): the store is recovered, compared
- * with the promises, takes one more message, is closed, and everything in it is checked; every N-th database is made
- * anew from the volumes, and every N-th backup restored. --cuts takes a random sample of so many; without it all are
- * made: behind each entry what a mere kill leaves, each write torn, what was synced and nothing else, and two each of
- * CRASH_JOURNAL and CRASH_WEAK (disk.h). --only makes one again and leaves its directory; with --make as it was after
- * the cut, and nothing looks at it. With
- * --lying the disk only says that it syncs: then losses must be found, or this program is blind.
+ * with the promises, takes one more message, is closed, and everything in it is checked; in every N-th the database
+ * is made anew from the volumes, and the newest backup restored. --cuts takes a random sample of so many; without it
+ * all are made: behind each entry what a mere kill leaves, each write torn, what was synced and nothing else, and two
+ * each of CRASH_JOURNAL and CRASH_WEAK (disk.h). --only makes one again and leaves its directory; with --make as it was
+ * after the cut, and nothing looks at it. With --lying the disk only says that it syncs: then losses must be found, or
+ * this program is blind.
  *
- * Writes lines of fields with tabs: `broken FAULT NUMBER:KIND:SEED moment sentence`, and `tries N ACKNOWLEDGED` at the
- * end of each job.
+ * Writes lines of fields with tabs: `broken FAULT STAGE NUMBER:KIND:SEED moment sentence`, where the stage is `cut`,
+ * `rebuild` or `restore`, and at the end `tries N`, of which `rebuilt N` and `restored N` went through those stages,
+ * too, and `possible N`: how many cuts there are without --cuts.
  */
 #include "disk.h"
 #include "promises.h"
@@ -29,6 +30,7 @@
 #include <ftw.h>
 #include <getopt.h>
 #include <inttypes.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/mman.h>
@@ -40,7 +42,13 @@
 #define MANY 2       /* of CRASH_JOURNAL and CRASH_WEAK at each moment */
 #define TIME_MAX 120 /* seconds for one cut */
 
+/* Shared by all processes. */
+struct counts {
+    _Atomic uint64_t tries, rebuilt, restored;
+};
+
 struct power {
+    struct counts *counts;
     const struct recording *recording;
     size_t recording_size;
     struct promises promises;
@@ -59,7 +67,8 @@ struct cut {
     const struct disk *disk;
     uint64_t number, moment, seed; /* the entry's place; its end in the recording */
     enum crash_kind kind;
-    bool is_special; /* made anew from the volumes, too; backups restored */
+    bool is_special;   /* made anew from the volumes, too; the newest backup restored */
+    const char *stage; /* which of those is being looked at */
     char directory[512], data[600];
     bool is_broken;
 };
@@ -95,8 +104,8 @@ static void report(void *context, enum fault fault, const char *sentence)
     struct cut *c = context;
     char line[1024];
     c->is_broken = true;
-    snprintf(line, sizeof(line), "broken\t%s\t%" PRIu64 ":%s:%" PRIu64 "\t%" PRIu64 "\t%.700s\n", fault_name(fault),
-             c->number, crash_kind_name(c->kind), c->seed, c->moment, sentence);
+    snprintf(line, sizeof(line), "broken\t%s\t%s\t%" PRIu64 ":%s:%" PRIu64 "\t%" PRIu64 "\t%.700s\n", fault_name(fault),
+             c->stage, c->number, crash_kind_name(c->kind), c->seed, c->moment, sentence);
     say(line);
 }
 
@@ -146,7 +155,10 @@ static void add_message(struct cut *c, struct store *store)
                             .body_fd = -1};
     buf_init(&problem, 4096);
     int rc = database_find(store->db, &people, "SELECT COUNT(*) FROM account WHERE local_part = 'alice'", "");
-    if (rc > 0 && people) {
+    if (rc < 0) {
+        buf_printf(&problem, "its accounts cannot be read: %s", strerror(-rc));
+        report_problem(c, FAULT_START, "the store takes no mail after the cut", &problem);
+    } else if (rc > 0 && people) {
         rc = store_begin(store);
         if (rc == 0)
             rc = store_import(store, &import, &id, &uid, &problem);
@@ -175,6 +187,8 @@ static void rebuild(struct cut *c)
 {
     struct buf problem;
     struct store_rebuild_report rebuilt;
+    c->stage = "rebuild";
+    atomic_fetch_add(&c->power->counts->rebuilt, 1);
     buf_init(&problem, 4096);
     if (store_rebuild(c->data, &rebuilt, NULL, NULL, &problem) != 0)
         report_problem(c, FAULT_START, "the database cannot be made anew", &problem);
@@ -205,6 +219,8 @@ static void restore(struct cut *c, bool has_ledger)
     }
     if (!last)
         return;
+    c->stage = "restore";
+    atomic_fetch_add(&c->power->counts->restored, 1);
     char from[600], to[600];
     struct buf problem;
     snprintf(from, sizeof(from), "%s/backup", c->directory);
@@ -321,7 +337,8 @@ static bool is_wanted(struct power *p, const struct cut *c)
     return p->cuts == 0 || p->cuts >= p->possible || mix(c->seed, p->seed) % p->possible < p->cuts;
 }
 
-/* The cuts behind the entry that was played last: made, or only counted. */
+/* The cuts behind the entry that was played last: those that are wanted are made, or all only counted. How many there
+ * are. */
 static uint64_t cut_here(struct power *p, const struct disk *disk, uint64_t number, uint64_t moment, bool is_count)
 {
     uint64_t count = 0;
@@ -336,13 +353,12 @@ static uint64_t cut_here(struct power *p, const struct disk *disk, uint64_t numb
             uint64_t seed = mix(mix(number, p->seed), kind * 16 + i) >> 32;
             if (p->is_only)
                 seed = p->only_seed;
-            struct cut c = {p, disk, number, moment, seed, kind};
-            c.is_special = p->is_only || (p->rebuild_every && seed % p->rebuild_every == 0);
-            if (is_count) {
-                count++;
-            } else if (is_wanted(p, &c)) {
+            struct cut c = {p, disk, number, moment, seed, kind, .stage = "cut"};
+            count++;
+            if (!is_count && is_wanted(p, &c)) {
+                uint64_t before = atomic_fetch_add(&p->counts->tries, 1);
+                c.is_special = p->is_only || (p->rebuild_every && before % p->rebuild_every == 0);
                 make_cut(&c);
-                count++;
             }
             if (p->is_only)
                 break;
@@ -356,7 +372,7 @@ static const struct recorded *entry_at(const struct power *p, uint64_t at)
     return (const struct recorded *)((const char *)p->recording + at);
 }
 
-/* 0 with the cuts that were made, or counted. */
+/* 0 with the number of cuts that there are. */
 static int play(struct power *p, bool is_count, uint64_t *count)
 {
     struct disk *disk = disk_new(p->recording->root);
@@ -382,14 +398,6 @@ static int play(struct power *p, bool is_count, uint64_t *count)
     return rc;
 }
 
-static uint64_t acknowledged(const struct power *p)
-{
-    uint64_t count = 0;
-    for (size_t i = 0; i < p->promises.count; i++)
-        count += p->promises.list[i].made != 0;
-    return count;
-}
-
 static int run_jobs(struct power *p)
 {
     pid_t children[JOBS_MAX];
@@ -398,17 +406,19 @@ static int run_jobs(struct power *p)
     for (unsigned i = 0; i < p->jobs; i++) {
         children[i] = fork();
         if (children[i] == 0) {
-            char line[100];
             p->job = i;
-            int rc = play(p, false, &count);
-            snprintf(line, sizeof(line), "tries\t%" PRIu64 "\t%" PRIu64 "\n", count, acknowledged(p));
-            say(line);
-            _exit(rc ? EXIT_FAILURE : EXIT_SUCCESS);
+            _exit(play(p, false, &count) ? EXIT_FAILURE : EXIT_SUCCESS);
         }
     }
     for (unsigned i = 0; i < p->jobs; i++)
         if (children[i] < 0 || waitpid(children[i], &status, 0) < 0 || status != 0)
             worst = EXIT_FAILURE;
+    char line[200];
+    snprintf(line, sizeof(line),
+             "tries\t%" PRIu64 "\nrebuilt\t%" PRIu64 "\nrestored\t%" PRIu64 "\npossible\t%" PRIu64 "\n",
+             atomic_load(&p->counts->tries), atomic_load(&p->counts->rebuilt), atomic_load(&p->counts->restored),
+             p->possible);
+    say(line);
     return worst;
 }
 
@@ -486,6 +496,11 @@ int main(int argc, char **argv)
     if (rc == 0 && !(p.settings = settings_read_file(argv[optind + 2], &problem)))
         rc = -EINVAL;
     p.directory = argv[optind + 3];
+    if (rc == 0) {
+        void *counts = mmap(NULL, sizeof(*p.counts), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+        p.counts = counts == MAP_FAILED ? NULL : counts;
+        rc = p.counts ? 0 : -ENOMEM;
+    }
     if (rc == 0 && !p.is_only)
         rc = play(&p, true, &p.possible);
     if (rc == 0)
