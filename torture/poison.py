@@ -58,10 +58,12 @@ class Honest:
             raise Broken(f"honest mail: lost {sorted(lost)[:10]}, doubled {doubled[:10]}", lost=len(lost), doubled=len(doubled))
 
 
-def text_of(number, choose):
-    """Large ones go by the spool."""
-    filler = "".join(f"{choose.getrandbits(200):x}\r\n" for _ in range(choose.choice((1, 40, 20000))))
-    return f"{WORD}\r\nSubject: poison {number}\r\nMessage-ID: <{number}@elsewhere.test>\r\nDate: Sun, 22 Nov 2026 10:00:00 +0000\r\n\r\n{filler}"
+def text_of(number, kind, choose):
+    """Large ones go by the spool. A post to a list is large and kills at its end: one whose header does waits in the queue, as nobody can say whether it is for the list."""
+    is_post = kind == "list"
+    filler = "".join(f"{choose.getrandbits(200):x}\r\n" for _ in range(20000 if is_post else choose.choice((1, 40, 20000))))
+    header = f"Subject: poison {number}\r\nMessage-ID: <{number}@elsewhere.test>\r\nDate: Sun, 22 Nov 2026 10:00:00 +0000\r\n\r\n"
+    return f"{header}{filler}{WORD}\r\n" if is_post else f"{WORD}\r\n{header}{filler}"
 
 
 class World:
@@ -121,7 +123,7 @@ class World:
         wait_until(attempt, f"poison {number} fetched")
 
     def one(self, number, kind):
-        text, before, deaths = text_of(number, self.choose), self.log_count(r"CRASH supervisor - process died"), DEATHS
+        text, before, deaths = text_of(number, kind, self.choose), self.log_count(r"CRASH supervisor - process died"), DEATHS
         people = ("alice",)
         if kind == "stranger":
             self.send(number, "alice@example.test", 25, text)

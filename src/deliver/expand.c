@@ -11,6 +11,7 @@
 #include "format/verp.h"
 #include "ipc/binary.h"
 #include "ipc/services.h"
+#include "policy/poison.h"
 #include "store_write.pb-c.h"
 
 #include <errno.h>
@@ -35,6 +36,7 @@ struct expansion {
     struct intake_body body;
     struct envelope envelope;
     struct buf local_part, domain; /* of the list */
+    const char *why;               /* it can't be done now; NULL: the error says it */
     uint64_t after;                /* the last member that has its copy */
     uint64_t reached;              /* the last member in the envelope */
 };
@@ -127,11 +129,10 @@ static void write_bounce_path(const struct expansion *x, uint64_t member, struct
                span_from(x->courier->srs_key, sizeof x->courier->srs_key), out);
 }
 
-/* Into x->body: trace, our fields, the header without those that are ours to write, the rest as it is. */
-static int write_copy(struct fiber *self, struct expansion *x)
+/* Into x->body: trace, our fields, the header without those that are ours to write. Where that header ends. */
+static size_t write_header(const struct expansion *x, struct span rest, struct buf *out)
 {
-    struct buf *out = &x->body.memory, path;
-    struct span rest = message_head(&x->message);
+    struct buf path;
     struct header_field field;
     buf_init(&path, 512);
     write_bounce_path(x, 0, &path);
@@ -145,7 +146,33 @@ static int write_copy(struct fiber *self, struct expansion *x)
         if (!is_ours_to_write(field.name))
             buf_add_span(out, field.raw);
     }
-    return message_copy(self, &x->message, header_end, &x->body);
+    return header_end;
+}
+
+static bool is_refused(const struct expansion *x, struct span header)
+{
+    struct buf list_id;
+    buf_init(&list_id, 1024);
+    write_list_id(x, &list_id);
+    bool refused = is_loop(header, binary_span(page_of(x)->address), buf_span(&list_id)) || is_automatic_answer(header);
+    buf_release(&list_id);
+    return refused;
+}
+
+/* All that looks at the post's header. 1 and where it ends, behind the copy's own in x->body; 0: it is not for the
+ * list; -EAGAIN: reading it ends processes, so it waits for a program that can. */
+static int read_header(struct expansion *x, size_t *header_end)
+{
+    struct span head = message_head(&x->message);
+    if (!poison_begin(poison_fingerprint(head))) {
+        x->why = "Reading this message made the server fail several times";
+        return -EAGAIN;
+    }
+    poison_test(head);
+    bool refused = is_refused(x, head);
+    *header_end = refused ? 0 : write_header(x, head, &x->body.memory);
+    poison_end();
+    return !refused;
 }
 
 /* ---- The members ---- */
@@ -337,17 +364,15 @@ static int expand(struct fiber *self, struct expansion *x)
         error = split_address(x);
     if (error)
         return error;
-    struct span head = message_head(&x->message);
-    struct buf list_id;
-    buf_init(&list_id, 1024);
-    write_list_id(x, &list_id);
-    bool goes_round = is_loop(head, binary_span(page_of(x)->address), buf_span(&list_id));
-    buf_release(&list_id);
-    if (goes_round || is_automatic_answer(head)) {
+    size_t header_end;
+    error = read_header(x, &header_end);
+    if (error < 0)
+        return error;
+    if (error == 0) {
         drop(x->entry, TROUBLE_LIST_LOOP);
         return 0;
     }
-    error = write_copy(self, x);
+    error = message_copy(self, &x->message, header_end, &x->body);
     return error ? error : send_copies(self, x);
 }
 
@@ -370,7 +395,7 @@ void expand_list(struct fiber *self, struct courier *c, struct entry *e, bool *d
     snprintf(words, sizeof words, "%s%llu", progress_words, (unsigned long long)x->after);
     /* How far it came must not be lost. */
     if (error)
-        entry_settle_trouble(e, TROUBLE_OURS, span_text(x->after ? words : strerror(-error)));
+        entry_settle_trouble(e, TROUBLE_OURS, span_text(x->after ? words : x->why ? x->why : strerror(-error)));
     else
         *done = e->verdict.kind == VERDICT_DELIVERED;
     message_close(&x->message);

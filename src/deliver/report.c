@@ -12,6 +12,7 @@
 #include "format/trace.h"
 #include "format/utf8.h"
 #include "ipc/binary.h"
+#include "policy/poison.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -93,6 +94,23 @@ static int append_message(struct fiber *self, struct writing *w, const struct ds
     return error;
 }
 
+/* The report is another one each time, so that deaths at it are counted by the message that it is about. One that ended
+ * enough processes is left out; but where nothing else keeps it, it is in there unread, and so is the whole report. */
+static void write_text(struct writing *w, struct dsn *dsn)
+{
+    w->body.fingerprint = poison_fingerprint(dsn->message.size ? dsn->message : dsn->reference);
+    bool is_read = poison_begin(w->body.fingerprint);
+    if (is_read)
+        poison_test(dsn->message);
+    else
+        dsn->message = (struct span){0};
+    if (!is_read && !dsn->is_followed)
+        w->body.fingerprint = poison_fingerprint(dsn->reference);
+    dsn_write(dsn, &w->body.memory);
+    if (is_read)
+        poison_end();
+}
+
 static int compose(struct fiber *self, struct writing *w)
 {
     char id[QUEUE_ID_MAX], unique[40];
@@ -126,7 +144,7 @@ static int compose(struct fiber *self, struct writing *w)
     dsn.is_followed = w->goes_back && facts && is_bad_news;
     dsn.eight_bit = facts && facts->eight_bit;
     trace_return_path_write((struct span){0}, &w->body.memory);
-    dsn_write(&dsn, &w->body.memory);
+    write_text(w, &dsn);
     w->envelope.smtputf8 = dsn.smtputf8;
     w->eight_bit = !utf8_is_ascii(buf_span(&w->body.memory)) || (dsn.is_followed && dsn.eight_bit);
     int error = dsn.is_followed ? append_message(self, w, &dsn) : 0;

@@ -32,6 +32,7 @@ void intake_body_release(struct intake_body *body)
     body->spool = -1;
     body->spooled = 0;
     body->own_size = 0;
+    body->fingerprint = 0;
 }
 
 static int open_spool(struct fiber *self, struct intake_body *body, struct peers *peers, uint64_t deadline)

@@ -21,6 +21,8 @@ struct intake_body {
     uint64_t spooled;  /* bytes in the spool */
     size_t own_size;   /* bytes at its front that we wrote ourselves: other ones when the message comes again */
     size_t counted;    /* its part of the sum of all bodies */
+    /* policy/poison.h: of the message that it was made from, where it is itself another one each time; 0: its own */
+    uint64_t fingerprint;
 };
 
 void intake_body_init(struct intake_body *body);

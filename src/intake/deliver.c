@@ -68,7 +68,7 @@ int intake_summarise(struct intake_body *body, struct intake_summary *summary)
     if (error)
         return error;
     struct span content = span_skip(whole, body->own_size);
-    summary->fingerprint = poison_fingerprint(content);
+    summary->fingerprint = body->fingerprint ? body->fingerprint : poison_fingerprint(content);
     summary->is_held = !poison_begin(summary->fingerprint);
     if (summary->is_held) {
         error = summary_make_unread(whole.size, &summary->bytes);

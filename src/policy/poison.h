@@ -7,6 +7,10 @@
  * aside: stored whole, unread, in the folder POISON_FOLDER. The list lives as long as the server runs: another version
  * may do better.
  *
+ * The courier makes other messages of such a one, and what it makes is to count as one thing however often it is made:
+ * a report goes by the fingerprint of the message that it is about, a post to a list by its own. It comes past both:
+ * the report is made without the message, or held aside with it, and the post waits in the queue.
+ *
  * A process that was taken over can have messages held aside, by dying three times for each; it can't write the list.
  * No function waits.
  */
