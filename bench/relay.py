@@ -1,4 +1,4 @@
-"""Relaying: smtp-source -> server -> smtp-sink, for Ostiary and, in the same run, for Postfix."""
+"""Relaying: smtp-source -> server -> smtp-sink. Beside other servers it is measured by ./dev bench --peers."""
 import os
 import pathlib
 import shutil
@@ -9,7 +9,7 @@ import time
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "tests/system"))
-import postfix  # noqa: E402  (the tests' Postfix on loopback)
+from ports import free_port  # noqa: E402  (ports nobody else on this machine uses)
 
 PATH = os.environ["PATH"] + ":/usr/sbin"
 SMTP_SOURCE = shutil.which("smtp-source", path=PATH) or "smtp-source"
@@ -29,7 +29,7 @@ def drained(test):
 
 class Sink:
     def __init__(self):
-        self.port = postfix.free_port()
+        self.port = free_port()
         self.process = subprocess.Popen([SMTP_SINK, "-u", "nobody", f"127.0.0.1:{self.port}", "1000"],
                                         stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
@@ -75,14 +75,14 @@ def relay_once(port, pid, is_empty, count, reuse):
     return {"rate": count / seconds, "cpu": (spent(pid) - before) / count * 1e6}
 
 
-def rounds_of(name, port, pid, is_empty, count):
+def rounds_of(port, pid, is_empty, count):
     rows = []
     relay_once(port, pid, is_empty, 200, False)  # warm-up
     for reuse in (False, True):
         rounds = [relay_once(port, pid, is_empty, count, reuse) for _ in range(3)]
-        rows.append({"server": name, "reuse": reuse, "count": count, "rounds": rounds})
+        rows.append({"reuse": reuse, "count": count, "rounds": rounds})
         cpu = sorted(r["cpu"] for r in rounds)[1]
-        print(f"relay {name} {'reused' if reuse else 'new'}: {cpu:.0f} us CPU a message", flush=True)
+        print(f"relay {'reused' if reuse else 'new'}: {cpu:.0f} us CPU a message", flush=True)
     return rows
 
 
@@ -91,13 +91,8 @@ def bench_relay(new_server, quick):
     sink = Sink()
     server = new_server(f'client_networks = {{ "127.0.0.0/8" }}\n'
                         f'courier = {{ smart_host = "127.0.0.1:{sink.port}", smart_host_tls = "none" }}\n')
-    rows = rounds_of("Ostiary", server.smtp_port, server.process.pid, lambda: server.status()["queued"] == 0, 1000 if quick else 10000)
+    rows = rounds_of(server.smtp_port, server.process.pid, lambda: server.status()["queued"] == 0, 1000 if quick else 10000)
     server.close()
-    peer = postfix.Postfix({"sink.test": sink.port}, more="in_flow_delay = 0\nsmtp_tls_security_level = none\n")
-    places = [peer.directory / "queue" / d for d in ("maildrop", "incoming", "active", "deferred")]
-    rows += rounds_of("Postfix", peer.port, peer.process.pid,
-                      lambda: not any(p.is_file() for place in places for p in place.rglob("*")), 500 if quick else 3000)
-    peer.close()
     sink.close()
     return rows
 

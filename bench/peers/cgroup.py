@@ -84,3 +84,8 @@ class ProcessTree:
 def new_group(name):
     root = unified_root()
     return ControlGroup(root, name) if root else ProcessTree()
+
+
+def how():
+    """In words, how CPU is counted here."""
+    return (ControlGroup if unified_root() else ProcessTree).how

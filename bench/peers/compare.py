@@ -60,8 +60,8 @@ def number(value):
 
 
 def dates(results):
-    """When it was measured: the first and the last day, as parts may be measured anew one at a time."""
-    days = sorted(results["dates"].values())
+    """When it was measured: the first and the last day, as rows may be measured anew by themselves."""
+    days = sorted({row["date"] for row in results["rows"]})
     return days[0] if days[0] == days[-1] else f"{days[0]} to {days[-1]}"
 
 

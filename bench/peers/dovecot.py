@@ -31,6 +31,8 @@ userdb {{
 }}
 # All connections come from one machine.
 mail_max_userip_connections = 0
+# The manual (Caching): off as shipped, so that each login costs the whole check of the password.
+auth_cache_size = 10M
 # "High-performance mode" of the manual (LoginProcess): login processes serve many connections; as many as there are processors.
 service pop3-login {{
   service_count = 0

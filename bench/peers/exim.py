@@ -89,6 +89,7 @@ begin retry
 
 class Exim(peer.MaildirPeer):
     name, title = "exim", "Exim"
+    is_in_view = True
     parts = frozenset(("receive", "relay", "idle-smtp", "startup", "disk"))
     durability = "the two files of the queue are synced before 250, the Maildir file when it is delivered"
     owner, group_name = "nobody", "nogroup"

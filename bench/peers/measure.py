@@ -1,5 +1,6 @@
 """What all measures share: rows of results, and rounds that alternate between the peers."""
 import dataclasses
+import os
 import statistics
 import sys
 
@@ -17,6 +18,7 @@ class Row:
     labels: dict = dataclasses.field(default_factory=dict)  # the same for programs: {"size": 4096, "sessions": 50}
     rounds: dict = dataclasses.field(default_factory=dict)  # {peer's name: [a figure of each round]}
     notes: dict = dataclasses.field(default_factory=dict)  # {peer's name: what a reader has to know, or why there is no figure}
+    date: str = ""  # when: "2026-01-31"
 
     def add(self, peer, value):
         self.rounds.setdefault(peer.name, []).append(value)
@@ -33,6 +35,13 @@ class Row:
         return dataclasses.asdict(self)
 
 
+def next_pace(before, a_second, each):
+    """How many a second a server may be able to do: what it did now, or what its CPU (`each`: microseconds a message) leaves room for. A few messages take a slow
+    server's waits for its figure, and then too few would be sent to it for ever; so it grows, by four times at most."""
+    able = os.cpu_count() * 1e6 / each if each else a_second
+    return max(before / 2, min(able, 4 * a_second), a_second)
+
+
 def say(text):
     print(text, file=sys.stderr, flush=True)
 
@@ -44,10 +53,28 @@ def figures(row):
 
 
 def alternate(peers, rounds, once):
-    """A B C, A B C, ...: what the machine does meanwhile hits all of them. `once(peer, round)`."""
+    """A B C, B C A, ...: what the machine does meanwhile hits all of them, and nobody is always first. What one left to be written is no burden of the next.
+    `once(peer, round)`."""
     for number in range(rounds):
-        for peer in peers:
+        first = number % len(peers) if peers else 0
+        for peer in [*peers[first:], *peers[:first]]:
+            os.sync()
             once(peer, number)
+
+
+def those_able(servers, once):
+    """(servers that did `once(server)`, {name: why the others did not}). Where Ostiary fails the run ends."""
+    able, notes = [], {}
+    for server in servers:
+        try:
+            once(server)
+            able.append(server)
+        except BenchError as problem:
+            if server.name == "ostiary":
+                raise
+            say(str(problem))
+            notes[server.name] = f"{server.title} failed: {str(problem).splitlines()[0][:200]}"
+    return able, notes
 
 
 def once_or_note(once, rows):

@@ -39,11 +39,12 @@ def hold(server, service, more, count):
     command = [LOAD, "idle", "127.0.0.1", str(server.port(service)), str(count), service, *more]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as load:
         said = load.stdout.readline().split()
-        if said[:1] != ["open"] or said[1] == "0":
-            raise peers_module.BenchError(f"{server.title}: {service} connections could not be opened: {load.stderr.read()}{server.log()}")
-        after = settled_kib(server)
-        load.stdin.close()
+        none = said[:1] != ["open"] or said[1] == "0"
+        after = 0 if none else settled_kib(server)
+        load.stdin.close()  # it lets go of them
         load.stdin = None
+        if none:
+            raise peers_module.BenchError(f"{server.title}: {service} connections could not be opened: {load.stderr.read()}{server.log()}")
         if load.wait() != 0:
             raise peers_module.BenchError(f"{server.title}: the idle connections did not last: {load.stderr.read()}")
     return (after - before) / int(said[1]), int(said[1])

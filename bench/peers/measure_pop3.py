@@ -2,6 +2,7 @@
 import base64
 import hashlib
 import json
+import poplib
 import time
 
 import fill
@@ -34,6 +35,8 @@ class Pair:
         server.settle(10)
         before = server.cpu_seconds()
         result = load(*words)
+        if result["messages" if "messages" in result else "logins"] != count:
+            raise peers_module.BenchError(f"{server.title}: {self.rate.name}: {count} were wanted: {result}")
         server.settle(10)
         self.rate.add(server, result["rate"])
         self.cost.add(server, (server.cpu_seconds() - before) / count * 1e6)
@@ -82,6 +85,15 @@ def login_words(server, first, accounts, sessions, count):
     return "logins", "127.0.0.1", server.pop3_port, f"u*@{peers_module.DOMAIN}", first, accounts, peers_module.PASSWORD, sessions, count
 
 
+def messages_left(server, number):
+    client = poplib.POP3("127.0.0.1", server.pop3_port, timeout=peers_module.PATIENCE)
+    client.user(f"u{number}@{peers_module.DOMAIN}")
+    client.pass_(peers_module.PASSWORD)
+    count = client.stat()[0]
+    client.quit()
+    return count
+
+
 def measure_maildrops(classes, quick, work):
     count, rounds = (QUICK_MESSAGES, 1) if quick else (MESSAGES, ROUNDS)
     todo = [(Pair(f"RETR of {count:,}, one at a time", "message", {"window": 1}), "retr", 1),
@@ -92,6 +104,9 @@ def measure_maildrops(classes, quick, work):
     def once(server, number):
         for pair, verb, window in todo:
             pair.measure(server, count, verb, "127.0.0.1", server.pop3_port, f"u{number}@{peers_module.DOMAIN}", peers_module.PASSWORD, window)
+        left = messages_left(server, number)
+        if left:
+            raise peers_module.BenchError(f"{server.title}: {left} messages are there after all were deleted")
 
     try:
         for each in classes:

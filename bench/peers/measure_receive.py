@@ -9,13 +9,13 @@ import random
 import time
 
 import peer as peers_module
-from measure import Row, alternate, figures, once_or_note, say
+from measure import Row, alternate, figures, next_pace, once_or_note, say, those_able
 
 PART = "receive"
 LOAD = peers_module.ROOT / "build/release/bench/smtp_load"
 MAILBOXES = 100
 SIZES = {"4 KiB": 4 << 10, "64 KiB": 64 << 10, "1 MiB": 1 << 20}
-SECONDS, MOST, BYTES = 0.7, 20000, 128 << 20
+SECONDS, MOST, BYTES = 1.0, 20000, 128 << 20
 PATIENCE = 120
 KEEP = 1 << 30  # bytes of mail, then a server begins with empty mailboxes
 PROBE = 20  # messages, to learn a server's pace; not counted
@@ -121,23 +121,25 @@ class Pace:
             self.known[key] = deliver(server, self.path(cell), probe, SECONDS, limited(probe, first))[0]
         return limited(cell, self.known[key])
 
-    def note(self, server, cell, a_second):
+    def note(self, server, cell, a_second, each):
         key = (server.name, cell[1], cell[3])
-        self.known[key] = max(self.known[key] / 2, a_second)
+        self.known[key] = next_pace(self.known[key], a_second, each if cell[0] > 1 else None)  # one session waits for every reply
 
 
 def measure_cell(peers, rounds, cell, pace):
     labels = dict(zip(("sessions", "size", "reuse", "recipients", "tls"), cell))
     rate = Row(PART, cell_name(*cell), "messages/s", "higher", labels)
     cost = Row(PART, cell_name(*cell), "us CPU a message", "lower", labels)
+    losses = {}
 
     def once(server, _):
         a_second, each, lost = deliver(server, pace.path(cell), cell, SECONDS, pace.most(server, cell))
-        pace.note(server, cell, a_second)
+        pace.note(server, cell, a_second, each)
         rate.add(server, a_second)
         cost.add(server, each)
         if lost:
-            rate.notes[server.name] = f"{server.title}: connections were lost in its full backlog, and tried again after a second."
+            losses[server.name] = losses.get(server.name, 0) + lost
+            rate.notes[server.name] = f"{losses[server.name]} connections were lost in its full backlog, and tried again after a second."
 
     able = [server for server in peers if not (cell[4] and "starttls" in server.lacks)]
     for server in set(peers) - set(able):
@@ -151,12 +153,18 @@ def measure(peers, quick, work, text=""):
     pace, rows = Pace(work), []
     for size in SIZES.values():
         (work / f"message-{size}").write_bytes(message(size))
-    for server in peers:
-        send(server, pace.path((50, "4 KiB")), (50, "4 KiB", True, 1, False), SECONDS, 500)  # warm: processes are there
-        wait_until(lambda server=server: server.queued() == 0, server)
+
+    def warm(server):
+        """Processes are there."""
+        send(server, pace.path((50, "4 KiB")), (50, "4 KiB", True, 1, False), SECONDS, 500)
+        wait_until(lambda: server.queued() == 0, server)
         server.settle()
+
+    peers, notes = those_able(peers, warm)
     for cell in (cell for cell in cells(quick) if text in cell_name(*cell)):
         rows += measure_cell(peers, 1 if quick else 3, cell, pace)
+        for row in rows[-2:]:
+            row.notes.update(notes)
         for server in peers:
             if server.data_bytes() > KEEP:
                 server.clear()

@@ -1,12 +1,13 @@
 """Relaying: the load client -> server -> smtp-sink, until the server's queue is empty. Each server gets so many messages as it does in a round's time."""
 import os
+import re
 import shutil
 import subprocess
 import time
 
 import measure_receive
 import peer as peers_module
-from measure import Row, alternate, figures, once_or_note, say
+from measure import Row, alternate, figures, next_pace, once_or_note, say, those_able
 
 PART = "relay"
 PATH = os.environ["PATH"] + ":/usr/sbin"
@@ -17,27 +18,36 @@ BACKLOG = 1000
 
 
 class Sink:
-    """Postfix's smtp-sink takes everything and keeps nothing. It offers no STARTTLS."""
+    """Postfix's smtp-sink takes everything, counts it (-c) and keeps nothing. It offers no STARTTLS."""
 
-    def __init__(self):
-        self.port = peers_module.free_port()
-        self.process = subprocess.Popen([SMTP_SINK, "-u", "nobody", f"127.0.0.1:{self.port}", str(BACKLOG)], stdout=subprocess.DEVNULL,
-                                        stderr=subprocess.DEVNULL)
+    def __init__(self, work):
+        self.port, self.path = peers_module.free_port(), work / "sink"
+        with self.path.open("wb") as output:
+            self.process = subprocess.Popen([SMTP_SINK, "-c", "-u", "nobody", f"127.0.0.1:{self.port}", str(BACKLOG)], stdout=output, stderr=output)
+
+    def taken(self):
+        """Messages until now."""
+        with self.path.open("rb") as output:
+            output.seek(max(0, self.path.stat().st_size - 200))
+            counts = re.findall(rb"mesg=(\d+)", output.read())
+        return int(counts[-1]) if counts else 0
 
     def close(self):
         self.process.terminate()
         self.process.wait()
 
 
-def relay(server, path, reuse, seconds, most):
-    """(messages a second, CPU microseconds a message)"""
-    cpu = server.cpu_seconds()
+def relay(server, sink, path, reuse, seconds, most):
+    """(messages a second, CPU microseconds a message, connections that its backlog lost)"""
+    cpu, taken = server.cpu_seconds(), sink.taken()
     cell = (SESSIONS, SIZE_NAME, reuse, 1, False)
     sent = measure_receive.send(server, path, cell, seconds, most, peers_module.SINK_DOMAIN)
     measure_receive.wait_until(lambda: server.queued() == 0, server)
     ended = time.time()
     server.settle()
-    return sent["messages"] / (ended - sent["began"]), (server.cpu_seconds() - cpu) * 1e6 / sent["messages"]
+    if sink.taken() - taken != sent["messages"]:
+        raise peers_module.BenchError(f"{server.title}: {sent['messages']} messages were sent, {sink.taken() - taken} came to the other site")
+    return sent["messages"] / (ended - sent["began"]), (server.cpu_seconds() - cpu) * 1e6 / sent["messages"], sent["lost"]
 
 
 def limited(a_second, seconds):
@@ -45,41 +55,53 @@ def limited(a_second, seconds):
     return max(SESSIONS, min(MOST, int(1.5 * a_second * seconds)))
 
 
-def measure_servers(servers, quick, work):
+def measure_servers(servers, sink, quick, work):
     path = work / "message-relay"
     path.write_bytes(measure_receive.message(measure_receive.SIZES[SIZE_NAME]))
     seconds, rows = QUICK_SECONDS if quick else SECONDS, []
     pace = {}
-    for server in servers:
-        for most in (SESSIONS, 4 * SESSIONS):  # warm: processes and destinations are there; and each server's pace is known
-            pace[server.name] = relay(server, path, False, seconds, min(most, limited(pace.get(server.name, most), seconds)))[0]
+
+    def warm(server):
+        """Processes and destinations are there; and each server's pace is known."""
+        for most in (SESSIONS, 4 * SESSIONS, 16 * SESSIONS):
+            a_second, each, _ = relay(server, sink, path, False, seconds, min(most, limited(pace.get(server.name, most), seconds)))
+            pace[server.name] = next_pace(0, a_second, each)
+
+    servers, notes = those_able(servers, warm)
     for reuse in (False, True):
         name = f"{SIZE_NAME}, {SESSIONS} sessions, {'reused' if reuse else 'new'} connections in"
         labels = {"sessions": SESSIONS, "size": SIZE_NAME, "reuse": reuse}
         rate, cost = Row(PART, name, "messages/s", "higher", labels), Row(PART, name, "us CPU a message", "lower", labels)
 
-        def once(server, _, reuse=reuse, rate=rate, cost=cost):
-            a_second, each = relay(server, path, reuse, seconds, limited(pace[server.name], seconds))
-            pace[server.name] = max(pace[server.name] / 2, a_second)
+        losses = {}
+
+        def once(server, _, reuse=reuse, rate=rate, cost=cost, losses=losses):
+            a_second, each, lost = relay(server, sink, path, reuse, seconds, limited(pace[server.name], seconds))
+            pace[server.name] = next_pace(pace[server.name], a_second, each)
             rate.add(server, a_second)
             cost.add(server, each)
+            if lost:
+                losses[server.name] = losses.get(server.name, 0) + lost
+                rate.notes[server.name] = f"{losses[server.name]} connections were lost in its full backlog, and tried again after a second."
 
         alternate(servers, 1 if quick else 3, once_or_note(once, (rate, cost)))
         say(figures(rate))
         say(figures(cost))
+        for row in (rate, cost):
+            row.notes.update(notes)
         rows += [rate, cost]
     return rows
 
 
 def measure_classes(classes, quick, work):
-    sink, servers = Sink(), []
+    sink, servers = Sink(work), []
     try:
         for each in classes:
             server = each(work, sink_port=sink.port)
             servers.append(server)
             server.add_mailboxes(1)
             server.start()
-        return measure_servers(servers, quick, work)
+        return measure_servers(servers, sink, quick, work)
     finally:
         for server in servers:
             server.close()

@@ -34,6 +34,8 @@ PASSWORD = "correct-horse-battery"
 # One hash for all, made once a run: SHA512-CRYPT of 5,000 rounds, which every server here can check.
 PASSWORD_HASH = subprocess.run(["openssl", "passwd", "-6", "-salt", "ostiarybench", PASSWORD], capture_output=True, text=True, check=True).stdout.strip()
 PATIENCE = 60
+# Below a server's directory: a file that says that its view is made, and the pipe at which it then waits to be executed.
+VIEW_MADE, VIEW_GATE = "view-made", "view-gate"
 
 
 class BenchError(Exception):
@@ -86,6 +88,7 @@ class Peer:
     credential = f"{{SHA512-CRYPT}}{PASSWORD_HASH}"  # of all mailboxes, as Dovecot writes it; set before add_mailboxes()
     lacks = {}  # what it can't do, by "starttls": the reason
     greets_at = "smtp"  # the port whose greeting says that it is up
+    is_in_view = False  # its command is of packages.in_view(): to make the view is no part of its start
 
     def __init__(self, work, sink_port=None, connections=100):
         """`work` is the run's directory. `sink_port`: where mail for SINK_DOMAIN goes, and clients on loopback may send it there.
@@ -172,6 +175,8 @@ class Peer:
                 self.processes.append(process)
                 if isinstance(self.group, cgroup.ProcessTree):
                     self.group.roots.append(process.pid)
+        if self.is_in_view:
+            began = self.enter_view()
         end = began + PATIENCE
         while not self.greets(self.greets_at):
             if any(p.poll() not in (None, 0) for p in self.processes) or time.monotonic() > end:
@@ -180,6 +185,16 @@ class Peer:
                 raise BenchError(f"{self.title} does not start: {output}{self.log()}")
             time.sleep(0.001)
         return time.monotonic() - began
+
+    def enter_view(self):
+        """When the server itself was executed."""
+        made, gate = self.directory / VIEW_MADE, self.directory / VIEW_GATE
+        wait_for(f"the view of {self.title}", lambda: made.exists() or self.processes[0].poll() is not None)
+        began = time.monotonic()
+        if made.exists():
+            made.unlink()
+            gate.write_text("\n")
+        return began
 
     def stop(self):
         for process in reversed(self.processes):
@@ -190,9 +205,12 @@ class Peer:
                 process.kill()
                 process.wait()
         self.processes = []
-        if self.group:
-            self.group.close()
-        self.group = None
+        group, self.group = self.group, None
+        if group:
+            try:
+                group.close()
+            except TimeoutError as problem:
+                raise BenchError(f"{self.title} does not end: {problem}") from problem
 
     def close(self):
         self.stop()

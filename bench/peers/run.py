@@ -23,6 +23,7 @@ import sys
 import tempfile
 import time
 
+import cgroup
 import measure
 import peer
 import report
@@ -78,13 +79,21 @@ RAW = peer.ROOT / "bench/raw/peers.json"
 QUICK = peer.ROOT / "build/peers/quick.json"
 
 
+def still_true(earlier, results):
+    """The rows of an earlier run that may stand beside these: on this machine, without the figures of servers that are other versions now."""
+    if earlier["machine"] != results["machine"]:
+        return []
+    changed = {name for name, now in results["peers"].items() if name in earlier["peers"] and earlier["peers"][name]["version"] != now["version"]}
+    return [{**row, "rounds": {name: figures for name, figures in row["rounds"].items() if name not in changed}} for row in earlier["rows"]]
+
+
 def joined(earlier, results):
     """What was measured now replaces the same parts of an earlier run, or of a part that was measured partly the same rows; the others stay."""
-    parts, partly = {row["part"] for row in results["rows"]}, results.get("partly", [])
+    parts, partly = {row["part"] for row in results["rows"]}, results["partly"]
     same = {(row["part"], row["name"], row["unit"]) for row in results["rows"]}
-    rows = [row for row in earlier["rows"] if (row["part"] not in parts or row["part"] in partly) and (row["part"], row["name"], row["unit"]) not in same] + results["rows"]
-    return {**results, "peers": {**earlier["peers"], **results["peers"]}, "dates": {**earlier["dates"], **results["dates"]},
-            "rows": sorted(rows, key=lambda row: list(MEASURES).index(row["part"]))}
+    kept = [row for row in still_true(earlier, results) if (row["part"] not in parts or row["part"] in partly) and (row["part"], row["name"], row["unit"]) not in same]
+    return {**results, "peers": {**earlier["peers"], **results["peers"]},
+            "rows": sorted(kept + results["rows"], key=lambda row: list(MEASURES).index(row["part"]))}
 
 
 def write_results(results, publish):
@@ -121,16 +130,16 @@ def main():
     work = pathlib.Path(tempfile.mkdtemp(prefix="ostiary-peers-", dir=os.environ.get("BENCH_DIR")))
     work.chmod(0o755)
     peer.run("ninja", "-C", peer.ROOT / "build/release", *LOADS)
-    results = {"machine": machine(), "quick": given.quick, "dates": {}, "rows": [], "partly": [],
+    results = {"machine": machine(), "quick": given.quick, "counted": cgroup.how(), "rows": [], "partly": [],
                "peers": {c.name: {"title": c.title, "version": c.version(), "durability": c.durability} for c in everybody}}
     try:
         for part, text in given.parts or [(part, "") for part in MEASURES]:
             if not (HERE / f"{MEASURES[part]}.py").exists():
                 continue
             began = time.monotonic()
-            results["rows"] += [row.as_json() for row in measure_part(part, text, everybody, given.quick, work)]
+            today = datetime.date.today().isoformat()
+            results["rows"] += [{**row.as_json(), "date": today} for row in measure_part(part, text, everybody, given.quick, work)]
             results["partly"] += [part] if text else []
-            results["dates"][part] = datetime.date.today().isoformat()
             measure.say(f"{part}: {time.monotonic() - began:.0f} s")
             write_results(results, not given.quick and not given.servers)
     finally:

@@ -20,9 +20,9 @@ def bench_modules(monkeypatch):
 
 
 def results(own, other, better="higher"):
-    return {"machine": {"processor": "a <fast> one", "cores": 2, "kernel": "6.1"}, "dates": {"pop3": "2026-01-01"},
+    return {"machine": {"processor": "a <fast> one", "cores": 2, "kernel": "6.1"}, "counted": "by hand",
             "peers": {"other": {"title": "Other & Co", "version": "1", "durability": "all"}, "ostiary": {"title": "Ostiary", "version": "2", "durability": "all"}},
-            "rows": [{"part": "pop3", "name": "RETR", "unit": "messages/s", "better": better, "labels": {}, "notes": {},
+            "rows": [{"part": "pop3", "name": "RETR", "unit": "messages/s", "better": better, "labels": {}, "notes": {}, "date": "2026-01-01",
                       "rounds": {"other": other, "ostiary": own}}]}
 
 
@@ -73,8 +73,8 @@ def test_parts_are_measured_anew_one_at_a_time():
     import compare
     import run
     earlier, now = results([1], [2]), results([3], [4])
-    earlier["rows"].append({**earlier["rows"][0], "part": "receive"})
-    earlier["dates"]["receive"], now["dates"] = "2025-12-31", {"pop3": "2026-01-02"}
+    earlier["rows"].append({**earlier["rows"][0], "part": "receive", "date": "2025-12-31"})
+    now["rows"][0]["date"], now["partly"] = "2026-01-02", []
     both = run.joined(earlier, now)
     assert [(row["part"], row["rounds"]["ostiary"]) for row in both["rows"]] == [("receive", [1]), ("pop3", [3])]
     now["partly"] = ["receive"]
@@ -82,7 +82,34 @@ def test_parts_are_measured_anew_one_at_a_time():
     partly = run.joined(earlier, now)
     assert sorted((row["part"], row["name"], row["rounds"]["ostiary"]) for row in partly["rows"] if row["part"] == "receive") == [
         ("receive", earlier["rows"][1]["name"], [6]), ("receive", "another", [5])]
-    assert compare.dates(both) == "2025-12-31 to 2026-01-02" and compare.dates(now) == "2026-01-02"
+    assert compare.dates(both) == "2025-12-31 to 2026-01-02"
+
+
+def test_figures_of_another_machine_or_version_are_not_kept():
+    import run
+    earlier, now = results([1], [2]), {**results([3], [4]), "rows": [], "partly": []}
+    assert [row["rounds"] for row in run.joined(earlier, now)["rows"]] == [{"ostiary": [1], "other": [2]}]
+    now["peers"] = {**now["peers"], "ostiary": {**now["peers"]["ostiary"], "version": "3"}}
+    assert [row["rounds"] for row in run.joined(earlier, now)["rows"]] == [{"other": [2]}]
+    now["machine"] = {**now["machine"], "cores": 64}
+    assert run.joined(earlier, now)["rows"] == []
+
+
+def test_the_page_says_what_was_not_measured():
+    import report
+    shown = report.text(results([5], [10]))
+    assert "Not measured yet: Receiving" in shown and "; POP3" not in shown
+    one = results([5], [10])
+    one["rows"][0].update(part="receive", name="4 KiB, 1 session, new connections, 1 recipient")
+    assert "Only 1 of the 68 kinds" in report.text(one)
+
+
+@pytest.mark.parametrize("before, a_second, each, pace", [
+    (0, 100, None, 100), (0, 21, 2500, 84), (84, 84, 2500, 336), (1000, 100, 1000, 500), (0, 1000, 1, 4000), (0, 0, 100, 0)])
+def test_a_slow_servers_rounds_grow(monkeypatch, before, a_second, each, pace):
+    import measure
+    monkeypatch.setattr(measure.os, "cpu_count", lambda: 2)
+    assert measure.next_pace(before, a_second, each) == pace
 
 
 def test_each_program_leaves_the_others_part_of_the_page(tmp_path):
@@ -122,7 +149,7 @@ def test_what_is_received_is_mail_of_the_size_that_is_named():
 def test_rounds_are_as_long_for_slow_servers_as_for_fast_ones():
     import measure_receive
     small, large = (10, "4 KiB", True, 1, False), (10, "1 MiB", True, 20, False)
-    assert [measure_receive.limited(small, a_second) for a_second in (1, 1000, 1e9)] == [10, 700, measure_receive.MOST]
+    assert [measure_receive.limited(small, a_second) for a_second in (1, 1000, 1e9)] == [10, 1000, measure_receive.MOST]
     assert measure_receive.limited(large, 1e9) == 10
     cells = measure_receive.cells(False)
     assert len(cells) == len(set(cells)) == 68 and (50, "1 MiB", False, 1, True) in cells and set(measure_receive.cells(True)) <= set(cells)
