@@ -9,6 +9,7 @@
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #define TEXT_MAX (1u << 20)
@@ -25,6 +26,12 @@ struct check {
 };
 
 static void problem(struct check *c, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+static int unfinished(struct check *c, int error)
+{
+    buf_printf(&c->report->text, "The check could not be finished: %s.\n", strerror(-error));
+    return error;
+}
 
 static void problem(struct check *c, const char *format, ...)
 {
@@ -286,64 +293,96 @@ static int check_database(struct check *c)
             say_counter(c, counters[i].sentence, st);
         database_end(st);
     }
-    if (rc == 0) {
-        struct statement *st = database_query(c->view.db, c->view.db->driver->integrity, "");
-        while ((rc = database_step(st)) > 0)
-            if (!span_is(database_bytes(st, 0), "ok"))
-                problem(c, "The database is damaged: %.*s.", SPAN_ARG(database_bytes(st, 0)));
-        database_end(st);
-    }
     int ended = database_commit(c->view.db);
     return rc ? rc : ended;
 }
 
-/* Before anything else is asked of it: what is damaged can't be trusted with an answer. */
-static int check_file(struct check *c, const char *data_directory)
+static int check_integrity(struct check *c)
 {
-    struct check_pages *pages = calloc(1, sizeof *pages);
+    struct statement *st = database_query(c->view.db, c->view.db->driver->integrity, "");
+    int rc;
+    while ((rc = database_step(st)) > 0)
+        if (!span_is(database_bytes(st, 0), "ok"))
+            problem(c, "The database is damaged: %.*s.", SPAN_ARG(database_bytes(st, 0)));
+    database_end(st);
+    return rc;
+}
+
+/* ---- The database's file ---- */
+
+static void tell_pages(struct check *c, const struct check_pages *pages)
+{
+    buf_reset(&c->report->text);
+    for (uint64_t i = 0; i < pages->damaged && i < CHECK_PAGES_TOLD; i++)
+        problem(c, "Page %u of the database is not as it was written.", (unsigned)pages->numbers[i]);
+    c->report->problems = pages->damaged;
+    buf_printf(&c->report->text,
+               "%" PRIu64 " of %" PRIu64 " pages of the database are damaged, so it was not asked for more. Run "
+               "`ostiary store rebuild` to make it anew from the volumes.\n",
+               pages->damaged, pages->pages);
+}
+
+/* Pages that a checkpoint had in hand when the power went are wrong in the file, and read out of the log all the same.
+ */
+static bool has_log(const char *data_directory)
+{
+    char path[PATH_MAX];
+    struct stat status;
+    int size = snprintf(path, sizeof path, "%s/store.db-wal", data_directory);
+    return size > 0 && (size_t)size < sizeof path && stat(path, &status) == 0 && status.st_size > 0;
+}
+
+/* Before anything else is asked of it: what is damaged can't be trusted with an answer. 1: the view is open, go on; 0:
+ * all that there is to say is told; or a negative errno, with a sentence. */
+static int check_file(struct check *c, const char *data_directory, struct check_pages *pages)
+{
     char path[PATH_MAX];
     int size = snprintf(path, sizeof path, "%s/store.db", data_directory);
-    int rc = !pages ? -ENOMEM : size < 0 || (size_t)size >= sizeof path ? -ENAMETOOLONG : check_pages(path, pages);
-    for (uint64_t i = 0; rc == 0 && i < pages->damaged && i < CHECK_PAGES_TOLD; i++)
-        problem(c, "Page %u of the database is not as it was written.", (unsigned)pages->numbers[i]);
-    if (rc == 0 && pages->damaged) {
-        c->report->problems = pages->damaged;
-        buf_printf(&c->report->text,
-                   "%" PRIu64 " of %" PRIu64 " pages of the database are damaged, so it was not asked for more. Run "
-                   "`ostiary store rebuild` to make it anew from the volumes.\n",
-                   pages->damaged, pages->pages);
+    int rc = size < 0 || (size_t)size >= sizeof path ? -ENAMETOOLONG : check_pages(path, pages);
+    if (rc != 0 && rc != -ENOENT) {
+        buf_printf(&c->report->text, "The database cannot be read: %s.", strerror(-rc));
+        return rc;
     }
-    free(pages);
-    return rc;
+    if (pages->damaged && !has_log(data_directory)) {
+        tell_pages(c, pages);
+        return 0;
+    }
+    rc = view_open(&c->view, data_directory, &c->report->text);
+    bool is_open = rc == 0;
+    if (is_open)
+        rc = check_integrity(c);
+    if (pages->damaged && (rc == -EIO || c->report->problems)) {
+        tell_pages(c, pages);
+        return 0;
+    }
+    return rc == 0 ? 1 : is_open ? unfinished(c, rc) : rc;
+}
+
+static int check_all(struct check *c)
+{
+    int rc = check_database(c);
+    if (rc == 0)
+        rc = check_rows(c);
+    if (rc == 0)
+        rc = check_volumes(c);
+    return rc ? unfinished(c, rc) : 0;
 }
 
 int store_check(const char *data_directory, struct store_check_report *report, store_check_progress *progress,
                 void *context)
 {
-    struct check c = {.report = report, .progress = progress, .context = context};
+    struct check c = {.report = report, .progress = progress, .context = context, .view = {.directory = -1}};
+    struct check_pages *pages = calloc(1, sizeof *pages);
     *report = (struct store_check_report){0};
     buf_init(&report->text, TEXT_MAX);
-    int rc = check_file(&c, data_directory);
-    if (rc != 0 && rc != -ENOENT) {
-        buf_printf(&report->text, "The database cannot be read: %s.", strerror(-rc));
-        return rc;
-    }
-    if (report->problems)
-        return 0;
-    rc = view_open(&c.view, data_directory, &report->text);
-    if (rc != 0)
-        return rc;
     buf_init(&c.memory, RECORD_FACTS_MAX);
     arena_init(&c.arena, 4ull * RECORD_FACTS_MAX);
-    rc = check_database(&c);
-    if (rc == 0)
-        rc = check_rows(&c);
-    if (rc == 0)
-        rc = check_volumes(&c);
-    if (rc != 0)
-        buf_printf(&report->text, "The check could not be finished: %s.\n", strerror(-rc));
+    int rc = pages ? check_file(&c, data_directory, pages) : unfinished(&c, -ENOMEM);
+    if (rc > 0)
+        rc = check_all(&c);
     arena_release(&c.arena);
     buf_release(&c.memory);
     view_release(&c.view);
+    free(pages);
     return rc;
 }

@@ -309,6 +309,81 @@ static void a_store_without_a_queue(void **state)
     fixture_stop(&f);
 }
 
+static uint32_t big_endian(const unsigned char *p)
+{
+    return (uint32_t)p[0] << 24 | (uint32_t)p[1] << 16 | (uint32_t)p[2] << 8 | p[3];
+}
+
+/* Turns a bit of each page that the database's file has, of those that are in its log as well, or of all others. How
+ * many that are. */
+static unsigned damage(const char *directory, bool in_log)
+{
+    enum { PAGE = 4096, FRAME = PAGE + 24, PAGES = 4096 };
+    static bool is_logged[PAGES + 1];
+    unsigned char frame[24], byte;
+    char path[256];
+    unsigned count = 0;
+    memset(is_logged, 0, sizeof is_logged);
+    snprintf(path, sizeof path, "%s/store.db-wal", directory);
+    int fd = open(path, O_RDONLY);
+    assert_true(fd >= 0);
+    for (off_t at = 32; pread(fd, frame, sizeof frame, at) == sizeof frame; at += FRAME) {
+        assert_in_range(big_endian(frame), 1, PAGES);
+        is_logged[big_endian(frame)] = true;
+    }
+    close(fd);
+    snprintf(path, sizeof path, "%s/store.db", directory);
+    fd = open(path, O_RDWR);
+    for (off_t page = 2; page <= PAGES; page++) {
+        off_t at = (page - 1) * PAGE + 8;
+        if (is_logged[page] != in_log || pread(fd, &byte, 1, at) != 1)
+            continue;
+        byte ^= 4;
+        assert_int_equal(pwrite(fd, &byte, 1, at), 1);
+        count++;
+    }
+    close(fd);
+    return count;
+}
+
+static void check_says(const char *directory, const char *sentence)
+{
+    struct store_check_report report;
+    assert_int_equal(store_check(directory, &report, NULL, NULL), 0);
+    buf_add_char(&report.text, '\0');
+    if (!report.problems || !strstr(report.text.data, sentence))
+        fail_msg("check found %u problems: %s", (unsigned)report.problems, report.text.data);
+    buf_release(&report.text);
+}
+
+/* The power went during a checkpoint: pages that are torn in the database's file are whole in its log. */
+static void torn_pages(void **state)
+{
+    enum { TORN, OTHERS, WITHOUT_LOG, KINDS };
+    struct fixture f;
+    char after[100], name[120];
+    fixture_start(&f);
+    fixture_mail(&f, "alice@example.test", "one");
+    assert_int_equal(database_checkpoint(f.store->db), 0);
+    fixture_mail(&f, "alice@example.test", "two");
+    snprintf(after, sizeof after, "%.80s-after", f.directory);
+    for (unsigned kind = TORN; kind < KINDS; kind++) {
+        copy_directory(f.directory, after);
+        snprintf(name, sizeof name, "%s/store.db-shm", after);
+        unlink(name);
+        assert_in_range(damage(after, kind != OTHERS), 1, 1000);
+        snprintf(name, sizeof name, "%s/store.db-wal", after);
+        if (kind == WITHOUT_LOG)
+            assert_int_equal(truncate(name, 0), 0);
+        if (kind == TORN)
+            check_is_clean(after);
+        else
+            check_says(after, "Run `ostiary store rebuild`");
+        remove_directory(after);
+    }
+    fixture_stop(&f);
+}
+
 static void migrations(void **state)
 {
     for (unsigned version = 0; version <= SCHEMA_VERSION; version++) {
@@ -340,9 +415,13 @@ static void migrations(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(unacknowledged_tails),    cmocka_unit_test(an_older_database_is_refused),
-        cmocka_unit_test(killed_at_random),        cmocka_unit_test(killed_with_a_queue),
-        cmocka_unit_test(a_store_without_a_queue), cmocka_unit_test(migrations),
+        cmocka_unit_test(unacknowledged_tails),
+        cmocka_unit_test(an_older_database_is_refused),
+        cmocka_unit_test(killed_at_random),
+        cmocka_unit_test(killed_with_a_queue),
+        cmocka_unit_test(a_store_without_a_queue),
+        cmocka_unit_test(torn_pages),
+        cmocka_unit_test(migrations),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
