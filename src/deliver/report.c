@@ -74,7 +74,7 @@ static void fill_recipient(const struct writing *w, const struct entry *e, struc
     if (e->kind == ENTRY_REMOTE)
         r->last_attempt = now;
     if (r->action == DSN_DELAYED)
-        r->retry_until = e->created_at + w->settings->courier.give_up * NANOSECONDS;
+        r->retry_until = (e->created_at < now ? e->created_at : now) + w->settings->courier.give_up * NANOSECONDS;
 }
 
 /* Of a message that is gone, or can't be read, the report says what is known without it. */

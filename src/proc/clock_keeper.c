@@ -32,6 +32,12 @@ static void doubt(struct clock_keeper *k, const struct clock_readings *now, uint
                           memory_order_relaxed);
 }
 
+/* Further than a clock that runs badly may be: it was not set yet. */
+static bool is_behind(uint64_t last_used, const struct clock_readings *now)
+{
+    return last_used > now->wall + CLOCK_BELIEVED_SECONDS * NANOSECONDS;
+}
+
 int clock_keeper_init(struct clock_keeper *k, const struct clock_readings *now, uint64_t last_used, bool *in_doubt)
 {
     *k = (struct clock_keeper){.fd = memfd_create("ostiary-clock", MFD_CLOEXEC | MFD_ALLOW_SEALING)};
@@ -46,8 +52,8 @@ int clock_keeper_init(struct clock_keeper *k, const struct clock_readings *now, 
         return -errno;
     k->base = (int64_t)(now->wall - now->boot);
     publish(k, now);
-    bool is_behind = last_used > now->wall + CLOCK_BELIEVED_SECONDS * NANOSECONDS;
-    *in_doubt = last_used && (is_behind || now->wall > last_used + CLOCK_AWAY_SECONDS * NANOSECONDS);
+    k->behind = is_behind(last_used, now) ? last_used : 0;
+    *in_doubt = k->behind || (last_used && now->wall > last_used + CLOCK_AWAY_SECONDS * NANOSECONDS);
     if (*in_doubt)
         doubt(k, now, last_used);
     clock_follow(k->page);
@@ -65,6 +71,13 @@ void clock_keeper_release(struct clock_keeper *k)
     *k = (struct clock_keeper){.fd = -1};
 }
 
+static void believe(struct clock_keeper *k, const struct clock_readings *now, int64_t base, uint64_t sure)
+{
+    doubt(k, now, sure);
+    k->base = base;
+    k->since = 0;
+}
+
 static enum clock_change look_elsewhere(struct clock_keeper *k, const struct clock_readings *now, int64_t base)
 {
     if (!k->since || !is_near(base, k->elsewhere)) {
@@ -75,9 +88,7 @@ static enum clock_change look_elsewhere(struct clock_keeper *k, const struct clo
     k->elsewhere = base;
     if (now->boot - k->since < CLOCK_BELIEVED_SECONDS * NANOSECONDS)
         return CLOCK_SAME;
-    doubt(k, now, now->boot + (uint64_t)k->base);
-    k->base = base;
-    k->since = 0;
+    believe(k, now, base, now->boot + (uint64_t)k->base);
     return CLOCK_BELIEVED;
 }
 
@@ -85,13 +96,19 @@ enum clock_change clock_keeper_look(struct clock_keeper *k, const struct clock_r
 {
     int64_t base = (int64_t)(now->wall - now->boot);
     enum clock_change change = CLOCK_SAME;
+    uint64_t behind = k->behind;
+    k->behind = is_behind(behind, now) ? behind : 0;
     *nanoseconds = base - k->base;
-    if (!is_near(base, k->base)) {
-        change = look_elsewhere(k, now, base);
-    } else {
+    if (is_near(base, k->base)) {
         change = k->since ? CLOCK_RETURNED : CLOCK_SAME;
         k->since = 0;
         k->base = base;
+    } else if (behind && !k->behind) {
+        /* As at a start: all ages hang on the time that it had before, not on where it began. */
+        believe(k, now, base, behind);
+        change = CLOCK_MENDED;
+    } else {
+        change = look_elsewhere(k, now, base);
     }
     publish(k, now);
     return change;

@@ -2,8 +2,9 @@
  *
  * Where somebody sets the wall clock by more than a minute, ages and what falls due go on as if nothing had happened: a
  * clock that is ten years ahead for a moment must not bounce the queue or empty the ledger. Once it has stayed there
- * for an hour it is believed, but for another day nothing is deleted by its age. Time that the machine slept is time.
- */
+ * for an hour it is believed, but for another day nothing is deleted by its age. Where it began before something was
+ * last written here (many small machines begin in 1970), it is believed at once when it is set to that time or later.
+ * Time that the machine slept is time. */
 #ifndef PROC_CLOCK_KEEPER_H
 #define PROC_CLOCK_KEEPER_H
 
@@ -26,6 +27,7 @@ enum clock_change {
     CLOCK_JUMPED,   /* away from the steady clock, or further away */
     CLOCK_RETURNED, /* to it */
     CLOCK_BELIEVED, /* where it jumped to: the steady clock is there now */
+    CLOCK_MENDED,   /* began behind, jumped to where it can be right: the steady clock is there now */
 };
 
 struct clock_keeper {
@@ -34,6 +36,7 @@ struct clock_keeper {
     int64_t base;      /* of the steady clock, from the boot clock */
     int64_t elsewhere; /* the same of the wall clock since it jumped */
     uint64_t since;    /* when it jumped, by the boot clock; 0: it is where it belongs */
+    uint64_t behind;   /* the wall clock began before that and has not come there yet; 0: it has */
 };
 
 /* `last_used`: by the wall clock, when something was last written here; 0: never. 0 or a negative errno; `fd` is for

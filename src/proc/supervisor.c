@@ -159,7 +159,13 @@ static void keep_clock(struct supervisor *s)
             LOG_MAJOR, "supervisor", NULL,
             "the machine's clock has been %s for an hour and is believed; for a day nothing is deleted by its age",
             away);
-    if (change == CLOCK_JUMPED || change == CLOCK_RETURNED)
+    else if (change == CLOCK_MENDED)
+        log_write(
+            LOG_MAJOR, "supervisor", NULL,
+            "the machine's clock was set: it is %s now, where it can be right, and is believed; for a day nothing "
+            "is deleted by its age",
+            away);
+    if (change == CLOCK_JUMPED || change == CLOCK_RETURNED || change == CLOCK_MENDED)
         process_replace(s, ROLE_RESOLVER);
 }
 

@@ -15,9 +15,9 @@ struct schedule {
 uint64_t schedule_wait(const struct schedule *schedule, unsigned attempts, uint64_t random);
 
 /* What is to be done with an entry that could not be delivered at `now` (both in nanoseconds since 1970), which was the
- * last of `attempts`. A clock that went back makes nothing old, and one that went ahead by days does not either:
- * nothing is given up, and nobody is told, before it was tried for half of that time, by what lies between attempts at
- * the least. */
+ * last of `attempts`. A clock that went ahead by days makes nothing old: nothing is given up, and nobody is told,
+ * before it was tried for half of that time, by what lies between attempts at the least. One that went back keeps
+ * nothing for ever: where `now` is before created_at, it is over when it was tried for all of that time. */
 enum schedule_step {
     SCHEDULE_RETRY,
     SCHEDULE_WARN, /* the same, and its sender is told now */

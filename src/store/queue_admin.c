@@ -231,13 +231,13 @@ int queue_mend_times(struct store *s)
     rc = database_begin(s->db);
     if (rc)
         return rc;
-    rc =
-        database_run(s->db,
-                     "UPDATE queue SET next_at = $1, created_at = CASE WHEN created_at > $1 THEN $1 ELSE created_at END"
-                     " WHERE (message_id, number) IN (SELECT message_id, number FROM queue"
-                     " WHERE state = 0 AND next_at > $2 ORDER BY next_at DESC LIMIT $4)"
-                     " AND (attempts > 0 OR next_at > $3)",
-                     "uuuu", now, tried, latest, (uint64_t)QUEUE_LOOKED_AT);
+    /* Only that: the clock may be wrong now, and when it is right again, all ages hang on when they came. */
+    rc = database_run(s->db,
+                      "UPDATE queue SET next_at = $1"
+                      " WHERE (message_id, number) IN (SELECT message_id, number FROM queue"
+                      " WHERE state = 0 AND next_at > $2 ORDER BY next_at DESC LIMIT $4)"
+                      " AND (attempts > 0 OR next_at > $3)",
+                      "uuuu", now, tried, latest, (uint64_t)QUEUE_LOOKED_AT);
     if (!rc)
         rc = database_commit(s->db);
     if (rc) {

@@ -21,14 +21,15 @@ struct step {
     int64_t sure; /* how far what is sure then is behind the time that passed; not looked at while it is trusted */
 };
 
-static void play(const struct step *steps, size_t count)
+/* `ahead`: how far what was last written is ahead of the start, in seconds. */
+static void play(int64_t ahead, const struct step *steps, size_t count)
 {
     struct clock_readings now = {.monotonic = 1000 * S, .boot = 1000 * S, .wall = START};
     struct clock_keeper k;
     bool in_doubt;
     uint64_t passed = 0;
-    assert_int_equal(clock_keeper_init(&k, &now, START - DAY * S, &in_doubt), 0);
-    assert_false(in_doubt);
+    assert_int_equal(clock_keeper_init(&k, &now, START + (uint64_t)(ahead * (int64_t)S), &in_doubt), 0);
+    assert_int_equal(in_doubt, ahead > 0);
     for (size_t i = 0; i < count; i++) {
         const struct step *s = &steps[i];
         int64_t away;
@@ -46,11 +47,12 @@ static void play(const struct step *steps, size_t count)
     clock_keeper_release(&k);
 }
 
-#define PLAY(...)                                         \
+#define PLAY_FROM(ahead, ...)                             \
     do {                                                  \
         static const struct step steps[] = {__VA_ARGS__}; \
-        play(steps, sizeof steps / sizeof *steps);        \
+        play(ahead, steps, sizeof steps / sizeof *steps); \
     } while (0)
+#define PLAY(...) PLAY_FROM(-(int64_t)DAY, __VA_ARGS__)
 
 static void test_jumps(void **state)
 {
@@ -105,6 +107,21 @@ static void test_the_start(void **state)
     }
 }
 
+/* A machine that does not know the time when it starts, and hears of it soon. */
+static void test_a_start_behind(void **state)
+{
+    PLAY_FROM(YEARS, {20, 0, 0, CLOCK_SAME, 0, false, 20 - (int64_t)YEARS},
+              {1, 0, YEARS + 60, CLOCK_MENDED, YEARS + 60, false, 21 - (int64_t)YEARS},
+              {1, 0, 3600, CLOCK_JUMPED, YEARS + 60, false, 22 - (int64_t)YEARS},
+              {DAY, 0, -3600, CLOCK_RETURNED, YEARS + 60, true},
+              {1, 0, -(int64_t)YEARS, CLOCK_JUMPED, YEARS + 60, true});
+    /* By two steps; and so late that the first doubt is over. */
+    PLAY_FROM(YEARS, {2 * DAY, 0, YEARS / 2, CLOCK_JUMPED, 0, true},
+              {1, 0, YEARS / 2, CLOCK_MENDED, YEARS, false, (int64_t)(2 * DAY + 1 - YEARS)});
+    /* It came there without a jump: the next one is as any. */
+    PLAY_FROM(2 * 3600, {3600, 0, 0, CLOCK_SAME, 0, false, -3600}, {1, 0, YEARS, CLOCK_JUMPED, 0, false, -3599});
+}
+
 static void test_who_may_write(void **state)
 {
     struct clock_readings now = clock_read_all();
@@ -147,11 +164,9 @@ static void test_the_keeper_follows(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_jumps),
-        cmocka_unit_test(test_no_jumps),
-        cmocka_unit_test(test_the_start),
-        cmocka_unit_test(test_who_may_write),
-        cmocka_unit_test(test_the_keeper_follows),
+        cmocka_unit_test(test_jumps),         cmocka_unit_test(test_no_jumps),
+        cmocka_unit_test(test_the_start),     cmocka_unit_test(test_a_start_behind),
+        cmocka_unit_test(test_who_may_write), cmocka_unit_test(test_the_keeper_follows),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -53,7 +53,17 @@ static void steps(void **state)
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
         assert_int_equal(schedule_step(&ordinary, created, created + rows[i].age * NANOSECONDS, 40, rows[i].was_warned),
                          rows[i].step);
-    assert_int_equal(schedule_step(&ordinary, created, created - 1, 40, false), SCHEDULE_RETRY);
+    /* The clock went back: what was tried for all of the time is over. */
+    static const struct {
+        unsigned attempts;
+        bool was_warned;
+        enum schedule_step step;
+    } back[] = {{1, false, SCHEDULE_RETRY},   {6, false, SCHEDULE_RETRY}, {8, false, SCHEDULE_WARN},
+                {8, true, SCHEDULE_RETRY},    {40, true, SCHEDULE_RETRY}, {60, true, SCHEDULE_GIVE_UP},
+                {60, false, SCHEDULE_GIVE_UP}};
+    for (size_t i = 0; i < sizeof back / sizeof *back; i++)
+        assert_int_equal(schedule_step(&ordinary, created, created - 1, back[i].attempts, back[i].was_warned),
+                         back[i].step);
     struct schedule silent = ordinary;
     silent.warn_after = 0;
     assert_int_equal(schedule_step(&silent, created, created + DAY * NANOSECONDS, 40, false), SCHEDULE_RETRY);

@@ -843,7 +843,8 @@ static void clock_set_back(void **state)
     assert_false(queue_news_is_empty(&f.store->news));
     now = clock_wall();
     assert_true(fixture_count(&f, "SELECT next_at FROM queue WHERE number = 1") <= now);
-    assert_true(fixture_count(&f, "SELECT created_at FROM queue WHERE number = 1") <= now);
+    /* When it came is not forgotten: the clock may be wrong now, and not then. */
+    assert_true(fixture_count(&f, "SELECT MIN(created_at) FROM queue") > now + years / 2);
     /* An ordinary wait stays. */
     assert_true(fixture_count(&f, "SELECT next_at FROM queue WHERE number = 2") > now);
     queue_news_clear(&f.store->news);
