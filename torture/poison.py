@@ -7,7 +7,6 @@ import pathlib
 import random
 import re
 import shutil
-import smtplib
 import tempfile
 import threading
 import time
@@ -15,7 +14,7 @@ import time
 from sandbox import Server, unverified, wait_until
 
 from .load import REFUSED, keys_when_possible
-from .promise import Broken, Outcome
+from .promise import Broken, Outcome, end_all, refused_for_good
 
 PROMISES = ("a message that crashes its parser three times is held aside whole, and the rest flows",)
 EFFORTS = {"test": 1, "short": 2, "full": 25, "long": 250}  # of each kind
@@ -30,7 +29,7 @@ class Honest:
     """Mail for carol all the while, each message once: what was acknowledged has to be there once, what was not may be."""
 
     def __init__(self, server):
-        self.server, self.sent, self.acknowledged, self.ended = server, 0, set(), threading.Event()
+        self.server, self.sent, self.acknowledged, self.refused, self.ended = server, 0, set(), "", threading.Event()
         self.thread = threading.Thread(target=self.run, daemon=True)
         self.thread.start()
 
@@ -42,15 +41,27 @@ class Honest:
                 smtp = smtp or self.server.smtp()
                 smtp.sendmail("friend@elsewhere.test", ["carol@example.test"], f"Subject: crash {self.sent}\r\n\r\nhonest\r\n")
                 self.acknowledged.add(self.sent)
-            except REFUSED:
+            except REFUSED as problem:
                 smtp = None
+                self.refused = refused_for_good(problem)
+                if self.refused:
+                    return
             time.sleep(0.01)  # not synchronisation: this part is about what flows, not how much
+
+    def wait_for_more(self, what):
+        """So much flows as it takes to see that it does."""
+        goal = len(self.acknowledged) + 1
+        wait_until(lambda: len(self.acknowledged) >= goal or self.refused, what)
+        self.look()
+
+    def look(self):
+        if self.refused:
+            raise Broken(f"honest mail {self.sent} was refused for good: {self.refused}", lost=1)
 
     def end(self):
         self.ended.set()
         self.thread.join()
-        if not self.acknowledged:
-            raise Broken("no honest mail flowed at all")
+        self.look()
         (there,) = wait_until(lambda: keys_when_possible(self.server, "carol@example.test"), "carol's maildrop")
         lost = self.acknowledged - {number for number, _ in there}
         doubled = [key for key, times in there.items() if times > 1]
@@ -87,9 +98,11 @@ class World:
         self.deaths = 0
 
     def close(self):
-        for server in (self.server, self.far):
-            if server and server.process and server.process.poll() is None:
-                server.stop()
+        end_all(self.end, self.far.end)
+
+    def end(self):
+        """What no process may say; that parsers abort is what is tried here, and counted."""
+        return [line for line in self.server.end() if "signal=SIGABRT" not in line] if self.server else []
 
     def log_count(self, words):
         return len(re.findall(words, self.server.log()))
@@ -105,8 +118,8 @@ class World:
                     smtp.sendmail(member or "stranger@elsewhere.test", [to], text)
                     return True
             except REFUSED as problem:
-                if isinstance(problem, smtplib.SMTPResponseException) and problem.smtp_code >= 500:
-                    raise Broken(f"poison {number} was refused for good: {problem}", lost=1) from problem
+                if refused_for_good(problem):
+                    raise Broken(f"poison {number} was refused for good: {refused_for_good(problem)}", lost=1) from problem
                 return False
         wait_until(attempt, f"poison {number} taken")
 
@@ -124,6 +137,7 @@ class World:
 
     def one(self, number, kind):
         text, before, deaths = text_of(number, kind, self.choose), self.log_count(r"CRASH supervisor - process died"), DEATHS
+        aborted = self.log_count(r"CRASH supervisor - process died .*signal=SIGABRT")
         people = ("alice",)
         if kind == "stranger":
             self.send(number, "alice@example.test", 25, text)
@@ -146,6 +160,9 @@ class World:
         self.deaths += died
         if died != deaths:
             raise Broken(f"poison {number} ({kind}) ended {died} processes, not {deaths}")
+        if died != self.log_count(r"CRASH supervisor - process died .*signal=SIGABRT") - aborted:
+            raise Broken(f"poison {number} ({kind}): a process died of something else")
+        self.honest.wait_for_more(f"honest mail behind poison {number} ({kind})")
 
     def held(self, name):
         """{number: [content]} of the folder, exported as an administrator would look at it."""
