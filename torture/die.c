@@ -18,6 +18,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <sys/uio.h>
 #include <unistd.h>
 
@@ -126,6 +127,24 @@ EXPORTED int renameat(int from_at, const char *from, int to_at, const char *to)
 {
     BEFORE;
     return NEXT(renameat)(from_at, from, to_at, to);
+}
+
+EXPORTED int mkdir(const char *path, mode_t mode)
+{
+    BEFORE;
+    return NEXT(mkdir)(path, mode);
+}
+
+EXPORTED int mkdirat(int at, const char *path, mode_t mode)
+{
+    BEFORE;
+    return NEXT(mkdirat)(at, path, mode);
+}
+
+EXPORTED int linkat(int from_at, const char *from, int to_at, const char *to, int flags)
+{
+    BEFORE;
+    return NEXT(linkat)(from_at, from, to_at, to, flags);
 }
 
 static void die_half(int fd, const void *data, size_t size, off64_t offset)

@@ -1,36 +1,33 @@
 """Each call that can fail fails once, and then for a while: writes, syncs, allocations. Clients hear "not now", nothing acknowledged is lost, and when the cause is gone mail
 flows again by itself within ten seconds.
 
-A dialogue is a round of what people do: a small message to two, a large one by the spool, one to another site, a deletion, an alias. How many calls of a kind one process
-makes in it is counted first; then for each k the k-th fails in a round of its own, alone or with all behind it. faults.c and no_memory.c make them fail.
+A dialogue is a round of what people do: a small message to two, a large one by the spool, one to another site, a deletion, an alias; for the writer also a compaction, which
+begins a new volume and removes an old one. How many calls of a kind one process makes in it is counted first; then for each k the k-th fails in a round of its own, alone
+or with all behind it. faults.c and no_memory.c make them fail. What the writer does at the server's stop, and what commands do (failing_commands.py), is tried in the same way.
 """
+import concurrent.futures
 import errno
-import mmap
-import os
 import poplib
 import random
 import re
 import smtplib
-import struct
 import time
+import typing
 
 from sandbox import Server, wait_until
 from scripted_server import Peer
 
-from .promise import Broken, Outcome, processors
+from . import failing_commands
+from .faults import ALLOCATION, ERRORS, FAILED, FOREVER, KINDS, NAME, PWRITE, PWRITEV, RECEIVE, ROLES, SEEN, SHORT, SIZE, SYNC, WRITE, Faults, choose_ks, environment, look_at_end
+from .promise import Broken, Outcome, end_all, processors, refused_for_good
 
 PROMISES = (
     "the k-th call to the disk fails (ENOSPC, EIO, EDQUOT, short): 4xx, nothing lost, mail again within 10 s",
     "the k-th allocation of a process fails: 4xx, nothing lost, mail again within 10 s",
     "what joins two of our processes breaks, and both live: 4xx, nothing lost, mail again within 10 s",
+    failing_commands.PROMISE,
 )
-SYNC, PWRITE, PWRITEV, WRITE, SIZE, NAME, ALLOCATION, RECEIVE = (1 << i for i in range(8))
-KINDS = {SYNC: "sync", PWRITE: "pwrite", PWRITEV: "pwritev", WRITE: "write", SIZE: "truncate", NAME: "name", ALLOCATION: "allocation", RECEIVE: "receive"}
-SHORT = 4096  # faults.h
-ERRORS = {errno.ENOSPC: "ENOSPC", errno.EIO: "EIO", errno.EDQUOT: "EDQUOT", SHORT: "short", errno.ENOMEM: "ENOMEM", errno.ECONNRESET: "ECONNRESET"}
-ERROR_, KINDS_, SKIP, COUNT, FAILED, LOADED, ROLES_, SEEN = range(8)  # the words of struct faults
-ROLES = ("writer", "reader", "gate", "desk", "auth", "courier")  # the first of fault_roles
-FOREVER = 1 << 30
+WITH_MEMORY = ROLES[:6]  # whose allocations fail
 SETTINGS = """store.volume_size = "1M"
 smtp.message_size = "1M"
 client_networks = {{ "127.0.0.0/8" }}
@@ -39,65 +36,62 @@ courier = {{ smart_host = "127.0.0.1:{}", smart_host_tls = "none", retry_first =
 REFUSED = (OSError, EOFError, smtplib.SMTPException, poplib.error_proto)
 LIMIT_SECONDS = {"test": 60, "short": 10, "full": 10, "long": 10}  # a test may run beside many others, and is no measure of speed
 CRASHES = 5  # after so many a server is started anew, or the supervisor's patience would be what is measured
+SLOWEST = "slowest return in s"
 LARGE = "z" * 70 + "\r\n"
 
-# (kinds, role, errors): what may fail on the disk
-DISK = [(SYNC, "writer", (errno.EIO, errno.ENOSPC)), (PWRITE, "writer", (errno.ENOSPC, errno.EIO, errno.EDQUOT, SHORT)),
-        (PWRITEV, "writer", (errno.ENOSPC, errno.EIO, errno.EDQUOT, SHORT)), (NAME, "writer", (errno.ENOSPC,)), (SIZE, "writer", (errno.EIO,)),
-        (WRITE, "gate", (errno.ENOSPC, SHORT))]
-# of each (kind, role, error): how many k at most, and how often what fails goes on failing until the end of the round; allocations: of each role;
-# channels: of each role, few, since the processes wait for some seconds whether there is a new one
-EFFORTS = {"test": (2, 1, 2, 1), "short": (3, 1, 4, 1), "full": (1000, 20, 250, 8), "long": (10000, 200, 10000, 100)}
+
+
+class Row(typing.NamedTuple):
+    """Calls that fail."""
+
+    kinds: int
+    role: str
+    errors: tuple
+    counted: int = 0  # the kinds of them by which the k-th is the k-th; 0: all
+    count: int = 1  # so many, from the k-th on
+    at_stop: bool = False  # not in a dialogue, but while the server stops after one
+    said: str = ""  # what the log has to tell in the end: without it this was not what was tried
+
+    def __str__(self):
+        return f"{' and '.join(name for kind, name in KINDS.items() if kind & self.kinds)} of the {self.role}{' at the stop' if self.at_stop else ''}"
+
+
+DISK = [Row(SYNC, "writer", (errno.EIO, errno.ENOSPC)), Row(PWRITE, "writer", (errno.ENOSPC, errno.EIO, errno.EDQUOT, SHORT)),
+        Row(PWRITEV, "writer", (errno.ENOSPC, errno.EIO, errno.EDQUOT, SHORT)), Row(NAME, "writer", (errno.ENOSPC, errno.EIO)),
+        # The store cuts off what it could not write, and that fails, too.
+        Row(PWRITEV | SIZE, "writer", (errno.EIO,), counted=PWRITEV, count=2, said="cutting an abandoned batch off the volume failed"),
+        Row(SYNC, "writer", (errno.EIO,), at_stop=True), Row(PWRITE, "writer", (errno.ENOSPC,), at_stop=True), Row(SIZE, "writer", (errno.EIO,), at_stop=True),
+        Row(WRITE, "gate", (errno.ENOSPC, SHORT))]
+# of each row and error: how many k at most, and how often what fails goes on failing until the end of the round; allocations: of each role;
+# channels: of each role, few, since the processes wait for some seconds whether there is a new one; commands: of each kind of call of each
+EFFORTS = {"test": (2, 1, 2, 1, 1), "short": (3, 1, 4, 1, 2), "full": (1000, 20, 250, 8, 25), "long": (10000, 200, 10000, 100, 1000)}
 LIMIT = {"test": 300, "short": 280}
-
-
-class Faults:
-    """The other end of the libraries' page."""
-
-    def __init__(self, path):
-        path.write_bytes(bytes(mmap.PAGESIZE))
-        path.chmod(0o666)
-        with path.open("r+b") as f:
-            self.page = mmap.mmap(f.fileno(), mmap.PAGESIZE)
-
-    def get(self, word):
-        return struct.unpack_from("=I", self.page, 4 * word)[0]
-
-    def set(self, word, value):
-        struct.pack_into("=I", self.page, 4 * word, value)
-
-    def begin(self, error, kinds, skip=0, count=1, role="writer"):
-        for word, value in ((ROLES_, 1 << ROLES.index(role)), (KINDS_, kinds), (SKIP, skip), (COUNT, count), (SEEN, 0), (ERROR_, error)):
-            self.set(word, value)
-
-    def end(self):
-        self.set(ERROR_, 0)
-
-
-def environment(libraries, page):
-    """Of a server whose calls can fail."""
-    options = os.environ.get("ASAN_OPTIONS", "")
-    return {"LD_PRELOAD": ":".join(str(library) for library in libraries), "OSTIARY_FAULTS": str(page), "ASAN_OPTIONS": f"{options}:verify_asan_link_order=0".strip(":")}
 
 
 class Campaign:
     """A server, the other site, and what is known of each message."""
 
-    def __init__(self, directory, libraries, limit, may_abort=False):
-        self.limit = limit  # seconds until mail flows again
-        self.may_abort = may_abort  # a process without memory may end: it comes back
+    def __init__(self, directory, row, libraries, limit):
+        self.row, self.limit = row, limit  # seconds until mail flows again
+        self.lacks_memory = bool(row.kinds & ALLOCATION)  # a process may end: it comes back
+        # The store has done it, and who was to say so had no memory left for the answer, or no channel.
+        self.asks_again, self.after_all = bool(row.kinds & (ALLOCATION | RECEIVE)) and row.role != "writer", 0
         self.faults = Faults(directory / "faults")
         self.peer = Peer()
         self.server = Server(SETTINGS.format(self.peer.port), environment=environment(libraries, directory / "faults"), parent=directory)
         self.number = 0
         self.acknowledged, self.refused, self.far, self.deleted, self.unsure, self.aliases = set(), set(), set(), set(), set(), set()
         self.slowest, self.crashes = 0.0, 0
-        self.asks_again, self.after_all = False, 0
+        self.pool, self.asked = concurrent.futures.ThreadPoolExecutor(2), []  # (words, the result) of commands
+        self.is_over = lambda: False  # none of them need be waited for: whoever would answer can't come back yet
 
     def close(self):
         self.faults.end()
-        self.server.stop()
-        self.peer.close()
+        end_all(self.end, self.peer.close, self.pool.shutdown)
+
+    def end(self):
+        """What no process may say."""
+        return [line for line in self.server.end() if not (self.lacks_memory and "signal=SIGABRT" in line)]
 
     # What people do. Each says what it heard; nothing is tried twice.
 
@@ -132,68 +126,105 @@ class Campaign:
                 return code
         return smtp.data(text)[0]
 
-    def delete(self):
-        """One of carol's."""
+    def delete(self, name="carol", most=1, keep=0):
+        """The oldest of somebody's mail."""
         try:
-            pop = self.server.pop("carol@example.test")
-            if pop.stat()[0]:
-                top = b"\n".join(pop.top(1, 0)[1])
-                pop.dele(1)
-                key = ("carol", int(re.search(rb"^Subject: failure (\d+)$", top, re.M)[1]))
-                self.unsure.add(key)
-                if pop.quit().startswith(b"+OK"):
-                    self.deleted.add(key)
-                    self.unsure.discard(key)
+            pop = self.server.pop(f"{name}@example.test")
+            keys = set()
+            for number in range(1, min(most, pop.stat()[0] - keep) + 1):
+                top = b"\n".join(pop.top(number, 0)[1])
+                pop.dele(number)
+                keys.add((name, int(re.search(rb"^Subject: failure (\d+)$", top, re.M)[1])))
+            self.unsure |= keys
+            if pop.quit().startswith(b"+OK"):
+                self.deleted |= keys
+                self.unsure -= keys
             return True
-        except poplib.error_proto as problem:
-            if b"[AUTH]" in b"".join(part if isinstance(part, bytes) else str(part).encode() for part in problem.args):
-                raise Broken(f"the right password was refused for good: {problem}", lost=1) from problem
-        except REFUSED:
-            pass
+        except REFUSED as problem:
+            if refused_for_good(problem):
+                raise Broken(f"{name}, whose password is right, was refused for good: {problem}", lost=1) from problem
         return False
+
+    def command(self, *words):
+        result = self.pool.submit(self.server.run, *words, check=False)
+        self.asked.append((words, result))
+        wait_until(lambda: result.done() or self.is_over(), f"the end of {' '.join(words)}")
+
+    def settle(self):
+        """What became of the commands."""
+        while self.asked:
+            words, future = self.asked.pop()
+            result = future.result()
+            look_at_end(" ".join(words), result)
+            if result.returncode == 0 and words[0] == "alias":
+                self.aliases.add(words[2])
 
     def alias(self):
         self.number += 1
-        name = f"failure-{self.number}@example.test"
-        result = self.server.run("alias", "add", name, "bob@example.test", check=False)
-        if result.returncode == 0:
-            self.aliases.add(name)
-        elif result.returncode < 0 or not result.stderr.strip():
-            raise Broken(f"'alias add' ended with {result.returncode} and said nothing: {result.stdout}")
+        self.command("alias", "add", f"failure-{self.number}@example.test", "bob@example.test")
 
-    def dialogue(self, is_brief=False):
+    def tidy(self):
+        """So much is dead then that something is to be compacted, and a volume to be begun for it."""
+        self.delete("alice", most=4, keep=20)
+        self.command("store", "compact", "--dead", "1")
+
+    def dialogue(self):
         self.send(("alice", "carol"))
         self.send(("alice",), lines=9000)  # by the spool
         self.send((), sender="bob@example.test", far=("erin",))
         self.delete()
-        if not is_brief:
+        if not self.lacks_memory:
             self.alias()
+        if self.row.role == "writer" and not self.row.kinds & (ALLOCATION | RECEIVE):
+            self.tidy()
 
     # One fault
 
-    def count_calls(self, kind, role):
-        """In one dialogue."""
-        before = self.server.log().count("process died")
-        self.faults.begin(errno.EIO, kind, 0, 0, role)
-        self.dialogue(kind == ALLOCATION)
-        count = self.faults.get(SEEN)
+    def act(self, error, kinds, skip, count):
+        """A round in which these calls fail."""
+        died = self.count_deaths()
+        self.is_over = (lambda: self.count_deaths() > died) if count == FOREVER else lambda: False
+        if self.row.at_stop:
+            self.dialogue()
+            self.settle()
+        self.faults.begin(error, kinds, skip, count, self.row.role)
+        if self.row.at_stop:
+            self.server.stop()
+        else:
+            self.dialogue()
         self.faults.end()
-        if self.server.log().count("process died") > before:
+
+    def count_deaths(self):
+        return self.server.log().count("process died")
+
+    def count_calls(self):
+        """In one round."""
+        before = self.count_deaths()
+        self.act(errno.EIO, self.row.counted or self.row.kinds, 0, 0)
+        count = self.faults.get(SEEN)
+        self.settle()
+        self.start_again()
+        if self.count_deaths() > before:
             raise Broken("a process died while nothing failed")
         return count
 
-    def try_one(self, kind, role, error, k, count):
+    def start_again(self):
+        if self.row.at_stop:
+            self.server.start()
+
+    def try_one(self, error, k, count):
         """Did the fault strike? Afterwards mail flows again."""
+        what = f"{k} ({'all from there on' if count == FOREVER else count}) of {self.row} failed with {ERRORS[error]}"
         before = self.faults.get(FAILED)
-        self.faults.begin(error, kind, k, count, role)
-        self.dialogue(kind == ALLOCATION)
-        self.faults.end()
+        self.act(error, self.row.kinds, k, count)
         begun = time.monotonic()
-        wait_until(self.flows, f"mail after {KINDS[kind]} {k} of the {role} failed with {ERRORS[error]}")
+        self.start_again()
+        wait_until(self.flows, f"mail after {what}")
         seconds = time.monotonic() - begun
         self.slowest = max(self.slowest, seconds)
         if seconds > self.limit:
-            raise Broken(f"after {KINDS[kind]} {k} of the {role} failed with {ERRORS[error]} mail flowed only after {seconds:.1f} s")
+            raise Broken(f"after {what} mail flowed only after {seconds:.1f} s")
+        self.settle()
         self.rest()
         return self.faults.get(FAILED) > before
 
@@ -201,11 +232,11 @@ class Campaign:
         return self.send(("carol",)) == 250 and self.delete()
 
     def rest(self):
-        crashes = self.server.log().count("process died")
+        crashes = self.count_deaths()
         if crashes - self.crashes >= CRASHES:
             self.server.stop()
             self.server.start()
-            self.crashes = self.server.log().count("process died")
+            self.crashes = self.count_deaths()
 
     # At the end
 
@@ -219,7 +250,11 @@ class Campaign:
         return out
 
     def check(self):
-        wait_until(lambda: self.far <= self.arrived(), "the other site's mail")
+        try:
+            wait_until(lambda: self.far <= self.arrived(), "the other site's mail")
+        except AssertionError as problem:
+            lost = self.far - self.arrived()
+            raise Broken(f"the other site waits for {sorted(lost)[:10]}", lost=len(lost)) from problem
         for name in ("alice", "carol"):
             found = self.numbers(name)
             there = {(name, number) for number in found}
@@ -237,10 +272,11 @@ class Campaign:
         lost = self.aliases - set(re.findall(r"failure-\d+@example\.test", self.server.run("alias", "list").stdout))
         if lost:
             raise Broken(f"aliases lost: {sorted(lost)[:10]}", lost=len(lost))
-        faults = [line for line in self.server.faults() if not (self.may_abort and "signal=SIGABRT" in line)]
+        faults = self.end()
         if faults:
             raise Broken(f"the server said {faults[0]}")
-        self.server.stop()
+        if self.row.said not in self.server.log():
+            raise Broken(f"nothing of this failed: the log does not say '{self.row.said}'")
         result = self.server.run("store", "check", check=False)
         if result.returncode:
             raise Broken(f"store check: {result.stdout[-500:]}{result.stderr[-500:]}")
@@ -249,51 +285,48 @@ class Campaign:
         return set(re.findall(r"[a-z]+-\d+@far\.test", str(self.peer.messages)))
 
 
-def choose_ks(count, most, choose):
-    return range(count) if count <= most else sorted(choose.sample(range(count), most))
-
-
-def campaign(number, kind, role, errors, most, whiles, limit, seed, report):
+def campaign(number, row, most, whiles, limit, seed, report):
     """(place of the promise, its outcome): all k of one kind of call of one process."""
     outcome = Outcome(PROMISES[number])
-    libraries = [report.library("faults"), *([report.library("no_memory")] if kind == ALLOCATION else [])]
+    libraries = [report.library("faults"), *([report.library("no_memory")] if row.kinds & ALLOCATION else [])]
     choose = random.Random(seed)
-    with report.directory(outcome, f"failures (seed {seed}): {KINDS[kind]} of the {role}") as directory:
-        run = Campaign(directory, libraries, limit, kind == ALLOCATION)
+    with report.directory(outcome, f"failures (seed {seed}): {row}") as directory:
+        run = Campaign(directory, row, libraries, limit)
         try:
-            run.asks_again = kind in (ALLOCATION, RECEIVE) and role != "writer"
             run.dialogue()
-            calls = max(run.count_calls(kind, role) for _ in range(2))
-            for error in errors:
+            run.settle()
+            calls = max(run.count_calls() for _ in range(2))
+            for error in row.errors:
                 for k in choose_ks(calls, most, choose):
-                    outcome.tries += run.try_one(kind, role, error, k, 1)
+                    outcome.tries += run.try_one(error, k, row.count)
                 for k in choose_ks(calls, whiles, choose):
-                    outcome.tries += run.try_one(kind, role, error, k, FOREVER)
+                    outcome.tries += run.try_one(error, k, FOREVER)
+            if not outcome.tries:
+                raise Broken(f"of {calls} calls none failed: nothing was tried")
             run.check()
         finally:
             run.close()
-        outcome.figures = {f"{KINDS[kind]} calls of the {role}": calls, "slowest return in s": f"{run.slowest:.1f}",
-                           "stored, and the client was asked to come again": run.after_all}
+        outcome.figures = {f"{row}: calls": calls, SLOWEST: f"{run.slowest:.1f}", "stored, and the client was asked to come again": run.after_all}
     return number, outcome
 
 
-def has_own_allocator(program):
-    return b"__asan_init" in program.read_bytes()
+def call(function, words, report):
+    return function(*words, report)
 
 
 def run(effort, seed, report):
     outcomes = [Outcome(promise) for promise in PROMISES]
-    most, whiles, allocations, channels = EFFORTS[effort]
-    limit = LIMIT_SECONDS[effort]
-    jobs = [(0, kind, role, errors, most, whiles, limit, seed) for kind, role, errors in DISK]
-    jobs += [(2, RECEIVE, role, (errno.ECONNRESET,), channels, 0, limit, seed) for role in (("gate",) if effort == "test" else ("gate", "writer", "desk", "reader"))]
-    if has_own_allocator(report.program):
-        # Nothing to try: its allocator ends the process, as ours would at a kill.
-        outcomes[1].tries, outcomes[1].figures = 1, {"allocations": "not with AddressSanitizer, which has an allocator of its own"}
-    else:
-        jobs += [(1, ALLOCATION, role, (errno.ENOMEM,), allocations, min(allocations, whiles), limit, seed) for role in ROLES]
-    for number, outcome in report.each(campaign, jobs, processors()):
-        slowest = max((each.figures.get("slowest return in s", "0") for each in (outcomes[number], outcome)), key=float)
+    most, whiles, allocations, channels, commands = EFFORTS[effort]
+    limit, choose = LIMIT_SECONDS[effort], random.Random(seed)
+    jobs = [(campaign, (0, row, most, whiles, limit, seed)) for row in DISK]
+    jobs += [(campaign, (2, Row(RECEIVE, role, (errno.ECONNRESET,)), channels, 0, limit, seed))
+             for role in (("gate",) if effort == "test" else ("gate", "writer", "desk", "reader"))]
+    roles = choose.sample(WITH_MEMORY, 3) if effort == "test" else WITH_MEMORY
+    jobs += [(campaign, (1, Row(ALLOCATION, role, (errno.ENOMEM,)), allocations, min(allocations, whiles), limit, seed)) for role in roles]
+    jobs += [(failing_commands.campaign, (3, name, commands, seed)) for name in failing_commands.COMMANDS]
+    for number, outcome in report.each(call, jobs, processors()):
+        slowest = max((each.figures.get(SLOWEST, "0") for each in (outcomes[number], outcome)), key=float)
         outcomes[number].add(outcome)
-        outcomes[number].figures["slowest return in s"] = slowest
+        if SLOWEST in outcomes[number].figures:
+            outcomes[number].figures[SLOWEST] = slowest
     return outcomes

@@ -12,7 +12,7 @@ enum fault_kind {
     FAULT_PWRITEV = 4,
     FAULT_WRITE = 8, /* to files: what goes to sockets is sent */
     FAULT_SIZE = 16, /* ftruncate */
-    FAULT_NAME = 32, /* open with O_CREAT or O_TMPFILE, unlink, rename */
+    FAULT_NAME = 32, /* open with O_CREAT or O_TMPFILE, mkdir, linkat, unlink, rename */
     FAULT_ALLOCATION = 64,
     FAULT_RECEIVE = 128, /* recvmsg: what our own processes say to one another */
 };
@@ -30,7 +30,9 @@ struct faults {
     _Atomic uint32_t seen;           /* calls that would have counted */
 };
 
-static const char *const fault_roles[] = {"writer", "reader", "gate", "desk", "auth", "courier", "resolver"};
+/* A server's processes, then commands of the command line. */
+static const char *const fault_roles[] = {"writer",  "reader",   "gate",   "desk",    "auth",
+                                          "courier", "resolver", "backup", "restore", "rebuild"};
 
 /* Is this one of the calls that fail? Then with which error; else 0. */
 uint32_t fault_strikes(uint32_t kind);

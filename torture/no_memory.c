@@ -1,5 +1,5 @@
-/* Makes allocations fail, told by the same page as faults.c, which has to be loaded, too. Not for a program with
- * AddressSanitizer: that has an allocator of its own. */
+/* Makes allocations fail, told by the same page as faults.c, which has to be loaded, too. In a program with
+ * AddressSanitizer those that don't fail are left to its allocator. */
 #undef _FILE_OFFSET_BITS
 #include "faults.h"
 
@@ -17,6 +17,15 @@ extern void *__libc_calloc(size_t count, size_t size);
 extern void *__libc_realloc(void *old, size_t size);
 extern void *__libc_memalign(size_t alignment, size_t size);
 
+/* AddressSanitizer's, where it is there. */
+#define WEAK __attribute__((weak))
+extern WEAK void *__interceptor_malloc(size_t size);
+extern WEAK void *__interceptor_calloc(size_t count, size_t size);
+extern WEAK void *__interceptor_realloc(void *old, size_t size);
+extern WEAK void *__interceptor_memalign(size_t alignment, size_t size);
+
+#define REAL(name, ...) (__interceptor_##name ? __interceptor_##name(__VA_ARGS__) : __libc_##name(__VA_ARGS__))
+
 static int fails(void)
 {
     if (!fault_strikes(FAULT_ALLOCATION))
@@ -27,27 +36,27 @@ static int fails(void)
 
 EXPORTED void *malloc(size_t size)
 {
-    return fails() ? NULL : __libc_malloc(size);
+    return fails() ? NULL : REAL(malloc, size);
 }
 
 EXPORTED void *calloc(size_t count, size_t size)
 {
-    return fails() ? NULL : __libc_calloc(count, size);
+    return fails() ? NULL : REAL(calloc, count, size);
 }
 
 EXPORTED void *realloc(void *old, size_t size)
 {
-    return fails() ? NULL : __libc_realloc(old, size);
+    return fails() ? NULL : REAL(realloc, old, size);
 }
 
 EXPORTED void *aligned_alloc(size_t alignment, size_t size)
 {
-    return fails() ? NULL : __libc_memalign(alignment, size);
+    return fails() ? NULL : REAL(memalign, alignment, size);
 }
 
 EXPORTED int posix_memalign(void **out, size_t alignment, size_t size)
 {
-    void *memory = fails() ? NULL : __libc_memalign(alignment, size);
+    void *memory = fails() ? NULL : REAL(memalign, alignment, size);
     if (memory)
         *out = memory;
     return memory ? 0 : ENOMEM;
