@@ -14,31 +14,35 @@ mail = None
 
 class Client:
     def __init__(self, port, is_lmtp):
-        self.port, self.is_lmtp, self.socket, self.sent = port, is_lmtp, None, 0
+        self.port, self.is_lmtp, self.socket, self.sent, self.pipelines = port, is_lmtp, None, 0, False
 
-    def replies(self, count):
-        codes = []
-        for _ in range(count):
-            while True:
-                line = self.file.readline()
-                if not line:
-                    raise peer.BenchError("the server closed the connection in the middle of a message")
-                if line[3:4] != b"-":
-                    break
-            codes.append(line.decode(errors="replace").strip())
-        return codes
+    def need(self, expected):
+        """The lines of the next reply, which must begin so."""
+        lines = []
+        while not lines or lines[-1][3:4] == "-":
+            line = self.file.readline()
+            if not line:
+                raise peer.BenchError("the server closed the connection in the middle of a message")
+            lines.append(line.decode(errors="replace").strip())
+        if not lines[-1].startswith(expected):
+            raise peer.BenchError(f"a message was not taken: '{lines[-1]}'")
+        return lines
 
-    def need(self, codes, expected):
-        for code, wanted in zip(codes, expected):
-            if not code.startswith(wanted):
-                raise peer.BenchError(f"a message was not taken: '{code}'")
+    def say(self, *commands):
+        """All at once where the server offers it (RFC 2920): (command, the reply that is wanted)."""
+        if self.pipelines:
+            self.socket.sendall(b"".join(text for text, _ in commands))
+        for text, expected in commands:
+            if not self.pipelines:
+                self.socket.sendall(text)
+            self.need(expected)
 
     def open(self):
         self.socket = socket.create_connection(("127.0.0.1", self.port), PATIENCE)
         self.file = self.socket.makefile("rb")
-        self.need(self.replies(1), ["220"])
+        self.need("220")
         self.socket.sendall(b"LHLO load.test\r\n" if self.is_lmtp else b"EHLO load.test\r\n")
-        self.need(self.replies(1), ["250"])
+        self.pipelines = any(line[4:] == "PIPELINING" for line in self.need("250"))
 
     def close(self):
         if self.socket:
@@ -50,10 +54,9 @@ class Client:
     def send(self, to, text):
         if not self.socket:
             self.open()
-        self.socket.sendall(f"MAIL FROM:<load@sender.test>\r\nRCPT TO:<{to}>\r\nDATA\r\n".encode())
-        self.need(self.replies(3), ["250", "250", "354"])
+        self.say((b"MAIL FROM:<load@sender.test>\r\n", "250"), (f"RCPT TO:<{to}>\r\n".encode(), "250"), (b"DATA\r\n", "354"))
         self.socket.sendall(text + b".\r\n")
-        self.need(self.replies(1), ["250"])
+        self.need("250")
         self.sent += 1
         if self.sent % CONNECTION == 0:
             self.close()
