@@ -4,7 +4,8 @@
  * Unix socket is refused (house_connect.c).
  *
  * The house lives as long as the program, so what one input left behind meets the next ones; an input that fails only
- * behind others says so by its stack trace. */
+ * behind others says so by its stack trace. The store is made anew behind an input that removed or changed the people
+ * whose grants the inputs are made with, and when much was stored in it. */
 #ifndef FUZZ_HOUSE_H
 #define FUZZ_HOUSE_H
 
