@@ -31,6 +31,7 @@
 #define CALLS_MAX 16
 #define ATTACHMENT_MAX 4096
 #define ATTACHED_TOTAL_MAX (64u << 20) /* in one store: a long run must not fill the disk */
+#define METHODS_MAX 32
 #define PICTURE_MAX (64u << 10)
 #define PEOPLE 3
 #define DOMAIN "example.test"
@@ -103,9 +104,10 @@ static struct house {
     char directory[64];
 } house;
 
-/* The input under way. */
+/* The input under way, and of all inputs what became of the calls of each method. A program plays one service. */
 static struct {
     enum house_service service;
+    unsigned calls[METHODS_MAX], answered[METHODS_MAX];
     struct maker maker;
     struct arena arena;
     bool has_worn_it; /* the house: it needs a new store */
@@ -220,6 +222,14 @@ static void remove_directory(void)
         fprintf(stderr, "house: %s stays\n", house.directory);
 }
 
+/* tools/run_fuzz.py reads it. */
+static void tell_calls(void)
+{
+    const struct service *contract = rows[play.service].contract;
+    for (size_t i = 0; i < contract->count; i++)
+        printf("house: %s: %u of %u calls answered\n", contract->methods[i].name, play.answered[i], play.calls[i]);
+}
+
 static void make_store(struct buf *problem)
 {
     struct store *store = store_open(house.settings, problem);
@@ -264,6 +274,7 @@ static void make_settings(struct buf *problem)
              access("/dev/shm", W_OK) ? "/tmp" : "/dev/shm");
     require(mkdtemp(house.directory), "no directory");
     atexit(remove_directory);
+    atexit(tell_calls);
     snprintf(text, sizeof text, config, house.directory);
     house.settings = settings_read_text("house", span_text(text), problem);
     if (!house.settings)
@@ -385,9 +396,12 @@ static bool is_worn(struct fiber *self)
 
 /* ---- The calls ---- */
 
-/* Calls that wait for something to happen, or for the network, are not waited for long. */
+/* Calls that wait for something to happen, or for the network, are not waited for long, unless somebody wants to know
+ * what becomes of them (tools/run_fuzz.py). */
 static bool may_take_long(size_t method)
 {
+    if (getenv("HOUSE_IS_PATIENT"))
+        return false;
     return play.service == HOUSE_COURIER || play.service == HOUSE_MY || play.service == HOUSE_SCRIPT ||
            play.service == HOUSE_RESOLVER || (play.service == HOUSE_WRITER && method == STORE_WRITE_QUEUE_WAIT) ||
            (play.service == HOUSE_AUTH && method == AUTH_WATCH);
@@ -411,6 +425,8 @@ static void play_call(struct fiber *self)
     bool is_long = may_take_long(method);
     uint64_t deadline = clock_monotonic() + (is_long ? NANOSECONDS / 100 : 30 * NANOSECONDS);
     int error = channel_call(self, client(play.service, caller), method, request, attachment, fd, deadline, &answer);
+    play.calls[method]++;
+    play.answered[method] += error == 0 || error == -ENOENT; /* what is asked for need not be there */
     require(error <= 0, "a call ended with a positive number");
     if (error == -ETIMEDOUT && !is_long) {
         fprintf(stderr, "house: %s of %s\n", contract->methods[method].name, contract->name);
