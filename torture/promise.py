@@ -40,27 +40,15 @@ class Outcome:
     doubled: int = 0
     broken: list = dataclasses.field(default_factory=list)  # sentences: what, where, and how to see it again
     figures: dict = dataclasses.field(default_factory=dict)  # what was measured or counted beside it: {name: number or text}
-    skipped: str = ""  # why nothing of it can be tried where this runs; never because of what was met while trying
 
     def held(self):
         """Nothing was tried: nothing is known, which is no promise held."""
-        return self.tries > 0 and self.is_unbroken()
-
-    def passes(self):
-        """Held, or there was no way to try it: that breaks nothing, and is said."""
-        return self.held() or self.is_skipped()
-
-    def is_skipped(self):
-        return bool(self.skipped) and not self.tries and self.is_unbroken()
-
-    def is_unbroken(self):
-        return not self.lost and not self.doubled and not self.broken
+        return self.tries > 0 and not self.lost and not self.doubled and not self.broken
 
     def add(self, other):
         """Another part of the same promise's tries. Figures that are numbers are added up; of others the last one stays."""
         self.tries += other.tries
         self.again += other.again
-        self.skipped = self.skipped or other.skipped
         self.lost += other.lost
         self.doubled += other.doubled
         self.broken = (self.broken + other.broken)[:BROKEN_SHOWN]

@@ -129,7 +129,7 @@ class Screen:
             self.running.remove(one)
             self.clear()
             if not self.quiet:
-                held = all(outcome.passes() for outcome in one.outcomes)
+                held = all(outcome.held() for outcome in one.outcomes)
                 print(f"{'held  ' if held else 'BROKEN'} {one.part} ({count_tries(one.outcomes)} tries, {one.seconds:.0f} s)", file=sys.stderr)
 
 
@@ -182,12 +182,10 @@ def print_table(results):
     for part, one in results.items():
         for outcome in one.outcomes:
             lines = textwrap.wrap(f"{part}: {outcome.promise}", WIDTH, subsequent_indent="  ")
-            broken = "" if outcome.passes() else f"{len(outcome.broken)} below" if outcome.broken else "nothing was tried" if not outcome.tries else "losses"
+            broken = "" if outcome.held() else f"{len(outcome.broken)} below" if outcome.broken else "nothing was tried" if not outcome.tries else "losses"
             print(row(lines[0], outcome.tries, outcome.lost, outcome.doubled, broken))
             for line in lines[1:]:
                 print(line)
-            if outcome.is_skipped():
-                print(f"    not tried here: {outcome.skipped}")
             if outcome.figures:
                 shown = ", ".join(f"{name} {value:,}" if isinstance(value, int) else f"{name} {value}" for name, value in outcome.figures.items())
                 print(textwrap.fill(shown, WIDTH + 26, initial_indent="    ", subsequent_indent="    "))
@@ -210,8 +208,7 @@ def count_tries(outcomes):
 
 def closing_line(outcomes):
     text = f"{count_tries(outcomes)} tries, {sum(o.lost for o in outcomes)} lost, {sum(o.doubled for o in outcomes)} doubled"
-    skipped, broken = sum(o.is_skipped() for o in outcomes), sum(not o.passes() for o in outcomes)
-    text += f", {skipped} of {len(outcomes)} promises not tried here" if skipped else ""
+    broken = sum(not o.held() for o in outcomes)
     return text + (f", {broken} of {len(outcomes)} promises broken" if broken else "")
 
 
@@ -256,7 +253,7 @@ def main():
     else:
         print_table(results)
         print(closing_line(outcomes))
-    return not all(outcome.passes() for outcome in outcomes)
+    return not all(outcome.held() for outcome in outcomes)
 
 
 if __name__ == "__main__":

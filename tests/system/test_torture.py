@@ -2,7 +2,9 @@
 import collections
 import os
 import pathlib
+import poplib
 import random
+import smtplib
 import sys
 
 import pytest
@@ -10,8 +12,8 @@ import pytest
 from conftest import OSTIARY
 
 sys.path.append(str(pathlib.Path(__file__).resolve().parents[2]))
-from torture import load, run  # noqa: E402
-from torture.promise import Broken, Outcome, Report  # noqa: E402
+from torture import load, power, run  # noqa: E402
+from torture.promise import Broken, Outcome, Report, end_all, refused_for_good  # noqa: E402
 
 
 @pytest.mark.parametrize("part", run.PARTS)
@@ -109,3 +111,44 @@ def test_what_is_lost_or_doubled_is_found(due, deleted, unsure, there, lost, dou
     except Broken as problem:
         found = problem.lost, problem.doubled
     assert found == (lost, doubled)
+
+
+@pytest.mark.parametrize("problem,refusal", [
+    ((250, b"ok"), ""),
+    ((451, b"4.3.0 not now"), ""),
+    ((550, b"5.1.1 nobody"), "550 5.1.1 nobody"),
+    (smtplib.SMTPDataError(554, b"no"), "554 no"),
+    (smtplib.SMTPAuthenticationError(454, b"later"), ""),
+    (smtplib.SMTPAuthenticationError(535, b"wrong"), "535 wrong"),
+    (smtplib.SMTPRecipientsRefused({"a": (451, b"later"), "b": (550, b"nobody")}), "550 nobody"),
+    (smtplib.SMTPRecipientsRefused({"a": (451, b"later")}), ""),
+    (smtplib.SMTPServerDisconnected("gone"), ""),
+    (poplib.error_proto(b"-ERR [AUTH] wrong name or password"), "-ERR [AUTH] wrong name or password"),
+    (poplib.error_proto(b"-ERR [SYS/PERM] damage"), "-ERR [SYS/PERM] damage"),
+    (poplib.error_proto(b"-ERR [SYS/TEMP] later"), ""),
+    (poplib.error_proto("-ERR EOF"), ""),
+    (OSError(), ""),
+])
+def test_what_is_no_not_now(problem, refusal):
+    assert refused_for_good(problem) == refusal
+
+
+def test_faults_at_the_end_do_not_hide_the_loss():
+    ended = []
+    with pytest.raises(Broken) as raised:
+        try:
+            raise Broken("five are gone", lost=5)
+        finally:
+            end_all(lambda: ["signal=SIGSEGV"], lambda: 1 / 0, lambda: ended.append(1))
+    assert raised.value.lost == 5 and "SIGSEGV" in raised.value.__notes__[0] and "ZeroDivisionError" in raised.value.__notes__[0] and ended
+    with pytest.raises(Broken, match="SIGSEGV"):
+        end_all(lambda: ["signal=SIGSEGV"])
+    end_all(lambda: [], lambda: None)
+
+
+def test_a_cut_is_one_try_and_a_fault_goes_to_its_promise():
+    outcomes = [Outcome(promise) for promise in power.PROMISES]
+    for line in ("tries 80", "rebuilt 8", "restored 0", "possible 3000", "broken lost cut 1:bare:2 5 gone", "broken torn rebuild 1:weak:3 5 torn"):
+        power.take_line(line.split(" ", 5), outcomes, 1)
+    assert run.count_tries(outcomes) == 80 and [outcome.tries for outcome in outcomes] == [80, 80, 80, 8, 0, 0]
+    assert [outcome.lost for outcome in outcomes] == [1, 0, 0, 1, 0, 0] and not outcomes[power.RESTORED].held()
