@@ -6,22 +6,25 @@
 #include <endian.h>
 #include <stdlib.h>
 
-#define BEGINNING 100     /* of page 1: the database's header */
-#define RESERVED_PLACE 20 /* in it: how many bytes are reserved in each page */
+#define BEGINNING 100         /* of page 1: the database's header */
+#define RESERVED_PLACE 20     /* in it: how many bytes are reserved in each page */
+#define COUNT_PLACE 28        /* in it: of how many pages the database is */
+#define LOCK_BYTE 0x40000000u /* the page that has it is never written */
 #define PAGE_MIN 512
 #define PAGE_MAX 65536
 #define MAGIC "SQLite format 3"
 /* Ours to define: SQLite hands on what it does not know. */
 #define CONTROL_WANT 0x6f737431
 #define CONTROL_IS_ON 0x6f737432
-/* In the second half beside the checksum itself: neither zeros nor ones are a whole page. */
+/* In the second half beside the checksum itself: neither zeros nor ones end as a page that was written does. */
 #define COMPLEMENT 0x05a7c3e1u
 
 /* SQLite's file, and behind it in the same memory the real one. */
 struct checksum_file {
     sqlite3_file base;
     bool is_database, is_on;
-    char *copy; /* of a page, PAGE_MAX; made when the first is written */
+    uint32_t count; /* of pages, as page 1 in the file had it last */
+    char *copy;     /* of a page, PAGE_MAX; made when the first is written */
     sqlite3_file real[];
 };
 
@@ -46,11 +49,14 @@ static bool is_zeros(struct span page)
     return page.data[0] == 0 && memcmp(page.data, page.data + 1, page.size - 1) == 0;
 }
 
-bool checksum_page_is_whole(struct span page, uint32_t number)
+bool checksum_page_is_whole(struct span page, uint32_t number, uint32_t count)
 {
     unsigned char sum[CHECKSUM_SIZE];
     make(page, number, sum);
-    return memcmp(page.data + page.size - CHECKSUM_SIZE, sum, CHECKSUM_SIZE) == 0 || is_zeros(page);
+    if (memcmp(page.data + page.size - CHECKSUM_SIZE, sum, CHECKSUM_SIZE) == 0)
+        return true;
+    /* A disk that loses a page may well read as zeros, and to SQLite they would be the end of a long value. */
+    return (number > count || number == LOCK_BYTE / page.size + 1) && is_zeros(page);
 }
 
 void checksum_page_put(char *page, size_t size, uint32_t number)
@@ -68,6 +74,14 @@ size_t checksum_page_size(struct span beginning)
     size_t size = (size_t)p[16] << 8 | p[17];
     size = size == 1 ? PAGE_MAX : size;
     return size >= PAGE_MIN && (size & (size - 1)) == 0 ? size : 0;
+}
+
+uint32_t checksum_page_count(struct span beginning)
+{
+    const unsigned char *p = (const unsigned char *)beginning.data + COUNT_PLACE;
+    if (!checksum_page_size(beginning))
+        return 0;
+    return (uint32_t)p[0] << 24 | (uint32_t)p[1] << 16 | (uint32_t)p[2] << 8 | p[3];
 }
 
 /* Does it end as a page with a checksum does, whatever the checksum is? */
@@ -121,8 +135,10 @@ static int vfs_close(sqlite3_file *file)
 static void learn(struct checksum_file *f, const void *data, int size, sqlite3_int64 offset)
 {
     struct span beginning = span_from(data, (size_t)size);
-    if (offset == 0 && size >= BEGINNING && memcmp(data, MAGIC, sizeof MAGIC) == 0)
-        f->is_on = checksum_is_expected(beginning);
+    if (offset != 0 || size < BEGINNING || memcmp(data, MAGIC, sizeof MAGIC) != 0)
+        return;
+    f->is_on = checksum_is_expected(beginning);
+    f->count = checksum_page_count(beginning);
 }
 
 static int vfs_read(sqlite3_file *file, void *data, int size, sqlite3_int64 offset)
@@ -133,7 +149,7 @@ static int vfs_read(sqlite3_file *file, void *data, int size, sqlite3_int64 offs
         return rc;
     learn(f, data, size, offset);
     if (!f->is_on || !is_page(size, offset) ||
-        checksum_page_is_whole(span_from(data, (size_t)size), number_of(size, offset)))
+        checksum_page_is_whole(span_from(data, (size_t)size), number_of(size, offset), f->count))
         return SQLITE_OK;
     log_write(LOG_CRASH, "store", NULL,
               "page %u of the database is not as it was written: \"ostiary store check\" looks at all of them, "

@@ -24,13 +24,16 @@ MUST_USE int checksum_vfs_want(sqlite3 *db);
 /* Does its file have checksums? */
 bool checksum_vfs_is_on(sqlite3 *db);
 
-/* Is this page, the number-th of its database (from 1), as it was written? One of zeros was never written. Pure. */
-bool checksum_page_is_whole(struct span page, uint32_t number);
+/* Is this page, the number-th of its database (from 1), as it was written? `count`: of how many its beginning says that
+ * it is. One of zeros behind them was never written yet. Pure. */
+MUST_USE bool checksum_page_is_whole(struct span page, uint32_t number, uint32_t count);
 /* Writes the checksum into a page of at least 512 bytes. Pure. */
 void checksum_page_put(char *page, size_t size, uint32_t number);
 /* The size of the pages of a database that begins with these bytes (100 or more); 0 where they are no such beginning.
  * Pure. */
 size_t checksum_page_size(struct span beginning);
+/* Of how many pages it says that it is; 0 where they are no such beginning. Pure. */
+uint32_t checksum_page_count(struct span beginning);
 /* Does a database that begins so have checksums? What is not the whole first page answers by what stands in its header,
  * where a bit may have flipped. Pure. */
 bool checksum_is_expected(struct span beginning);

@@ -86,17 +86,21 @@ static int sqlite_close(struct database *base)
 /* Debian 12's SQLite 3.40 can damage a database when one connection resets the write-ahead log while ANOTHER connection
  * writes or checkpoints it. Here that can't happen: exactly one connection in the whole system is opened DATABASE_WRITE
  * (a lock file sees to it), it alone writes and checkpoints, and all others are SQLITE_OPEN_READONLY, which never
- * checkpoint. mmap_size is 0, since an I/O error on a mapping would be a signal. PERSIST_WAL keeps the log and its
- * index when the writer closes, so that a reader whose directory is read-only can still open. */
+ * checkpoint. mmap_size is 0, since an I/O error on a mapping would be a signal. secure_delete, which Debian's has by
+ * default: pages that are freed before they were ever written are written all the same, so that zeros in the file are
+ * damage. PERSIST_WAL keeps the log and its index when the writer closes, so that a reader whose directory is read-only
+ * can still open. */
 static const char *sqlite_pragmas(enum database_mode mode)
 {
     switch (mode) {
     case DATABASE_WRITE:
-        return "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA mmap_size=0; PRAGMA cache_size=-32768;"
+        return "PRAGMA journal_mode=WAL; PRAGMA secure_delete=ON; PRAGMA synchronous=FULL; PRAGMA mmap_size=0; PRAGMA "
+               "cache_size=-32768;"
                "PRAGMA wal_autocheckpoint=4000; PRAGMA journal_size_limit=67108864; PRAGMA temp_store=MEMORY;"
                "PRAGMA trusted_schema=OFF";
     case DATABASE_REBUILD:
-        return "PRAGMA journal_mode=DELETE; PRAGMA synchronous=FULL; PRAGMA mmap_size=0; PRAGMA cache_size=-65536;"
+        return "PRAGMA journal_mode=DELETE; PRAGMA secure_delete=ON; PRAGMA synchronous=FULL; PRAGMA mmap_size=0; "
+               "PRAGMA cache_size=-65536;"
                "PRAGMA temp_store=MEMORY; PRAGMA trusted_schema=OFF";
     default:
         return "PRAGMA query_only=ON; PRAGMA mmap_size=0; PRAGMA cache_size=-16384; PRAGMA temp_store=MEMORY;"

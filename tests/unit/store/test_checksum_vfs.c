@@ -161,6 +161,47 @@ static void test_flipped(void **state)
     assert_int_equal(look(path).damaged, 2);
 }
 
+/* A disk that lost a page may give zeros for it. Each page is damaged then, that of a long value's end among them,
+ * which would read as so many NULs. */
+static void test_zeroed(void **state)
+{
+    char page[4096];
+    static const char zeros[4096];
+    make(DATABASE_WRITE, 1000);
+    /* Pages that were freed are none the worse for it: also those that were never in use between two
+     * transactions. */
+    struct database *db = open_it(path, DATABASE_WRITE);
+    uint64_t whole = 0, now = 0;
+    assert_int_equal(database_begin(db), 0);
+    assert_int_equal(database_script(db, "CREATE TABLE u (id INTEGER PRIMARY KEY, text TEXT)"), 0);
+    assert_int_equal(database_script(db, "INSERT INTO u SELECT id, text FROM t"), 0);
+    assert_int_equal(database_script(db, "INSERT INTO t VALUES (5000, 1, printf('%.*c', 9000, 'x'))"), 0);
+    assert_int_equal(database_script(db, "DROP TABLE u"), 0);
+    assert_int_equal(database_commit(db), 0);
+    assert_int_equal(database_checkpoint(db), 0);
+    whole = sum(db);
+    assert_int_equal(database_close(db), 0);
+    uint64_t count = look(path).pages;
+    assert_true(count > 200 && look(path).damaged == 0);
+    for (uint64_t number = 2; number <= count; number++) {
+        off_t at = (off_t)(number - 1) * 4096;
+        int fd = open(path, O_RDWR);
+        assert_int_equal(pread(fd, page, sizeof page, at), sizeof page);
+        assert_int_equal(pwrite(fd, zeros, sizeof zeros, at), sizeof zeros);
+        struct check_pages pages = look(path);
+        assert_true(pages.damaged == 1 && pages.numbers[0] == number);
+        db = open_it(path, DATABASE_READ);
+        int rc = database_find(db, &now, "SELECT SUM(x + length(replace(text, 'y', 'z'))) FROM t", "");
+        assert_true(rc < 0 || now == whole);
+        database_close(db);
+        assert_int_equal(pwrite(fd, page, sizeof page, at), sizeof page);
+        close(fd);
+    }
+    /* Behind its end, as a checkpoint that was cut off may leave it. */
+    assert_int_equal(truncate(path, (off_t)(count + 1) * 4096), 0);
+    assert_int_equal(look(path).damaged, 0);
+}
+
 static void make_old(void)
 {
     sqlite3 *old;
@@ -225,10 +266,8 @@ static void test_copies(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_all_have_one),
-        cmocka_unit_test(test_flipped),
-        cmocka_unit_test(test_older),
-        cmocka_unit_test(test_copies),
+        cmocka_unit_test(test_all_have_one), cmocka_unit_test(test_flipped), cmocka_unit_test(test_zeroed),
+        cmocka_unit_test(test_older),        cmocka_unit_test(test_copies),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }
