@@ -55,7 +55,8 @@ static int open_volume(struct rebuild *r, uint32_t number, uint64_t *size)
     return rc;
 }
 
-/* The mark of the store: of the first whole record at the beginning of a volume. */
+/* The mark of the store: of the first whole record at the beginning of a volume, or of the one behind it, whose place
+ * no sender of mail can choose either. */
 static int find_mark(struct rebuild *r)
 {
     for (size_t i = 0; i < r->count; i++) {
@@ -65,6 +66,8 @@ static int find_mark(struct rebuild *r)
         if (fd < 0)
             return fd;
         int rc = record_read(fd, r->numbers[i], 0, 0, size, &r->memory, &record);
+        if (rc == -EBADMSG)
+            rc = record_read(fd, r->numbers[i], 0, VOLUME_RECORD_SIZE, size, &r->memory, &record);
         close(fd);
         if (rc == 0 && r->replay.mark == 0)
             r->replay.mark = record.header.mark;
@@ -150,9 +153,12 @@ static int fill(struct rebuild *r)
     if (rc != 0)
         return rc;
     rc = database_begin(r->replay.db);
-    for (int pass = 1; rc == 0 && pass <= 2; pass++)
+    for (int pass = 1; rc == 0 && pass <= 2; pass++) {
+        if (pass == 2)
+            rc = replay_look_for_orphans(&r->replay);
         for (size_t i = 0; rc == 0 && i < r->count; i++)
             rc = replay_volume(r, r->numbers[i], pass);
+    }
     if (rc == 0)
         rc = replay_finish(&r->replay);
     if (rc == 0)

@@ -18,7 +18,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define VOLUME_RECORD_SIZE (RECORD_HEADER_SIZE + sizeof(uint64_t))
 #define REBUILD_HINT "Run `ostiary store rebuild` to make the database anew from the volumes."
 
 static int is_older(struct buf *problem, const char *what, uint32_t number)

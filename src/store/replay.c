@@ -234,11 +234,41 @@ int replay_directory(struct replay *r, const struct record *record)
     return steps[record->header.type] ? steps[record->header.type](r, record) : 0;
 }
 
+int replay_look_for_orphans(struct replay *r)
+{
+    uint64_t count = 0;
+    int rc = database_find(
+        r->db, &count,
+        "SELECT (SELECT COUNT(*) FROM account a WHERE NOT EXISTS (SELECT 1 FROM domain d WHERE d.id = a.domain_id))"
+        " + (SELECT COUNT(*) FROM mailbox m WHERE NOT EXISTS (SELECT 1 FROM account a WHERE a.id = m.account_id))",
+        "");
+    r->has_orphans = count > 0;
+    return rc < 0 ? rc : 0;
+}
+
 /* ---- Pass 2 ---- */
+
+/* The record of an account says what its domain was called. A name that is in use by now stays where it is. */
+static int make_domain_again(struct replay *r, const struct record *record)
+{
+    struct account_facts f;
+    uint64_t id;
+    if (!r->has_orphans)
+        return 0;
+    if (!account_facts_parse(record->facts, &r->arena, &f))
+        return -EBADMSG;
+    int rc =
+        database_find(r->db, &id, "SELECT id FROM account WHERE id = $1 AND domain_id = $2", "uu", f.id, f.domain_id);
+    if (rc <= 0 || f.domain.size == 0)
+        return rc < 0 ? rc : 0;
+    rc = database_find(r->db, &id, "SELECT id FROM domain WHERE id = $1 OR name = $2 LIMIT 1", "ut", f.domain_id,
+                       f.domain);
+    return rc ? (rc < 0 ? rc : 0) : put_domain(r, &(struct domain_facts){.id = f.domain_id, .name = f.domain});
+}
 
 /* Where the record of an account or mailbox is lost with a damaged volume, its messages still say what it was called.
  * The account comes back closed, without a password; a name that is in use by now is not taken from its owner. */
-static int make_again(struct replay *r, const struct message_entry *e)
+static int make_again(struct replay *r, const struct message_entry *e, bool has_mailbox)
 {
     struct span local_part, domain;
     uint64_t domain_id = 0, taken;
@@ -263,13 +293,15 @@ static int make_again(struct replay *r, const struct message_entry *e)
                           "INSERT INTO account (id, domain_id, local_part, name, enabled, quota, created_at, version)"
                           " VALUES ($1, $2, $3, '', 0, 0, 0, $1) ON CONFLICT DO NOTHING",
                           "uut", e->account_id, domain_id, local_part);
+    if (rc || has_mailbox)
+        return rc;
     struct mailbox_facts mailbox = {.id = e->mailbox_id,
                                     .account_id = e->account_id,
                                     .name = e->mailbox,
                                     .uidvalidity = e->uidvalidity,
                                     .uidnext = e->uid + 1,
                                     .highest_modseq = e->modseq};
-    return rc ? rc : put_mailbox(r, &mailbox);
+    return put_mailbox(r, &mailbox);
 }
 
 /* 1 when the mailbox exists; its counters are then past the entry's. */
@@ -281,6 +313,16 @@ static int reach_mailbox(struct replay *r, uint64_t mailbox_id, uint32_t uid, ui
         "UPDATE mailbox SET uidnext = CASE WHEN uidnext > $2 THEN uidnext ELSE $2 + 1 END,"
         " highest_modseq = CASE WHEN highest_modseq > $3 THEN highest_modseq ELSE $3 END WHERE id = $1 RETURNING id",
         "uuu", mailbox_id, (uint64_t)uid, modseq);
+}
+
+/* 1 when it exists, made again where it was lost. */
+static int reach_home(struct replay *r, const struct message_entry *e)
+{
+    int rc = reach_mailbox(r, e->mailbox_id, e->uid, e->modseq);
+    if (rc < 0 || (rc > 0 && !r->has_orphans))
+        return rc;
+    int made = make_again(r, e, rc > 0);
+    return made ? made : rc > 0 ? rc : reach_mailbox(r, e->mailbox_id, e->uid, e->modseq);
 }
 
 static int put_entry(struct replay *r, const struct entry_facts *f, uint64_t size)
@@ -310,11 +352,7 @@ static int replay_message(struct replay *r, const struct record *record)
         rc = remote_seen_insert(r->db, f.remote_id, f.uidl, f.received_at);
     for (uint32_t i = 0; rc == 0 && i < f.entry_count; i++) {
         const struct message_entry *e = &f.entries[i];
-        rc = reach_mailbox(r, e->mailbox_id, e->uid, e->modseq);
-        if (rc == 0) {
-            rc = make_again(r, e);
-            rc = rc ? rc : reach_mailbox(r, e->mailbox_id, e->uid, e->modseq);
-        }
+        rc = reach_home(r, e);
         if (rc == 0 && !is_removed(r, e->mailbox_id) && !is_removed(r, e->account_id))
             r->unplaced++;
         if (rc > 0) {
@@ -391,6 +429,8 @@ int replay_mail(struct replay *r, const struct record *record)
         return replay_queue(r, record);
     case RECORD_REMOTE_SEEN:
         return replay_remote_seen(r, record);
+    case RECORD_ACCOUNT:
+        return make_domain_again(r, record);
     default:
         return 0;
     }
@@ -400,6 +440,12 @@ int replay_finish(struct replay *r)
 {
     static const char *const statements[] = {
         "DELETE FROM entry WHERE NOT EXISTS (SELECT 1 FROM message m WHERE m.id = entry.message_id)",
+        /* Of an account whose record is lost, and which had no mail that would tell of it. */
+        "DELETE FROM keyword WHERE mailbox_id IN (SELECT m.id FROM mailbox m WHERE NOT EXISTS"
+        " (SELECT 1 FROM account a WHERE a.id = m.account_id) AND NOT EXISTS"
+        " (SELECT 1 FROM entry e WHERE e.mailbox_id = m.id))",
+        "DELETE FROM mailbox WHERE NOT EXISTS (SELECT 1 FROM account a WHERE a.id = mailbox.account_id)"
+        " AND NOT EXISTS (SELECT 1 FROM entry e WHERE e.mailbox_id = mailbox.id)",
         "UPDATE entry SET size = (SELECT m.size FROM message m WHERE m.id = entry.message_id)",
         "CREATE TABLE rebuilt AS SELECT t.message_id AS message_id, COUNT(*) AS living FROM"
         " (SELECT message_id FROM entry UNION ALL SELECT message_id FROM queue) t GROUP BY t.message_id",

@@ -87,6 +87,8 @@ struct volume_facts {
     uint64_t created_at; /* nanoseconds */
 };
 
+#define VOLUME_RECORD_SIZE (RECORD_HEADER_SIZE + sizeof(uint64_t))
+
 /* System flags; keywords have the bits from FLAG_KEYWORDS on, by their place in the mailbox's list. */
 #define FLAG_SEEN 1u
 #define FLAG_ANSWERED 2u

@@ -272,6 +272,75 @@ static void flip(const char *path, off_t at)
     close(fd);
 }
 
+/* The place of the n-th record, from 1, and its type. */
+static off_t find_record(const char *path, unsigned n, uint32_t *type)
+{
+    char bytes[RECORD_HEADER_SIZE];
+    struct record_header header;
+    off_t at = 0;
+    int fd = open(path, O_RDONLY);
+    assert_true(fd >= 0);
+    for (unsigned i = 1;; i++) {
+        if (pread(fd, bytes, sizeof bytes, at) != sizeof bytes)
+            at = -1;
+        if (at < 0)
+            break;
+        assert_true(record_header_parse(span_from(bytes, sizeof bytes), &header));
+        *type = header.type;
+        if (i == n)
+            break;
+        at += (off_t)record_size(&header);
+    }
+    close(fd);
+    return at;
+}
+
+/* Whichever record of the directory is lost: the messages are all there, in accounts and domains that are, too. */
+static void rebuild_lacks_one_record(void **state)
+{
+    static const uint32_t types[] = {RECORD_VOLUME, RECORD_DOMAIN, RECORD_ACCOUNT, RECORD_MAILBOX, RECORD_DOOR_ITEM};
+    struct fixture f;
+    char volume[256];
+    unsigned tried = 0;
+    uint32_t type;
+    off_t at = 0;
+    fixture_start(&f);
+    fixture_mail(&f, "alice@example.test", "one");
+    fixture_mail(&f, "bob@example.test", "two");
+    fixture_path(&f, "volumes/0001.vol", volume);
+    fixture_close(&f);
+    for (unsigned n = 1; (at = find_record(volume, n, &type)) >= 0; n++) {
+        struct store_rebuild_report report;
+        struct buf problem;
+        bool is_one = false;
+        for (size_t i = 0; i < sizeof types / sizeof *types; i++)
+            is_one |= types[i] == type;
+        if (!is_one)
+            continue;
+        tried++;
+        buf_init(&problem, 4096);
+        flip(volume, at + RECORD_HEADER_SIZE);
+        if (store_rebuild(f.directory, &report, NULL, NULL, &problem) != 0)
+            fail_msg("without record %u: %.*s", n, SPAN_ARG(buf_span(&problem)));
+        buf_release(&problem);
+        flip(volume, at + RECORD_HEADER_SIZE);
+        assert_true(report.damaged_bytes > 0);
+        assert_int_equal(report.unplaced, 0);
+        fixture_open(&f);
+        check_is_clean(&f);
+        assert_int_equal(fixture_count(&f,
+                                       "SELECT COUNT(*) FROM entry e JOIN message m ON m.id = e.message_id"
+                                       " JOIN mailbox b ON b.id = e.mailbox_id JOIN account a ON a.id = b.account_id"
+                                       " JOIN domain d ON d.id = a.domain_id AND d.name = 'example.test'"
+                                       " WHERE a.local_part IN ('alice', 'bob') AND b.name = 'INBOX'"),
+                         2);
+        fixture_close(&f);
+    }
+    assert_true(tried >= 8); /* the volume's, a domain's, three accounts' and their mailboxes' */
+    fixture_open(&f);
+    fixture_stop(&f);
+}
+
 /* Reading ahead ends before a damaged message: those before it are none the worse. */
 static void damage_among_others(void **state)
 {
@@ -355,7 +424,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(rebuild_gives_the_same), cmocka_unit_test(compaction_keeps_everything),
         cmocka_unit_test(compaction_in_slices),   cmocka_unit_test(damage_among_others),
-        cmocka_unit_test(check_finds_damage),
+        cmocka_unit_test(check_finds_damage),     cmocka_unit_test(rebuild_lacks_one_record),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
