@@ -11,15 +11,18 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 static void look_up(const struct blacklist *list, struct span bytes)
 {
     unsigned char address[16] = {[10] = 0xff, 0xff};
-    struct blacklist_hit hit;
+    struct blacklist_hit by_address = {.verdict = BLACKLIST_NOTHING}, hit;
     for (size_t i = 0; i + 16 <= bytes.size && i < 512; i++) {
         blacklist_find_address(list, (const unsigned char *)bytes.data + i, &hit);
         memcpy(address + 12, bytes.data + i, 4);
-        blacklist_find_address(list, address, &hit);
+        blacklist_find_address(list, address, &by_address);
     }
     blacklist_find_name(list, span_head(bytes, 200), &hit);
     if (hit.verdict && (hit.reason.size > bytes.size + BLACKLIST_REASON_MAX || !hit.file.data))
         abort();
+    enum blacklist_verdict both = blacklist_decide(&by_address, &hit)->verdict;
+    if (both != (hit.verdict > by_address.verdict ? hit.verdict : by_address.verdict))
+        abort(); /* an exception, else a listing */
 }
 
 static void look_at_blob(struct span bytes)
@@ -33,6 +36,19 @@ static void look_at_blob(struct span bytes)
         look_up(list, bytes);
     blacklist_close(list);
     free(copy);
+}
+
+/* All addresses of a range have the verdict that stands at its ends. */
+static void check_ranges(const struct blacklist *list)
+{
+    struct blacklist_hit range, hit;
+    unsigned char first[16], last[16];
+    for (size_t i = 0; i < blacklist_range_count(list); i++) {
+        blacklist_range_get(list, i, first, last, &range);
+        if (memcmp(first, last, sizeof first) > 0 || blacklist_find_address(list, first, &hit) != range.verdict ||
+            blacklist_find_address(list, last, &hit) != range.verdict)
+            abort();
+    }
 }
 
 static void compile(struct span text)
@@ -58,6 +74,7 @@ static void compile(struct span text)
     if (!list)
         abort(); /* what we compile, we believe */
     look_up(list, text);
+    check_ranges(list);
     blacklist_close(list);
     buf_release(&problem);
     buf_release(&blob);

@@ -31,6 +31,13 @@ static void check_item(enum door_kind kind, enum rule_level level, struct span n
     buf_release(&problem);
 }
 
+static void check_kind(struct span name)
+{
+    enum door_kind kind;
+    if (door_kind_parse(name, &kind))
+        require(span_is(name, door_kind_name(kind)));
+}
+
 /* Whoever is found by a key is found by the same entry elsewhere. */
 static void check_keys(struct span name, struct arena *arena)
 {
@@ -75,6 +82,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     check_item((enum door_kind)(data[0] % (DOOR_KIND_COUNT + 1)), (enum rule_level)(data[1] % (LEVEL_COUNT + 1)), name,
                value, &arena);
     check_keys(name, &arena);
+    check_kind(name);
     if (name.size < 200 && value.size < 2000)
         require(!pattern_matches(name, value) || pattern_matches((struct span)SPAN("*"), value));
     if (reference_parse(name, &reference)) {

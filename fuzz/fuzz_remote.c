@@ -69,6 +69,11 @@ static void try_account(struct span s)
             require(remote_account_parse(buf_span(&first), &arena, &again, &problem));
             remote_account_write(&again, &second);
             require(span_equal(buf_span(&first), buf_span(&second)));
+            buf_reset(&first);
+            buf_reset(&second);
+            remote_account_context(&account, &first);
+            remote_account_context(&again, &second);
+            require(!buf_failed(&first) && span_equal(buf_span(&first), buf_span(&second)));
         }
     } else {
         require(problem.size > 0 || arena.is_full);

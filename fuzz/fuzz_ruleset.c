@@ -29,6 +29,9 @@ static void check_set(struct span text)
         /* With a script that has its own mind nobody shares a class, not even with oneself. */
         (void)ruleset_same_content_class(&set, &again);
         require(ruleset_has_content_rules(&set) == ruleset_has_content_rules(&again));
+        require(ruleset_shows_header(&set) == ruleset_shows_header(&again));
+        require(ruleset_judges_everybody_apart(&set) == ruleset_judges_everybody_apart(&again));
+        require(!ruleset_shows_header(&set) || ruleset_has_content_rules(&set));
     }
     buf_release(&out);
     buf_release(&second);
