@@ -348,7 +348,8 @@ const struct setting schema[] = {
     {"remote.interval", SETTING_DURATION, FIELD(remote.interval), MINUTE, 7 * DAY, NULL, "15m",
      "How often mail is fetched from a remote account that says nothing of its own."},
     {"remote.connections", SETTING_COUNT, FIELD(remote.connections), 1, 1000, NULL, "10",
-     "From how many remote accounts mail is fetched at the same time. At most a third of these, rounded up, are one person's."},
+     "From how many remote accounts mail is fetched at the same time. At most a third of these, rounded up, are one "
+     "person's."},
     {"remote.timeout", SETTING_DURATION, FIELD(remote.timeout), 5, 10 * MINUTE, NULL, "1m",
      "How long a provider may take for one answer."},
     {"remote.ca_file", SETTING_PATH, FIELD(remote.ca_file), 0, 1024, NULL, "/etc/ssl/certs/ca-certificates.crt",
