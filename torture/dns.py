@@ -1,6 +1,9 @@
 """The DNS breaks: everything fails, nothing is answered, answers take five seconds, are refused or make no sense. Strangers' mail passes rules that want to know
 what the DNS says, members' mail goes out by MX. Nobody hears a permanent refusal, nothing is bounced, and when the DNS is back all of it arrives.
+
+A try is a message about which the name server was asked while it was broken in one way: one that the resolver's memory answered for met nothing.
 """
+import concurrent.futures
 import random
 import re
 import smtplib
@@ -13,19 +16,21 @@ from ports import free_port
 from sandbox import PATIENCE, Server, wait_until
 from scripted_server import Peer
 
-from .promise import Broken, Outcome, processors
+from .promise import Broken, Outcome, end_all, processors, refused_for_good
 
 PROMISES = ("whatever the DNS does, nobody is refused for good, nothing bounces, and all of it arrives when it is back",)
 # The last two take the resolver a minute to forgive.
 WAYS = ("servfail", "refused", "garbage", "empty", "slow", "silent")
 QUICK = WAYS[:4]
 # (campaigns, rounds of breakage in each, messages in and out in each round, the ways; whether the end waits for the minute for which failures are remembered, or
-# the server is started anew, which forgets them)
-EFFORTS = {"test": (1, 3, 2, QUICK, False), "short": (1, 6, 3, WAYS, False), "full": (8, 15, 4, WAYS, True), "long": (60, 20, 4, WAYS, True)}
+# the server is started anew, which forgets them; how many seconds a campaign's server may wait for the DNS: less than a slow answer takes, more, or so much that its
+# resolver has learnt to wait for one)
+EFFORTS = {"test": (1, 3, 2, QUICK, False, (2,)), "short": (1, 6, 3, WAYS, False, (2, 10)), "full": (8, 15, 4, WAYS, True, (2, 10, 20)),
+           "long": (60, 20, 4, WAYS, True, (2, 10, 20))}
 SLOW_SECONDS = 5
 A, NS, SOA, PTR, MX = 1, 2, 6, 12, 15
 SETTINGS = """dns.zones = {{ "test=127.0.0.1@{dns}", "127.in-addr.arpa=127.0.0.1@{dns}" }}
-dns.timeout = 2
+dns.timeout = {timeout}
 dns.dnssec = false
 dns_lists = {{ {{ zone = "list.test" }} }}
 courier = {{ port = {far}, private_networks = {{ "127.0.0.0/8" }}, retry_first = "1s", retry_longest = "3s" }}
@@ -34,6 +39,25 @@ client_networks = {{ "127.0.0.5" }}"""
 MEMBER = ("127.0.0.5", 0)
 # Each of them asks the DNS, or has the courier ask it.
 RULES = ("return-path=on", "verify-sender=on", "reverse-sender=on", "no-ptr=on", "dnsbl=on")
+
+
+# What a message is asked about: its number is in the domain of its sender or recipient, or in the address that it comes from.
+SUBJECTS = ((re.compile(r"s(\d+)\.elsewhere\.test$"), "in"), (re.compile(r"d(\d+)\.far\.test$"), "out"))
+ADDRESS = re.compile(r"(\d+)\.(\d+)\.1\.127\.(?:in-addr\.arpa|list\.test)$")
+
+
+def address_of(number):
+    return f"127.1.{number // 250}.{number % 250 + 1}"
+
+
+def subject_of(name):
+    """("in" or "out", the message's number), or None."""
+    for pattern, direction in SUBJECTS:
+        found = pattern.search(name)
+        if found:
+            return direction, int(found[1])
+    found = ADDRESS.match(name)
+    return ("in", int(found[2]) * 250 + int(found[1]) - 1) if found else None
 
 
 def name_bytes(name):
@@ -63,6 +87,7 @@ class NameServer:
 
     def __init__(self, seed):
         self.port, self.way, self.choose, self.asked = free_port(), None, random.Random(seed), 0
+        self.met = set()  # (way, direction, number) of what was asked
         self.udp = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         self.udp.bind(("127.0.0.1", self.port))
         threading.Thread(target=self.run, daemon=True).start()
@@ -95,6 +120,9 @@ class NameServer:
             labels.append(packet[at + 1:at + 1 + packet[at]].decode().lower())
             at += packet[at] + 1
         name, kind = ".".join(labels), struct.unpack(">H", packet[at + 1:at + 3])[0]
+        subject = subject_of(name)
+        if subject:
+            self.met.add((way, *subject))
         if way == "silent":
             return None
         if way == "garbage":
@@ -115,85 +143,89 @@ class NameServer:
 
 
 class World:
-    def __init__(self, directory, seed):
+    def __init__(self, directory, seed, timeout):
         self.choose, self.names, self.far, self.server = random.Random(seed), NameServer(seed), Peer(), None
         try:
-            self.server = Server(SETTINGS.format(dns=self.names.port, far=self.far.port), parent=directory)
+            self.server = Server(SETTINGS.format(dns=self.names.port, far=self.far.port, timeout=timeout), parent=directory)
             self.server.run("rules", "set", "alice@example.test", *RULES)
         except BaseException:
             self.close()
             raise
         self.lock = threading.Lock()
-        self.number, self.waiting, self.taken, self.sent, self.deferred, self.problems = 0, [], set(), set(), 0, []
+        self.number, self.waiting, self.taken, self.sent, self.deferred, self.through_slowly = 0, set(), set(), set(), 0, 0
 
     def close(self):
-        if self.server and self.server.process.poll() is None:
-            self.server.stop()
-        self.names.close()
-        self.far.close()
+        end_all(self.names.close, self.far.close, *([self.server.end] if self.server else []))
+
+    def tries(self):
+        return sum(way is not None for way, *_ in list(self.names.met))
 
     def try_in(self, number):
         """A stranger's, from an address and a domain of its own that nobody has asked about. True when it was taken."""
-        address = f"127.1.{number // 250}.{number % 250 + 1}"
+        address, way = address_of(number), self.names.way
         try:
             with smtplib.SMTP("127.0.0.1", self.server.port(25), timeout=PATIENCE, source_address=(address, 0)) as smtp:
                 smtp.ehlo(f"mail.ip-{address.replace('.', '-')}.elsewhere.test")
-                for code, text in (smtp.mail(f"a@s{number}.elsewhere.test"), smtp.rcpt("alice@example.test")):
-                    if code >= 500:
-                        raise Broken(f"mail {number}, the DNS {self.names.way or 'fine'}: refused for good: {code} {text.decode()}", lost=1)
+                for step in (lambda: smtp.mail(f"a@s{number}.elsewhere.test"), lambda: smtp.rcpt("alice@example.test"),
+                             lambda: smtp.data(f"Subject: dns {number}\r\n\r\nx\r\n")):
+                    code = self.look(number, way, step)
                     if code != 250:
-                        self.deferred += 1
+                        with self.lock:
+                            self.deferred += 1
                         return False
-                code, text = smtp.data(f"Subject: dns {number}\r\n\r\nx\r\n")
-                if code >= 500:
-                    raise Broken(f"mail {number}, the DNS {self.names.way or 'fine'}: refused for good: {code} {text.decode()}", lost=1)
-                self.deferred += code != 250
-                return code == 250
         except smtplib.SMTPServerDisconnected:
             return False
-
-    def send_in(self):
-        self.number += 1
-        if self.try_in(self.number):
-            self.taken.add(self.number)
-        else:
-            self.waiting.append(self.number)
-
-    def send_out(self):
         with self.lock:
-            self.number += 1
-            number = self.number
-        with smtplib.SMTP("127.0.0.1", self.server.port(25), timeout=PATIENCE, source_address=MEMBER) as smtp:
-            smtp.sendmail("bob@example.test", [f"friend@d{number}.far.test"], f"Subject: dns {number}\r\n\r\nx\r\n")
-        self.sent.add(number)
+            self.through_slowly += way == "slow"
+        return True
+
+    def look(self, number, way, step):
+        """The reply's code, which is no refusal for good."""
+        try:
+            reply = step()
+        except smtplib.SMTPResponseException as problem:  # of DATA before the text
+            reply = problem.smtp_code, problem.smtp_error
+        if refused_for_good(reply):
+            raise Broken(f"mail {number}, the DNS {way or 'fine'}: refused for good: {refused_for_good(reply)}", lost=1)
+        return reply[0]
+
+    def try_all_in(self, numbers):
+        """All at once: each waits for the DNS."""
+        with concurrent.futures.ThreadPoolExecutor(max(1, len(numbers))) as pool:
+            for number, is_taken in zip(numbers, pool.map(self.try_in, numbers)):
+                (self.taken if is_taken else self.waiting).add(number)
+        self.waiting -= self.taken
+
+    def send_out(self, number):
+        try:
+            with smtplib.SMTP("127.0.0.1", self.server.port(25), timeout=PATIENCE, source_address=MEMBER) as smtp:
+                smtp.sendmail("bob@example.test", [f"friend@d{number}.far.test"], f"Subject: dns {number}\r\n\r\nx\r\n")
+        except (OSError, smtplib.SMTPException) as problem:
+            raise Broken(f"a member's mail was not taken while the DNS is {self.names.way}: {problem}") from problem
+
+    def take_numbers(self, count):
+        self.number += count
+        return range(self.number - count + 1, self.number + 1)
 
     def one_round(self, way, messages):
         self.names.way = way
-        before = self.names.asked
-        threads = [threading.Thread(target=self.guarded, args=(step,)) for step in [self.send_out] * messages]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
-        if self.problems:
-            raise Broken(f"a member's mail was not taken while the DNS is {way}: {self.problems[0]}")
-        for _ in range(messages):
-            self.send_in()
+        out = self.take_numbers(messages)
+        with concurrent.futures.ThreadPoolExecutor(messages) as pool:
+            list(pool.map(self.send_out, out))
+        self.sent |= set(out)
+        self.try_all_in(self.take_numbers(messages))
         # The courier has met it, too.
-        wait_until(lambda: self.names.asked > before, f"questions while the DNS is {way}")
+        wait_until(lambda: any((way, "out", number) in self.names.met for number in out), f"the courier's questions while the DNS is {way}")
         if self.choose.random() < 0.5:
             self.retry()
+        self.through_slowly += len(set(out) & set(self.arrived())) if way == "slow" else 0
 
-    def guarded(self, step):
-        try:
-            step()
-        except (OSError, smtplib.SMTPException) as problem:
-            self.problems.append(problem)
+    def arrived(self):
+        """The numbers of what came to the other site."""
+        return sorted(int(found[1]) for found in (re.search(r"Subject: dns (\d+)", str(message)) for message in list(self.far.messages)) if found)
 
     def retry(self):
-        still = [number for number in self.waiting if not self.try_in(number)]
-        self.taken |= set(self.waiting) - set(still)
-        self.waiting = still
+        self.try_all_in(sorted(self.waiting))
 
     def end(self, waits):
         self.names.way = None
@@ -205,11 +237,11 @@ class World:
             self.retry()
             time.sleep(0.5 if self.waiting else 0)  # a sender that comes again, not a wait for something
         if self.waiting:
-            raise Broken(f"the DNS is back, and these are still put off: {self.waiting}", lost=len(self.waiting))
+            raise Broken(f"the DNS is back, and these are still put off: {sorted(self.waiting)}", lost=len(self.waiting))
         while self.server.run_json("store", "status")["queued"] and time.monotonic() < until:
             time.sleep(0.2)
         queue = self.server.run("queue", "list").stdout
-        out = sorted(int(found[1]) for found in (re.search(r"Subject: dns (\d+)", str(message)) for message in self.far.messages) if found)
+        out = self.arrived()
         if set(out) != self.sent or len(out) != len(set(out)):
             raise Broken(f"sent out {sorted(self.sent)}, arrived {out}: {queue}", lost=len(self.sent - set(out)), doubled=len(out) - len(set(out)))
         there = sorted(int(re.search(rb"^Subject: dns (\d+)", text, re.M)[1]) for text in self.server.messages())
@@ -225,19 +257,19 @@ class World:
         self.server.run("store", "check")
 
 
-def campaign(seed, rounds, messages, ways, waits, report):
+def campaign(seed, rounds, messages, ways, waits, timeouts, report):
     outcome = Outcome(PROMISES[0])
     choose = random.Random(seed)
     with report.directory(outcome, f"campaign {seed} of {rounds} rounds") as directory:
-        world = World(directory, seed)
+        world = World(directory, seed, choose.choice(timeouts))
         try:
             order = list(ways)
             choose.shuffle(order)
             for way in [*order, *(choose.choice((*ways, None)) for _ in range(rounds))][:rounds]:
                 world.one_round(way, messages)
-                outcome.tries += 2 * messages
+                outcome.tries = world.tries()
             world.end(waits)
-            outcome.figures = {"put off": world.deferred, "questions": world.names.asked}
+            outcome.figures = {"put off": world.deferred, "through while answers were slow": world.through_slowly, "questions": world.names.asked}
         finally:
             world.close()
     return outcome
