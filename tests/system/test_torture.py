@@ -5,6 +5,7 @@ import pathlib
 import poplib
 import random
 import smtplib
+import subprocess
 import sys
 
 import pytest
@@ -12,7 +13,7 @@ import pytest
 from conftest import OSTIARY
 
 sys.path.append(str(pathlib.Path(__file__).resolve().parents[2]))
-from torture import load, power, run  # noqa: E402
+from torture import bitflip, dns, load, power, run  # noqa: E402
 from torture.promise import Broken, Outcome, Report, end_all, refused_for_good  # noqa: E402
 
 
@@ -152,3 +153,53 @@ def test_a_cut_is_one_try_and_a_fault_goes_to_its_promise():
         power.take_line(line.split(" ", 5), outcomes, 1)
     assert run.count_tries(outcomes) == 80 and [outcome.tries for outcome in outcomes] == [80, 80, 80, 8, 0, 0]
     assert [outcome.lost for outcome in outcomes] == [1, 0, 0, 1, 0, 0] and not outcomes[power.RESTORED].held()
+
+
+def found(code, said):
+    bitflip.look_whether_found(subprocess.CompletedProcess((), code, said, ""), "a flip", r"[Vv]olume 0001\b")
+
+
+def test_what_store_check_has_to_say():
+    found(os.EX_DATAERR, "Volume 0001 is damaged from position 1 to 2.")
+    found(os.EX_CANTCREAT, "ostiary: volume 0001 is missing")
+    for code, said in ((0, "all is well in volume 0001"), (-11, "Volume 0001"), (134, "Volume 0001"), (os.EX_DATAERR, "Volume 0002 is damaged")):
+        with pytest.raises(Broken):
+            found(code, said)
+
+
+WHOLE = {"entry": [(3, 1, 9, 1, 20), (3, 2, 9, 0, 21)], "message": [(20, 9), (21, 9)], "mailbox": [(3, 2, "INBOX", 7, 3, 0, 2, 18), (4, 2, "Old", 8, 1, 0, 0, 0)],
+         **{table: [(2, "x")] for table in bitflip.THINGS}}
+
+
+# (what a rebuild has instead, the kind of the record that is lost, the message in it, losses and doubles: None where that is right)
+@pytest.mark.parametrize("instead,kind,victim,wrong", [
+    ({}, "message", 20, None),
+    ({"entry": WHOLE["entry"][1:], "message": WHOLE["message"][1:]}, "message", 20, None),
+    ({"entry": WHOLE["entry"][1:], "message": WHOLE["message"][1:]}, "message", 21, (2, 0)),
+    ({"entry": [(3, 1, 9, 0, 20), (3, 2, 9, 0, 21)]}, "message", 21, (1, 0)),  # its flag is gone
+    ({"entry": [*WHOLE["entry"], (3, 3, 9, 0, 22)]}, "expunge", None, None),
+    ({"entry": [*WHOLE["entry"], (3, 3, 9, 0, 22)]}, "alias", None, (0, 1)),
+    ({"mailbox": WHOLE["mailbox"][:1]}, "mailbox", None, None),
+    ({"mailbox": WHOLE["mailbox"][1:]}, "mailbox", None, (1, 0)),
+    ({"mailbox": [(3, 2, "INBOX", 8, 3, 0, 2, 18), WHOLE["mailbox"][1]]}, "mailbox", None, (1, 0)),  # another UIDVALIDITY
+    ({"account": [(2, "")], "credential": []}, "account", None, None),
+    ({"account": [(2, "")]}, "domain", None, (1, 0)),
+    ({"alias": []}, "message", 20, (1, 0)),
+])
+def test_what_a_rebuild_may_lack(instead, kind, victim, wrong):
+    try:
+        bitflip.compare_but_for("a flip", WHOLE, WHOLE | instead, kind, victim)
+        result = None
+    except Broken as problem:
+        result = problem.lost, problem.doubled
+    assert result == wrong
+
+
+@pytest.mark.parametrize("name,subject", [
+    ("s7.elsewhere.test", ("in", 7)), ("mx.s7.elsewhere.test", ("in", 7)), ("d12.far.test", ("out", 12)), ("mx.d12.far.test", ("out", 12)), ("list.test", None),
+    ("mail.ip-127-1-0-8.elsewhere.test", None), ("8.0.1.127.in-addr.arpa", ("in", 7)), ("8.1.1.127.list.test", ("in", 257)), ("2.0.0.127.list.test", None),
+])
+def test_whom_a_question_is_about(name, subject):
+    assert dns.subject_of(name) == subject
+    if subject and subject[0] == "in":
+        assert dns.subject_of(".".join(reversed(dns.address_of(subject[1]).split("."))) + ".in-addr.arpa") == subject
