@@ -83,10 +83,9 @@ void log_flush(void)
 
 static char *put(char *to, const char *text)
 {
-    size_t size = strlen(text);
-    size = size > WORD_MAX ? WORD_MAX : size;
-    memcpy(to, text, size);
-    return to + size;
+    struct span word = span_head(span_text(text), WORD_MAX);
+    memcpy(to, word.data, word.size);
+    return to + word.size;
 }
 
 static size_t write_time(char *to)
