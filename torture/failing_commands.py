@@ -96,13 +96,20 @@ class Backup:
             self.whole = set(self.world.acknowledged)
         if self.whole:
             self.world.restore(self.target, self.whole, what)
-        elif self.world.server.run("restore", str(self.target), check=False, config=self.world.place()[1]).returncode == 0:
-            raise Broken(f"{what}: no backup was made, and it can be restored")
+        else:
+            self.look_at_first(what)
         again = self.act()
         if again.returncode:
             raise Broken(f"{what}: nor does the next backup work: {again.stderr}")
         self.whole = set(self.world.acknowledged)
         self.world.restore(self.target, self.whole, f"{what}, and another backup made")
+
+    def look_at_first(self, what):
+        """It is none, or a whole one: the report of a backup may be what could not be written."""
+        place, config = self.world.place()
+        if self.world.server.run("restore", str(self.target), check=False, config=config).returncode == 0:
+            self.world.look(config, self.world.acknowledged, what)
+            shutil.rmtree(place)
 
 
 class Restore:
