@@ -17,6 +17,7 @@
 #define FDS_PER_READ 32
 #define DESCRIPTORS_PAUSE (NANOSECONDS / 100)
 #define MEMORY_PAUSE (NANOSECONDS / 100)
+#define LAST_ANSWERS NANOSECONDS
 
 int channel_pair(int fds[2])
 {
@@ -261,6 +262,16 @@ static int handle_frames(struct fiber *self, struct channel *c)
     return error;
 }
 
+/* Nothing more can be read, which says nothing about sending: what was asked before is being done, and whoever asked
+ * should hear of it. Calls that wait for something to happen are not waited for. */
+static void give_last_answers(struct fiber *self, struct channel *c)
+{
+    uint64_t until = clock_monotonic() + LAST_ANSWERS;
+    int error = 0;
+    while (!error && c->open && (c->unanswered || channel_backlog(c)))
+        error = condition_wait(self, &c->drained, until);
+}
+
 static void reader_main(struct fiber *self, void *argument)
 {
     struct channel *c = argument;
@@ -273,8 +284,11 @@ static void reader_main(struct fiber *self, void *argument)
             error = watch_wait_readable(self, &c->watch, CLOCK_NEVER);
         else if (n == -ENOMEM)
             error = fiber_sleep(self, clock_monotonic() + MEMORY_PAUSE); /* the peer has done nothing wrong */
-        else
+        else {
             error = n == 0 ? -EPIPE : (int)n;
+            if (n < 0 && n != -EPROTO)
+                give_last_answers(self, c);
+        }
     }
     if (error == -EPROTO)
         log_write(LOG_PROBLEM, "ipc", NULL,
