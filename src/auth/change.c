@@ -42,7 +42,7 @@ static void copy_session(struct change_work *w)
 static int look_up(struct fiber *self, struct change_work *w)
 {
     struct auth_process *a = w->process;
-    uint64_t id = grant_check(a->grant_key, binary_span(w->request->grant), clock_steady() / NANOSECONDS);
+    uint64_t id = grant_check(a->grant_key, binary_span(w->request->grant), clock_monotonic() / NANOSECONDS);
     struct login login;
     if (id == 0 || !recent_has_pwd_login(&a->recent, id, clock_monotonic()) ||
         !login_parse(binary_span(w->request->address), &login))

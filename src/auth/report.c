@@ -115,7 +115,7 @@ void auth_window(struct auth_process *a, struct call *call)
         /* The transaction that begins under it may last as long as a session may. */
         unsigned seconds = a->settings->smtp.session_timeout;
         seconds = seconds < GRANT_LEAST_SECONDS ? GRANT_LEAST_SECONDS : seconds;
-        grant_make(a->grant_key, window->account_id, clock_steady() / NANOSECONDS + seconds, grant);
+        grant_make(a->grant_key, window->account_id, clock_monotonic() / NANOSECONDS + seconds, grant);
         reply.open = true;
         reply.account_id = window->account_id;
         reply.address = binary_from_span(window_address(window));

@@ -125,7 +125,7 @@ static int accept_login(struct step *s)
     log_write(LOG_LOW, "auth", s->session, "login accepted ip=%s account=%s mechanism=%s",
               log_quote(binary_span(s->request->peer_address)), log_quote(login_span(&account->address)),
               mechanism_name(s));
-    grant_make(a->grant_key, account->id, clock_steady() / NANOSECONDS + GRANT_SECONDS, s->grant);
+    grant_make(a->grant_key, account->id, clock_monotonic() / NANOSECONDS + GRANT_SECONDS, s->grant);
     s->reply.account_id = account->id;
     s->reply.address = binary_from_span(login_span(&account->address));
     s->reply.grant = binary_from_span(span_from(s->grant, sizeof s->grant));

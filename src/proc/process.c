@@ -450,7 +450,7 @@ static void forget(struct process *p)
     close(p->control);
     p->control = -1;
     p->pid = 0;
-    p->ready = p->is_replaced = false;
+    p->ready = false;
     if (counted->table)
         connection_table_clear_column(counted->table, p->instance);
     if (counted->board)
@@ -498,6 +498,10 @@ static int live_once(struct fiber *self, struct process *p)
 static uint64_t choose_wait(struct process *p, int status, uint64_t begun)
 {
     uint64_t now = clock_monotonic();
+    if (p->is_replaced) { /* by us: it failed at nothing, and its successor is wanted at once */
+        p->is_replaced = false;
+        return 0;
+    }
     if (is_alarm(p, status)) {
         if (!alarms_note(&p->alarms, now))
             return back_off(1);

@@ -18,7 +18,7 @@
 /* The account of the grant, if the mailbox is its own. */
 static int mailbox_of_grant(struct store_reader *r, const ProtobufCBinaryData *grant, uint64_t mailbox_id)
 {
-    uint64_t account = grant_check(r->grant_key, binary_span(*grant), clock_steady() / NANOSECONDS), owner;
+    uint64_t account = grant_check(r->grant_key, binary_span(*grant), clock_monotonic() / NANOSECONDS), owner;
     uint32_t uidvalidity;
     if (account == 0)
         return -EACCES;
@@ -137,7 +137,7 @@ static int serve_may_send(struct store_reader *r, struct call *call)
 {
     const StoreRead__MaySendRequest *q = (const StoreRead__MaySendRequest *)call->request;
     StoreRead__MaySendReply reply = STORE_READ__MAY_SEND_REPLY__INIT;
-    uint64_t account = grant_check(r->grant_key, binary_span(q->grant), clock_steady() / NANOSECONDS);
+    uint64_t account = grant_check(r->grant_key, binary_span(q->grant), clock_monotonic() / NANOSECONDS);
     if (account == 0)
         return -EACCES;
     int rc = directory_may_send(&r->directory, account, binary_span(q->local_part), binary_span(q->domain), &r->arena);
@@ -168,7 +168,7 @@ static int serve_maildrop(struct store_reader *r, struct call *call)
 {
     const StoreRead__MaildropRequest *q = (const StoreRead__MaildropRequest *)call->request;
     StoreRead__MaildropReply reply = STORE_READ__MAILDROP_REPLY__INIT;
-    uint64_t account = grant_check(r->grant_key, binary_span(q->grant), clock_steady() / NANOSECONDS);
+    uint64_t account = grant_check(r->grant_key, binary_span(q->grant), clock_monotonic() / NANOSECONDS);
     if (account == 0)
         return -EACCES;
     int rc = inbox_of(r, account, &reply);

@@ -20,7 +20,7 @@
 static int perform_expunge(struct store_writer *w, struct pending *p)
 {
     const StoreWrite__ExpungeRequest *q = (const StoreWrite__ExpungeRequest *)p->call->request;
-    uint64_t account = grant_check(w->grant_key, binary_span(q->grant), clock_steady() / NANOSECONDS);
+    uint64_t account = grant_check(w->grant_key, binary_span(q->grant), clock_monotonic() / NANOSECONDS);
     StoreWrite__ExpungeReply *reply = arena_alloc(&w->arena, sizeof(*reply));
     if (account == 0 || q->n_uids > EXPUNGE_UIDS_MAX)
         return account ? -EINVAL : -EACCES;

@@ -24,7 +24,7 @@ static int take_asker(const struct store_writer *w, const struct call *call, Pro
     *account = 0;
     if (call->caller == ROLE_ADMIN)
         return 0;
-    *account = grant_check(w->grant_key, binary_span(grant), clock_steady() / NANOSECONDS);
+    *account = grant_check(w->grant_key, binary_span(grant), clock_monotonic() / NANOSECONDS);
     return *account ? 0 : -EACCES;
 }
 

@@ -232,7 +232,7 @@ static int choose(struct store_writer *w, const struct call *call, ProtobufCBina
 {
     if (call->caller == ROLE_ADMIN)
         return ledger_choose(w->store->db, binary_span(account), &w->arena, choice);
-    choice->account_id = grant_check(w->grant_key, binary_span(grant), clock_steady() / NANOSECONDS);
+    choice->account_id = grant_check(w->grant_key, binary_span(grant), clock_monotonic() / NANOSECONDS);
     return choice->account_id ? 0 : -EACCES;
 }
 

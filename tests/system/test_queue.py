@@ -109,21 +109,25 @@ def test_intake_paused_puts_senders_off():
 
 
 def test_a_start_before_the_machine_knows_the_time(fresh, tmp_path):
-    """It was down, starts ten years behind and hears the time later: what waits goes on, as old as it is."""
+    """It was down, starts ten years behind and hears the time later: what waits goes on, as old as it is, and so does a session."""
     clock = Clock(tmp_path, pathlib.Path(OSTIARY).resolve().parents[1] / "torture/libclock_shim.so")
     peer = Peer({"RCPT TO:": "451 4.3.0 not now"})
     server = fresh(f"""client_networks = {{ "127.0.0.0/8" }}
 courier = {{ smart_host = "127.0.0.1:{peer.port}", smart_host_tls = "none", retry_first = "1s", retry_longest = "2s" }}""", environment=clock.environment)
     with server.smtp() as c:
         c.sendmail("bob@example.test", ["friend@far.test"], "Subject: waits\r\n\r\nbody\r\n")
+    server.send("Subject: read later\r\n\r\nbody\r\n")
     first = wait_until(lambda: next((row for row in rows(server) if row["attempts"]), None), "the first attempt")
     server.stop()
     clock.set(-YEARS)
     server.start()
+    pop = server.pop()
     wait_until(lambda: any(row["attempts"] > first["attempts"] + 1 for row in rows(server)), "attempts while the clock is behind")
     clock.set(0)
     wait_until(lambda: "where it can be right, and is believed" in server.log(), "the right clock is believed")
     row = wait_until(lambda: next((row for row in rows(server) if row["next_at"] > first["next_at"]), None), "an attempt by the right clock")
     assert row["created_at"] == first["created_at"]
+    assert b"Subject: read later" in pop.retr(1)[1]
+    pop.quit()
     assert server.messages("bob@example.test") == []
     peer.close()

@@ -87,7 +87,7 @@ static void wish_now(struct fiber *self, struct fixture *f, struct wish *wish)
 {
     Auth__ChangePasswordRequest request = AUTH__CHANGE_PASSWORD_REQUEST__INIT;
     unsigned char grant[GRANT_SIZE];
-    uint64_t now = clock_wall() / NANOSECONDS;
+    uint64_t now = clock_monotonic() / NANOSECONDS;
     struct answer answer;
     grant_make(f->grant_key, wish->account_id, wish->is_expired ? now : now + 60, grant);
     grant[GRANT_SIZE - 1] ^= wish->is_forged;

@@ -43,7 +43,7 @@ static uint64_t window_at(struct fiber *self, struct fixture *f, struct channel 
     const Auth__WindowReply *reply = (const Auth__WindowReply *)answer.message;
     uint64_t id = reply->open ? reply->account_id : 0;
     if (id) {
-        uint64_t now = clock_wall() / NANOSECONDS;
+        uint64_t now = clock_monotonic() / NANOSECONDS;
         assert_int_equal(grant_check(f->grant_key, binary_span(reply->grant), now), id);
         assert_int_equal(grant_check(f->grant_key, binary_span(reply->grant), now + 7200), 0);
         assert_true(is(reply->address, id == 100 ? "alice@example.test" : "bob@example.test"));
