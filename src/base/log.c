@@ -83,9 +83,9 @@ void log_flush(void)
 
 static char *put(char *to, const char *text)
 {
-    struct span word = span_head(span_text(text), WORD_MAX);
-    memcpy(to, word.data, word.size);
-    return to + word.size;
+    for (size_t left = WORD_MAX; *text && left > 0; left--)
+        *to++ = *text++;
+    return to;
 }
 
 static size_t write_time(char *to)
