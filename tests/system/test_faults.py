@@ -16,15 +16,14 @@ import pytest
 from conftest import OSTIARY, wait_until
 
 sys.path.append(str(pathlib.Path(__file__).resolve().parents[2]))
-from torture import failures  # noqa: E402
-from torture.failures import COUNT, FAILED, LOADED, PWRITE, PWRITEV, SYNC  # noqa: E402
+from torture.faults import COUNT, FAILED, LOADED, PWRITE, PWRITEV, SYNC, Faults, environment  # noqa: E402
 
 
 @pytest.fixture
 def failing(fresh, tmp_path):
-    faults = failures.Faults(tmp_path / "faults")
+    faults = Faults(tmp_path / "faults")
     library = pathlib.Path(OSTIARY).resolve().parents[1] / "torture/libfaults.so"
-    server = fresh(environment=failures.environment([library], tmp_path / "faults"))
+    server = fresh(environment=environment([library], tmp_path / "faults"))
     assert faults.get(LOADED) >= 1, "the writer did not load the shim: is the program a test build?"
     return server, faults
 
