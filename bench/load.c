@@ -205,8 +205,9 @@ static int refuse(char **argv)
     getrusage(RUSAGE_SELF, &used);
     double cpu = (double)(used.ru_utime.tv_sec + used.ru_stime.tv_sec) +
                  (double)(used.ru_utime.tv_usec + used.ru_stime.tv_usec) / 1e6;
-    printf("{\"refused\": %llu, \"connections\": %llu, \"seconds\": %.3f, \"rate\": %.1f, \"cpu_seconds\": %.3f}\n",
-           flood.refused, flood.connections, seconds, (double)flood.refused / seconds, cpu);
+    printf("{\"refused\": %llu, \"asked\": %llu, \"connections\": %llu, \"seconds\": %.3f, \"rate\": %.1f, "
+           "\"cpu_seconds\": %.3f}\n",
+           flood.refused, flood.asked, flood.connections, seconds, (double)flood.refused / seconds, cpu);
     return 0;
 }
 

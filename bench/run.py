@@ -296,7 +296,7 @@ def store_bytes(server):
     return sum(f.stat().st_size for f in data.iterdir() if f.name.startswith(("store.db", "reject.log")))
 
 
-FLOOD_RATES = (0, 1000, 10000)
+FLOOD_RATES = (0, 10000)
 
 
 def flood_once(server, count, sessions, rate):
@@ -324,7 +324,7 @@ def bench_flood(quick):
     server = Server(more="ledger = { rows = 100000000 }\n")  # none is thrown away for want of room: they are counted at the end
     server.command("rules", "set", "carol@example.test", "helo-not-ip=on")
     smtp_once(server, 4096, 20, True, 500)
-    count, rounds, began = (2000, 2, time.time()) if quick else (20000, 12, time.time())
+    count, rounds, began = (2000, 2, time.time()) if quick else (20000, 24, time.time())
     rows = []
     for sessions in (20, 50):
         measured = {rate: [] for rate in FLOOD_RATES}
@@ -336,15 +336,15 @@ def bench_flood(quick):
         for rate, results in measured.items():
             floods = [r["flood"] for r in results if rate]
             rows.append({"sessions": sessions, "rate": rate, "count": count, "rounds": results, "change": middle(results, "rate") / alone - 1,
-                         "reached": middle(floods, "rate") if rate else 0, "refused": sum(f["refused"] for f in floods)})
+                         "reached": middle(floods, "rate") if rate else 0, "refused": sum(f["refused"] for f in floods), "asked": sum(f["asked"] for f in floods)})
             print(f"{sessions} sessions, flood of {rate:,}/s (reached {rows[-1]['reached']:,.0f}/s): {middle(results, 'rate'):.0f} honest messages/s "
                   f"({100 * rows[-1]['change']:+.1f} %), {middle(results, 'writer_seconds'):.2f} s of the writer, {middle(results, 'bytes') / 1024:.0f} KiB a round", flush=True)
     time.sleep(12)  # the gate adds a flood's attempts up for ten seconds before it tells
     ledger = json.loads(server.command("ledger", "--verdict", "refuse", "--since", f"{int(time.time() - began) + 1}s", "--limit", "1000000", "--json"))
     server.close()
-    refused, attempts = sum(r["refused"] for r in rows), sum(r["attempts"] for r in ledger)
-    if attempts != refused:
-        sys.exit(f"bench: {refused} attempts were refused, the ledger knows of {attempts}")
+    refused, asked, attempts = sum(r["refused"] for r in rows), sum(r["asked"] for r in rows), sum(r["attempts"] for r in ledger)
+    if not refused <= attempts <= asked:  # at its end the flood goes without having read every reply
+        sys.exit(f"bench: {refused} of {asked} attempts were refused, the ledger knows of {attempts}")
     return {"rows": rows, "refused": refused, "ledger_rows": len(ledger), "ledger_attempts": attempts}
 
 
