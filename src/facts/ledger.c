@@ -4,6 +4,7 @@
 #include "base/log.h"
 #include "base/map.h"
 #include "ipc/services.h"
+#include "policy/decide.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -91,6 +92,12 @@ static void put(struct ledger *l, struct packed row)
 /* Adds to the row that was sent when the counting began: one with the same reference, rule and account. */
 static void put_counter(struct ledger *l, struct ledger_counter *c)
 {
+    char reference[10];
+    reference_write(c->reference, reference);
+    if (c->attempts)
+        log_write(LOG_FAILURE, "ledger", NULL,
+                  "attempts refused, not listed one by one: like reference=%s attempts=%llu", reference,
+                  (unsigned long long)c->attempts);
     StoreWrite__LedgerRow *row =
         c->row.bytes && c->attempts ? store_write__ledger_row__unpack(NULL, c->row.size, c->row.bytes) : NULL;
     if (row) {

@@ -3,7 +3,8 @@
  * Rows are gathered for a moment and sent together by a fiber of their own. Under a flood they are counted instead of
  * listed: more than LEDGER_ROWS_A_MINUTE of one rule, network (/24, /64) and recipient in a minute, and whatever comes
  * when LEDGER_ROWS_A_SECOND were listed in this second, become one row that says how many there were, and their replies
- * bear that row's reference. What can't be kept at all (the writer is away for long) is counted in the log.
+ * bear that row's reference; the log gets one line for all of them, too. What can't be kept at all (the writer is away
+ * for long) is counted in the log.
  */
 #ifndef FACTS_LEDGER_H
 #define FACTS_LEDGER_H

@@ -217,10 +217,12 @@ int smtp_refuse_reported(struct fiber *self, struct smtp_session *s, const struc
     /* Honest mail goes before a flood. Once a session: a turn of the loop for each of many refusals costs as much. */
     if (s->errors == 0 && s->attempt.facts.standing == STANDING_STRANGER && fiber_step_aside(self) != 0)
         return -ECANCELED;
-    log_refusal(s, refusal);
     va_start(args, format);
     bool is_counted = write_text(s, refusal, &text, format, args);
     va_end(args);
+    /* A flood's lines would fill the disk: the ledger tells the log how many there were (facts/ledger.h). */
+    if (!is_counted)
+        log_refusal(s, refusal);
     int error = wants_report(refusal, is_counted) ? hold_back(self, s, refusal) : 0;
     if (!error)
         smtp_refuse(s, refusal->code, refusal->enhanced, "%.*s", SPAN_ARG(buf_span(&text)));

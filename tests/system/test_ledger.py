@@ -298,5 +298,9 @@ def test_a_flood_is_counted_not_listed(fresh):
     assert row["attempts"] > tries / 2 and row["last_at"] >= row["at"]
     assert f"{row['attempts'] - 1} more attempts" in server.run("explain", counted).stdout
     assert server.run_json("rejects")[0]["direct"] == tries
+    # The log has a line for each that is listed, and one for all the others: a flood does not fill the disk.
+    log = server.log()
+    assert log.count("recipient refused") == len(found)
+    assert f"not listed one by one: like reference={counted} attempts={row['attempts'] - 1}" in log
     # Who watches sees what is listed: of the rest auth is not told.
     assert len([e for e in server.run_json("watch", "--once")["events"] if e["code"] == 550]) == len(found)
