@@ -24,6 +24,7 @@ import sys
 import tempfile
 import time
 
+import flood
 import page
 import relay
 
@@ -291,61 +292,12 @@ def bench_ledger(quick):
     return rounds
 
 
-def store_bytes(server):
-    data = pathlib.Path(server.directory) / "data"
-    return sum(f.stat().st_size for f in data.iterdir() if f.name.startswith(("store.db", "reject.log")))
-
-
-FLOOD_RATES = (0, 10000)
-
-
-def flood_once(server, count, sessions, rate):
-    """Honest mail beside a flood of refusals; rate 0: without."""
-    flood = None
-    before, cpu = store_bytes(server), server.cpu()
-    if rate:
-        flood = subprocess.Popen([LOAD, "refuse", "127.0.0.1", str(BASE + 25), str(rate), "carol@example.test"], stdin=subprocess.PIPE,
-                                 stdout=subprocess.PIPE, text=True)
-        time.sleep(1)  # it is in full flow
-    result = smtp_once(server, 4096, sessions, True, count)
-    if flood:
-        flood.stdin.close()
-        result["flood"] = json.loads(flood.stdout.readline())
-        flood.wait()
-    names, after = server.pids(), server.cpu()
-    result["writer_seconds"] = sum(after[p] - cpu.get(p, 0) for p in after if " writer " in names[p]) / 1e9
-    result["bytes"] = store_bytes(server) - before
-    return result
-
-
 def bench_flood(quick):
-    """Honest mail beside refusals by somebody's rule, from thousands of addresses. One round differs more from the next than the flood
-    makes it, so the rates take turns, in another order each time, and there are many."""
-    server = Server(more="ledger = { rows = 100000000 }\n")  # none is thrown away for want of room: they are counted at the end
-    server.command("rules", "set", "carol@example.test", "helo-not-ip=on")
+    server = Server(gates=2, more="ledger = { rows = 100000000 }\n")  # no row is thrown away for want of room: they are counted at the end
     smtp_once(server, 4096, 20, True, 500)
-    count, rounds, began = (2000, 2, time.time()) if quick else (20000, 24, time.time())
-    rows = []
-    for sessions in (20, 50):
-        measured = {rate: [] for rate in FLOOD_RATES}
-        for number in range(rounds):
-            for place in range(len(FLOOD_RATES)):
-                rate = FLOOD_RATES[(number + place) % len(FLOOD_RATES)]
-                measured[rate].append(flood_once(server, count, sessions, rate))
-        for rate, results in measured.items():
-            change = statistics.median(beside["rate"] / alone["rate"] for beside, alone in zip(results, measured[0])) - 1  # each with its neighbour
-            floods = [r["flood"] for r in results if rate]
-            rows.append({"sessions": sessions, "rate": rate, "count": count, "rounds": results, "change": change,
-                         "reached": middle(floods, "rate") if rate else 0, "refused": sum(f["refused"] for f in floods), "asked": sum(f["asked"] for f in floods)})
-            print(f"{sessions} sessions, flood of {rate:,}/s (reached {rows[-1]['reached']:,.0f}/s): {middle(results, 'rate'):.0f} honest messages/s "
-                  f"({100 * rows[-1]['change']:+.1f} %), {middle(results, 'writer_seconds'):.2f} s of the writer, {middle(results, 'bytes') / 1024:.0f} KiB a round", flush=True)
-    time.sleep(12)  # the gate adds a flood's attempts up for ten seconds before it tells
-    ledger = json.loads(server.command("ledger", "--verdict", "refuse", "--since", f"{int(time.time() - began) + 1}s", "--limit", "1000000", "--json"))
+    measured = flood.measure(server, LOAD, 4 if quick else 60)
     server.close()
-    refused, asked, attempts = sum(r["refused"] for r in rows), sum(r["asked"] for r in rows), sum(r["attempts"] for r in ledger)
-    if not refused <= attempts <= asked:  # at its end the flood goes without having read every reply
-        sys.exit(f"bench: {refused} of {asked} attempts were refused, the ledger knows of {attempts}")
-    return {"rows": rows, "refused": refused, "ledger_rows": len(ledger), "ledger_attempts": attempts}
+    return measured
 
 
 def table(head, rows):
@@ -408,15 +360,7 @@ def report(results):
                 table(["us a message without a row", "with one", f"with one, beside {rounds[0]['rows']:,} rows", "a refusal", "pruning a row"],
                       [[spread(rounds, key, 1) for key in ("message_us", "message_with_row_us", "message_beside_rows_us", "refusal_us", "prune_us")]]), ""]
     if "flood" in results:
-        flood = results["flood"]
-        rows = [(r["sessions"], f"{r['rate']:,}", f"{r['reached']:,.0f}", spread(r["rounds"], "rate"), f"{100 * r['change']:+.1f} %" if r["rate"] else "",
-                 f"{middle(r['rounds'], 'writer_seconds'):.2f}", f"{middle(r['rounds'], 'bytes') / 1024:.0f}") for r in flood["rows"]]
-        out += ["### Honest mail beside a flood of refusals; 4 KiB, connections reused", "",
-                table(["honest sessions", "refusals/s wanted", "reached", "honest messages/s", "beside none", "CPU s of the writer a round",
-                       "KiB of database and reject.log a round"], rows), "",
-                f"Medians of {len(flood['rows'][0]['rounds'])} rounds that took turns; each with a flood is compared with its neighbour without one. The flood comes from an address of its own for each ten refusals. Its client runs on the same cores, but steps "
-                "back behind everybody else (nice 19), as it is no part of what is measured, and reaches its rate all the same. "
-                f"All {flood['refused']:,} refusals made {flood['ledger_rows']:,} rows of the ledger, which count {flood['ledger_attempts']:,} attempts. Each honest message has a row, too.", ""]
+        out += flood.report(results["flood"], table)
     if "counts" in results:
         rows = [(connections, role, f"{sum(table.values()):.2f}",
                  ", ".join(f"{name} {n:.2f}" for name, n in sorted(table.items(), key=lambda kv: -kv[1]) if n >= 0.01))
