@@ -7,6 +7,7 @@ import re
 import signal
 import socket
 import subprocess
+import time
 
 import pytest
 
@@ -65,6 +66,19 @@ def log_has(server, pattern):
     return lambda: re.search(pattern, server.log())
 
 
+def session_members(leader):
+    """Those that live in the session that `leader` began."""
+    found = []
+    for stat in pathlib.Path("/proc").glob("[0-9]*/stat"):
+        try:
+            state, _, _, session = stat.read_text().rpartition(") ")[2].split()[:4]
+        except OSError:  # gone meanwhile
+            continue
+        if int(session) == leader and state != "Z":
+            found.append(int(stat.parent.name))
+    return found
+
+
 def begin_stop(server, signal_number):
     """Until the server is at it: the log may hold the stop of an earlier start, and two signals at once can be one."""
     before = server.log().count("supervisor - stopping")
@@ -90,6 +104,20 @@ def test_all_roles_run_and_end(fresh):
     assert all(is_gone(pid) for pid in children)
     assert " CRASH " not in server.log()
     assert not (server.directory / "data" / "control.sock").exists()
+
+
+@pytest.mark.parametrize("milliseconds", [0, 5, 10, 20, 30, 40, 60, 80, 120, 200])
+def test_a_stop_during_the_start_leaves_nobody(fresh, milliseconds):
+    """Whatever is under way by then: programs are loaded before their process is started."""
+    server = fresh()
+    assert server.stop() == 0
+    command = [OSTIARY, "serve", "--config", server.config]
+    with server.log_path.open("ab") as log:
+        process = subprocess.Popen(command, stdout=log, stderr=log, start_new_session=True)
+    time.sleep(milliseconds / 1000)  # the instant that is tried, not a wait for anything
+    process.terminate()
+    assert process.wait(PATIENCE) in (0, -signal.SIGTERM)  # it may not have got to the point where it minds the signal
+    wait_until(lambda: not session_members(process.pid), "the end of all that it started")
 
 
 def test_children_end_with_the_supervisor(fresh):
