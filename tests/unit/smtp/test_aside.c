@@ -54,8 +54,7 @@ static void test_a_stranger_steps_aside(void **state)
 static void test_a_member_does_not(void **state)
 {
     (void)state;
-    assert_true(
-        is_refused_at_once(SERVICE_SUBMISSION, "EHLO client.test\r\nAUTH PLAIN AGFsaWNlAHNlY3JldA==\r\n" RCPT));
+    assert_true(is_refused_at_once(SERVICE_SUBMISSION, "EHLO client.test\r\nAUTH PLAIN AGFsaWNlAHNlY3JldA==\r\n" RCPT));
 }
 
 int main(void)
