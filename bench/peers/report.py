@@ -57,7 +57,8 @@ REASONS = (
     (r"^receive: 1 MiB, (10|50) sessions.*\(messages/s\)", "One process stores all mail. It compresses large messages one after the other on one core, which takes a quarter of their CPU; servers with a process "
      "for each message use both cores. What all of it costs is the row of CPU."),
     (r"^startup: ", "Ostiary greets when its store is open and all of its processes, each executed anew and shut into its sandbox, have begun: about 7 ms of CPU for each of "
-                    "the eleven, of which 4 ms are the dynamic linker and the libraries' own start. Exim is one process; Postfix and Dovecot execute most of theirs when somebody comes."),
+                    "the eleven, of which 4 ms are the dynamic linker and the libraries' own start. Forked from one that is ready they would begin at once, but share "
+                    "its layout of memory, and that each has its own is one of the walls between them. Exim is one process; Postfix and Dovecot execute most of theirs when somebody comes."),
 )
 
 
