@@ -320,6 +320,7 @@ void channel_shut(struct channel *c)
     if (!c->open)
         return;
     c->open = false;
+    c->closed_at = clock_monotonic();
     watch_stop(&c->watch);
     loop_remove_hook(&c->hook);
     close(c->fd);
@@ -401,6 +402,11 @@ void channel_free(struct channel *c)
 bool channel_is_open(const struct channel *c)
 {
     return c->open;
+}
+
+uint64_t channel_closed_at(const struct channel *c)
+{
+    return c->closed_at;
 }
 
 uint64_t channel_id(const struct channel *c)

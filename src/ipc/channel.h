@@ -115,6 +115,8 @@ MUST_USE struct channel *channel_new(struct loop *loop, int fd, const struct ser
 /* Calls waiting on it get -EPIPE; unanswered calls may still be answered, into nothing. NULL-safe. */
 void channel_free(struct channel *c);
 bool channel_is_open(const struct channel *c);
+/* When it was closed, on the monotonic clock; 0: it is open. */
+uint64_t channel_closed_at(const struct channel *c);
 uint64_t channel_id(const struct channel *c);
 /* Stops and starts taking in frames: back-pressure for a server whose queue is full. */
 void channel_pause(struct channel *c, bool paused);

@@ -23,6 +23,7 @@ struct channel {
     uint64_t id;
     unsigned references; /* the owner, the two fibers, the calls not answered yet */
     bool open, owned;
+    uint64_t closed_at; /* 0: it is open */
 
     int fd;
     struct watch watch;

@@ -34,6 +34,18 @@ void peers_set(struct peers *peers, enum role role, unsigned instance, struct ch
         condition_wake_all(&peers->attached);
 }
 
+uint64_t peers_missing_since(const struct peers *peers)
+{
+    uint64_t since = CLOCK_NEVER;
+    for (unsigned role = 0; role < ROLE_COUNT; role++)
+        for (unsigned i = 0; i < peers->room[role] && role != ROLE_SCRIPT; i++) {
+            const struct channel *c = peers->channels[role][i];
+            if (c && !channel_is_open(c) && channel_closed_at(c) < since)
+                since = channel_closed_at(c);
+        }
+    return since;
+}
+
 void peers_release(struct peers *peers)
 {
     for (unsigned role = 0; role < ROLE_COUNT; role++)

@@ -22,6 +22,9 @@ struct channel *peers_get(struct peers *peers, enum role role);
 struct channel *peers_wait(struct fiber *self, struct peers *peers, enum role role, uint64_t deadline);
 /* Replaces (and frees) the channel to that instance. */
 void peers_set(struct peers *peers, enum role role, unsigned instance, struct channel *channel);
+/* When the channel was closed that has been so for longest (monotonic clock); CLOCK_NEVER: all are open. That to the
+ * script's process does not count: it may rest for long. */
+uint64_t peers_missing_since(const struct peers *peers);
 void peers_release(struct peers *peers);
 
 #endif

@@ -156,33 +156,34 @@ static bool is_client_of(const struct child *child, enum role peer)
 /* Longer than a server that died needs to come back, which brings a new channel at once. */
 #define CHANNEL_PATIENCE (BACK_OFF_LAST + NANOSECONDS)
 
-static bool misses_peer(const struct child *child)
+/* Each has its time, however often others are lost meanwhile. */
+static void wait_for_peers(struct child *child)
 {
-    for (unsigned role = 0; role < ROLE_COUNT; role++)
-        for (unsigned i = 0; i < child->peers.room[role]; i++)
-            if (role != ROLE_SCRIPT && child->peers.channels[role][i] &&
-                !channel_is_open(child->peers.channels[role][i]))
-                return true;
-    return false;
+    uint64_t since = peers_missing_since(&child->peers);
+    if (since == CLOCK_NEVER || !child->follower)
+        return;
+    if (timer_start(child->loop, &child->lost, since + CHANNEL_PATIENCE) != 0)
+        fiber_cancel(child->follower);
 }
 
 static void give_up_channel(struct timer *timer)
 {
     struct child *child = container_of(timer, struct child, lost);
-    if (!misses_peer(child) || !child->follower)
+    uint64_t since = peers_missing_since(&child->peers), now = clock_monotonic();
+    if (!child->follower || since > now || now - since < CHANNEL_PATIENCE) {
+        wait_for_peers(child);
         return;
+    }
     log_write(LOG_CRASH, role_name(child->row->role), NULL,
               "a channel to another process is lost and nobody brings a new one; the process begins anew");
     fiber_cancel(child->follower);
 }
 
 /* Whoever is at the other end has died, or has closed the channel and lives on: without memory, or as what it read made
- * no sense to it. The supervisor knows of the first only. The script's process may rest for long. */
+ * no sense to it. The supervisor knows of the first only. */
 static void peer_lost(void *context, struct channel *channel)
 {
-    struct child *child = context;
-    if (child->follower && timer_start(child->loop, &child->lost, clock_monotonic() + CHANNEL_PATIENCE) != 0)
-        fiber_cancel(child->follower);
+    wait_for_peers(context);
 }
 
 static const struct channel_events peer_events = {.closed = peer_lost};

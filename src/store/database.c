@@ -1,5 +1,6 @@
 #include "store/database.h"
 
+#include "base/log.h"
 #include "store/sqlite.h"
 
 #include <errno.h>
@@ -103,6 +104,22 @@ int database_script(struct database *db, const char *sql)
     return db->driver->script(db, sql);
 }
 
+int database_settle(struct database *db)
+{
+    if (!db->driver->is_in_transaction(db))
+        return 0;
+    int rc = database_run(db, db->driver->rollback, "");
+    log_write(LOG_PROBLEM, "store", NULL, "a transaction had been left open, %s",
+              rc ? "and can't be ended now" : "and is ended");
+    return rc;
+}
+
+static int begin(struct database *db, const char *sql)
+{
+    int rc = database_settle(db);
+    return rc ? rc : database_run(db, sql, "");
+}
+
 /* No transaction with a promise begins before the one without has been left for good. */
 static int sync_again(struct database *db)
 {
@@ -114,24 +131,24 @@ static int sync_again(struct database *db)
 int database_begin(struct database *db)
 {
     int rc = sync_again(db);
-    return rc ? rc : database_run(db, db->driver->begin_write, "");
+    return rc ? rc : begin(db, db->driver->begin_write);
 }
 
 int database_begin_unsynced(struct database *db)
 {
     db->is_unsynced = true;
     int rc = database_script(db, db->driver->unsynced);
-    return rc ? rc : database_run(db, db->driver->begin_write, "");
+    return rc ? rc : begin(db, db->driver->begin_write);
 }
 
 int database_begin_read(struct database *db)
 {
-    return database_run(db, db->driver->begin_read, "");
+    return begin(db, db->driver->begin_read);
 }
 
 int database_commit(struct database *db)
 {
-    int rc = database_run(db, "COMMIT", "");
+    int rc = database_run(db, db->driver->commit, "");
     return rc ? rc : sync_again(db);
 }
 
@@ -139,7 +156,7 @@ void database_rollback(struct database *db)
 {
     /* It fails where the database has already rolled back by itself after a disk error: nothing is left to undo then.
      */
-    int rc = database_run(db, "ROLLBACK", "");
+    int rc = database_run(db, db->driver->rollback, "");
     (void)rc;
     /* Where this fails, the next database_begin() tries it again, and fails if it can't. */
     rc = sync_again(db);

@@ -29,8 +29,8 @@ struct database_driver {
     const char *name;
     const char *key_type; /* of an id column that is the primary key */
     const char *bytes_type;
-    const char *clustered; /* behind a table that lives in its primary key */
-    const char *begin_write, *begin_read;
+    const char *clustered;                                    /* behind a table that lives in its primary key */
+    const char *begin_write, *begin_read, *commit, *rollback; /* prepared by open: an end needs no memory */
     const char *unsynced, *synced; /* outside of transactions: commits are not synced; they are again */
     const char *checkpoint;        /* moves a log of the database into it; NULL where there is none to move */
     const char *integrity;         /* a query whose rows are what is wrong inside the database itself, or "ok" */
@@ -44,6 +44,7 @@ struct database_driver {
     uint64_t (*u64)(struct statement *st, int column);
     struct span (*bytes)(struct statement *st, int column);
     void (*end)(struct statement *st);
+    bool (*is_in_transaction)(struct database *db);
     int (*script)(struct database *db, const char *sql);
     /* All that the running read transaction sees, into a new file at `path`. 0, or a negative errno with a sentence. */
     int (*copy)(struct database *db, const char *path, struct buf *problem);
@@ -72,6 +73,7 @@ MUST_USE int database_find(struct database *db, uint64_t *value, const char *sql
 /* Several statements without parameters. */
 MUST_USE int database_script(struct database *db, const char *sql);
 
+/* Each begin ends first, undone, what an end that failed has left open. */
 MUST_USE int database_begin(struct database *db); /* to write */
 /* To write what may be lost in a power cut: its commit is atomic and does not wait for the disk; the next ordinary one
  * makes it durable with its own. */
@@ -79,6 +81,9 @@ MUST_USE int database_begin_unsynced(struct database *db);
 MUST_USE int database_begin_read(struct database *db); /* all that is read until the commit is of one moment */
 MUST_USE int database_commit(struct database *db);
 void database_rollback(struct database *db);
+/* The same end, for whoever reads without a transaction: it would go on in the one that was left open, and never see
+ * what came since. Call it between two transactions. 0, or a negative errno while it can't be ended. */
+MUST_USE int database_settle(struct database *db);
 /* Moves the log of the database into its file and empties it. DATABASE_WRITE only. */
 MUST_USE int database_checkpoint(struct database *db);
 

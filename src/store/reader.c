@@ -235,7 +235,9 @@ static void called(void *context, struct call *call)
     struct store_reader *r = context;
     arena_reset(&r->arena);
     buf_reset(&r->out);
-    int rc = r->stopped ? -ESHUTDOWN : methods[call->method](r, call);
+    int rc = r->stopped ? -ESHUTDOWN : database_settle(r->view.db);
+    if (rc == 0)
+        rc = methods[call->method](r, call);
     if (rc != 0)
         call_fail(call, rc);
 }

@@ -129,6 +129,15 @@ static int make_private(const char *path)
     return rc;
 }
 
+static struct statement *sqlite_prepare(struct database *base, const char *sql);
+
+/* Who has no memory left can still end a transaction. */
+static bool prepare_ends(struct database *db)
+{
+    const struct database_driver *d = db->driver;
+    return sqlite_prepare(db, d->commit) && sqlite_prepare(db, d->rollback);
+}
+
 static struct database *sqlite_open(const char *path, enum database_mode mode, struct buf *problem)
 {
     struct sqlite *db = calloc(1, sizeof(*db));
@@ -160,6 +169,8 @@ static struct database *sqlite_open(const char *path, enum database_mode mode, s
             sqlite3_file_control(db->handle, "main", SQLITE_FCNTL_PERSIST_WAL, &persist);
         rc = sqlite3_exec(db->handle, sqlite_pragmas(mode), NULL, NULL, NULL);
     }
+    if (rc == SQLITE_OK && !prepare_ends(&db->base))
+        rc = SQLITE_NOMEM;
     if (rc != SQLITE_OK) {
         buf_printf(problem, "The database %s cannot be opened: %s.", path,
                    db->handle ? sqlite3_errmsg(db->handle) : "no memory");
@@ -239,6 +250,11 @@ static int sqlite_step(struct statement *st)
     return st->error;
 }
 
+static bool sqlite_is_in_transaction(struct database *base)
+{
+    return !sqlite3_get_autocommit(sqlite_of(base)->handle);
+}
+
 static uint64_t sqlite_u64(struct statement *st, int column)
 {
     return (uint64_t)sqlite3_column_int64(st->handle, column);
@@ -310,6 +326,8 @@ const struct database_driver sqlite_driver = {
     .clustered = "WITHOUT ROWID",
     .begin_write = "BEGIN IMMEDIATE", /* waits for the lock now, not at the first change */
     .begin_read = "BEGIN",
+    .commit = "COMMIT",
+    .rollback = "ROLLBACK",
     /* Of the log of the database: in WAL mode NORMAL syncs it only before a checkpoint. */
     .unsynced = "PRAGMA synchronous=NORMAL",
     .synced = "PRAGMA synchronous=FULL",
@@ -325,6 +343,7 @@ const struct database_driver sqlite_driver = {
     .u64 = sqlite_u64,
     .bytes = sqlite_bytes,
     .end = sqlite_end,
+    .is_in_transaction = sqlite_is_in_transaction,
     .script = sqlite_script,
     .copy = sqlite_copy,
     .renew = sqlite_renew,

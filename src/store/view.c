@@ -245,6 +245,8 @@ static int look_up(struct view *v, uint64_t mailbox_id, const uint32_t *uids, si
         database_end(st);
     }
     int ended = database_commit(v->db);
+    if (ended != 0)
+        database_rollback(v->db);
     return rc < 0 ? rc : ended;
 }
 

@@ -274,6 +274,40 @@ static void peers_with_gaps(struct fiber *self, struct bench *b)
     assert_null(peers_get(&peers, ROLE_READER));
 }
 
+/* To a peer that is gone at once. */
+static struct channel *lose_one(struct fiber *self, struct bench *b, struct peers *peers, enum role role,
+                                unsigned place)
+{
+    int fds[2];
+    assert_int_equal(channel_pair(fds), 0);
+    struct channel *c = channel_new(b->loop, fds[0], &store_write_service, ROLE_WRITER, NULL, NULL);
+    assert_non_null(c);
+    assert_int_equal(channel_closed_at(c), 0);
+    peers_set(peers, role, place, c);
+    close(fds[1]);
+    while (channel_is_open(c))
+        assert_int_equal(fiber_yield(self), 0);
+    return c;
+}
+
+/* Who loses a second channel waits no longer for the first. */
+static void the_longest_missing(struct fiber *self, struct bench *b)
+{
+    struct peers peers = {0};
+    assert_true(peers_missing_since(&peers) == CLOCK_NEVER);
+    lose_one(self, b, &peers, ROLE_SCRIPT, 0);
+    assert_true(peers_missing_since(&peers) == CLOCK_NEVER);
+    uint64_t first = channel_closed_at(lose_one(self, b, &peers, ROLE_READER, 1));
+    assert_true(peers_missing_since(&peers) == first);
+    uint64_t second = channel_closed_at(lose_one(self, b, &peers, ROLE_AUTH, 0));
+    assert_true(first < second);
+    assert_true(peers_missing_since(&peers) == first);
+    peers_set(&peers, ROLE_READER, 1, b->client);
+    b->client = NULL;
+    assert_true(peers_missing_since(&peers) == second);
+    peers_release(&peers);
+}
+
 /* ---- Hostile bytes ---- */
 
 static struct span hostile;
@@ -326,19 +360,16 @@ TEST(a_late_answer_is_dropped, ROLE_GATE)
 TEST(the_peer_goes, ROLE_GATE)
 TEST(a_forbidden_method, ROLE_DESK)
 TEST(peers_with_gaps, ROLE_GATE)
+TEST(the_longest_missing, ROLE_GATE)
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_body_of_any_size),
-        cmocka_unit_test(test_errors_travel),
-        cmocka_unit_test(test_descriptors_travel),
-        cmocka_unit_test(test_a_crowd),
-        cmocka_unit_test(test_a_late_answer_is_dropped),
-        cmocka_unit_test(test_the_peer_goes),
-        cmocka_unit_test(test_a_forbidden_method),
-        cmocka_unit_test(test_peers_with_gaps),
-        cmocka_unit_test(hostile_frames),
+        cmocka_unit_test(test_body_of_any_size),         cmocka_unit_test(test_errors_travel),
+        cmocka_unit_test(test_descriptors_travel),       cmocka_unit_test(test_a_crowd),
+        cmocka_unit_test(test_a_late_answer_is_dropped), cmocka_unit_test(test_the_peer_goes),
+        cmocka_unit_test(test_a_forbidden_method),       cmocka_unit_test(test_peers_with_gaps),
+        cmocka_unit_test(test_the_longest_missing),      cmocka_unit_test(hostile_frames),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
