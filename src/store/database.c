@@ -114,12 +114,6 @@ int database_settle(struct database *db)
     return rc;
 }
 
-static int begin(struct database *db, const char *sql)
-{
-    int rc = database_settle(db);
-    return rc ? rc : database_run(db, sql, "");
-}
-
 /* No transaction with a promise begins before the one without has been left for good. */
 static int sync_again(struct database *db)
 {
@@ -130,20 +124,26 @@ static int sync_again(struct database *db)
 
 int database_begin(struct database *db)
 {
-    int rc = sync_again(db);
-    return rc ? rc : begin(db, db->driver->begin_write);
+    int rc = database_settle(db);
+    if (rc == 0)
+        rc = sync_again(db);
+    return rc ? rc : database_run(db, db->driver->begin_write, "");
 }
 
 int database_begin_unsynced(struct database *db)
 {
+    int rc = database_settle(db);
+    if (rc)
+        return rc;
     db->is_unsynced = true;
-    int rc = database_script(db, db->driver->unsynced);
-    return rc ? rc : begin(db, db->driver->begin_write);
+    rc = database_script(db, db->driver->unsynced);
+    return rc ? rc : database_run(db, db->driver->begin_write, "");
 }
 
 int database_begin_read(struct database *db)
 {
-    return begin(db, db->driver->begin_read);
+    int rc = database_settle(db);
+    return rc ? rc : database_run(db, db->driver->begin_read, "");
 }
 
 int database_commit(struct database *db)

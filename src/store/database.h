@@ -29,8 +29,9 @@ struct database_driver {
     const char *name;
     const char *key_type; /* of an id column that is the primary key */
     const char *bytes_type;
-    const char *clustered;                                    /* behind a table that lives in its primary key */
-    const char *begin_write, *begin_read, *commit, *rollback; /* prepared by open: an end needs no memory */
+    const char *clustered; /* behind a table that lives in its primary key */
+    const char *begin_write, *begin_read;
+    const char *commit, *rollback; /* prepared by open: an end needs no memory */
     const char *unsynced, *synced; /* outside of transactions: commits are not synced; they are again */
     const char *checkpoint;        /* moves a log of the database into it; NULL where there is none to move */
     const char *integrity;         /* a query whose rows are what is wrong inside the database itself, or "ok" */
