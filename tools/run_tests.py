@@ -202,7 +202,7 @@ def raise_limits():
 
 
 def main():
-    arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    arguments = argparse.ArgumentParser(prog="./dev test", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     arguments.add_argument("--only", default="", metavar="NAME", help="run the tests whose name contains this")
     tally = Tally(arguments.parse_args().only)
     began = time.monotonic()
