@@ -3,6 +3,7 @@
 #include "base/log.h"
 #include "policy/blacklist.h"
 #include "policy/blacklist_files.h"
+#include "proc/child.h"
 #include "run/sandbox.h"
 
 #include <errno.h>
@@ -116,6 +117,7 @@ int blacklist_helper_main(int argc, char **argv)
                 "ostiary: '" BLACKLIST_HELPER_WORD "' is for the server's own use; see 'ostiary help blacklist'\n");
         return EX_USAGE;
     }
+    child_name("blacklist");
     /* Should the supervisor die before the sandbox sets this: without it nobody would end us. */
     prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
     log_open((enum log_target)target, BLACKLIST_HELPER_LOG);

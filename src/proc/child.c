@@ -425,6 +425,13 @@ static int start(struct child *child, struct control_frame *frame, struct buf *p
     return error;
 }
 
+void child_name(const char *what)
+{
+    char name[16]; /* what the kernel keeps of it */
+    snprintf(name, sizeof name, "ostiary-%.7s", what);
+    prctl(PR_SET_NAME, name);
+}
+
 int child_main(int argc, char **argv)
 {
     static struct child child;
@@ -436,6 +443,7 @@ int child_main(int argc, char **argv)
         fprintf(stderr, "ostiary: '" CHILD_WORD "' is for the server's own use; see 'ostiary help'\n");
         return EX_USAGE;
     }
+    child_name(argc > 2 ? argv[2] : CHILD_WORD);
     /* Should the supervisor die before the sandbox sets this: without it nobody would end us. */
     prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
     /* A Ctrl-C on the terminal and a service manager's signal go to all of us; in which order we end is the

@@ -69,4 +69,8 @@ extern const struct child_part gate_part, desk_part, auth_part, writer_part, rea
  * channel is descriptor 3. Returns the exit status (sysexits). */
 int child_main(int argc, char **argv);
 
+/* What top and killall see, where there would be the "exe" that the supervisor executed: "ostiary-" and as much of
+ * `what` as the kernel keeps. */
+void child_name(const char *what);
+
 #endif
