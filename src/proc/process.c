@@ -27,7 +27,7 @@
 static int add_listeners(const struct supervisor *s, const struct role_row *row, struct control_frame *frame)
 {
     int error = 0;
-    for (size_t i = 0; !error && i < s->listeners.count; i++)
+    for (size_t i = 0; !error && s->is_open && i < s->listeners.count; i++)
         if (row->services & 1u << s->listeners.rows[i].service)
             error = control_add(frame, CONTROL_FD_LISTENER, s->listeners.rows[i].service, 0, s->listeners.rows[i].fd);
     return error;

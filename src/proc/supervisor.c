@@ -188,18 +188,56 @@ static int start_process(struct process *p)
     return p->fiber ? 0 : -ENOMEM;
 }
 
-/* The writer first: it makes or mends the database that the readers open. Then, as nobody is let in without it, the
- * black list; then all the others. */
+static struct process *first_of(struct supervisor *s, enum role role)
+{
+    for (size_t i = 0; i < s->process_count; i++)
+        if (s->processes[i].row->role == role)
+            return &s->processes[i];
+    return NULL;
+}
+
+/* All that others ask, or those that only ask, as far as they have not begun. Each executes its process at its first
+ * turn, which is over when this returns. 0 or a negative errno. */
+static int start_rest(struct fiber *self, struct supervisor *s, bool asked)
+{
+    int error = 0;
+    for (size_t i = 0; !error && i < s->process_count; i++)
+        if (!s->processes[i].fiber && role_is_asked(s->processes[i].row->role) == asked)
+            error = start_process(&s->processes[i]);
+    return error ? error : fiber_yield(self);
+}
+
+/* Whoever begins from now on is given the listeners when it does; all others now. */
+static void open_doors(struct supervisor *s)
+{
+    struct control_frame frame = {.kind = CONTROL_UPDATE, .replaces_listeners = true};
+    s->is_open = true;
+    process_tell_all(s, &frame);
+}
+
+/* The writer first: it makes or mends the database that the readers open. A gate, which opens nothing, begins beside
+ * it, so that the first greeting need not wait for the crowd of all others. Nobody is let in before the writer is
+ * there, the black list was read, and whom the gate asks is executed: so it has its channels to them, where its
+ * questions wait until they are read. */
 static void run_start(struct fiber *self, void *argument)
 {
     struct supervisor *s = argument;
-    int error = start_process(&s->processes[0]);
-    while (!error && !s->processes[0].ready && !s->stopping)
+    struct process *writer = first_of(s, ROLE_WRITER), *gate = first_of(s, ROLE_GATE);
+    int error = start_process(writer);
+    if (!error && gate)
+        error = start_process(gate);
+    if (!error && !fiber_start(s->loop, "black list", blacklist_live, s))
+        error = -ENOMEM;
+    while (!error && !writer->ready && !s->stopping)
         error = condition_wait(self, &s->changed, CLOCK_NEVER);
     if (!error && !s->stopping)
         blacklist_wait_first(self, s);
-    for (size_t i = 1; !error && !s->stopping && i < s->process_count; i++)
-        error = start_process(&s->processes[i]);
+    if (!error && !s->stopping)
+        error = start_rest(self, s, true);
+    if (!error && !s->stopping) {
+        open_doors(s);
+        error = start_rest(self, s, false);
+    }
     if (error && error != -ECANCELED) {
         log_write(LOG_CRASH, "supervisor", NULL, "no memory to start the processes");
         s->status = EX_OSERR;
@@ -473,7 +511,7 @@ static struct supervisor *supervisor_new(const char *config_path, struct setting
 static int serve(struct supervisor *s)
 {
     if (!fiber_start(s->loop, "signals", run_signals, s) || !fiber_start(s->loop, "house", run_housekeeping, s) ||
-        !fiber_start(s->loop, "black list", blacklist_live, s) || !fiber_start(s->loop, "start", run_start, s))
+        !fiber_start(s->loop, "start", run_start, s))
         return EX_OSERR;
     int error = loop_run(s->loop);
     if (error) {

@@ -87,6 +87,7 @@ struct supervisor {
     int signals;
     bool stopping;  /* nothing is started any more */
     bool is_ending; /* the end is under way */
+    bool is_open;   /* somebody may come in: whoever is started is given the listeners */
     bool told_ready;
     int status; /* to exit with */
 };

@@ -79,6 +79,16 @@ def session_members(leader):
     return found
 
 
+def first_comer(server):
+    """Whoever knocks all the time while the server starts."""
+    deadline = time.monotonic() + PATIENCE
+    while True:
+        try:
+            return server.smtp()
+        except ConnectionRefusedError:
+            assert time.monotonic() < deadline, server.log()
+
+
 def begin_stop(server, signal_number):
     """Until the server is at it: the log may hold the stop of an earlier start, and two signals at once can be one."""
     before = server.log().count("supervisor - stopping")
@@ -106,9 +116,30 @@ def test_all_roles_run_and_end(fresh):
     assert not (server.directory / "data" / "control.sock").exists()
 
 
+def test_who_comes_at_the_first_instant_is_served(fresh):
+    """A gate begins beside the writer. What it asks of those that are still starting waits for them, and nothing is refused meanwhile."""
+    server = fresh()
+    for turn in range(1, 6):
+        assert server.stop() == 0
+        with server.log_path.open("ab") as log:
+            server.process = subprocess.Popen([OSTIARY, "serve", "--config", server.config], stdout=log, stderr=log)
+        with first_comer(server) as smtp:
+            smtp.ehlo("client.example")
+            assert smtp.sendmail("someone@elsewhere.test", ["alice@example.test"], MESSAGE) == {}
+        wait_until(lambda: server.log().count("supervisor - ready") == turn + 1, "the start of all")
+        assert len(server.messages()) == turn
+    assert not log_has(server, " (MAJOR|CRASH) ")()
+
+
+def test_each_process_has_the_name_of_its_role(fresh):
+    server = fresh()
+    names = {words.split()[2]: pathlib.Path(f"/proc/{pid}/comm").read_text().strip() for pid, words in server.children().items()}
+    assert names == {role: f"ostiary-{role[:7]}" for role in ROLES}
+
+
 @pytest.mark.parametrize("milliseconds", [0, 5, 10, 20, 30, 40, 60, 80, 120, 200])
 def test_a_stop_during_the_start_leaves_nobody(fresh, milliseconds):
-    """Whatever is under way by then: programs are loaded before their process is started."""
+    """Whatever is under way by then."""
     server = fresh()
     assert server.stop() == 0
     command = [OSTIARY, "serve", "--config", server.config]
