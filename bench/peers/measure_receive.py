@@ -25,9 +25,7 @@ QUICK_CELLS = ((1, "4 KiB", False, 1, False), (50, "4 KiB", False, 1, False), (5
 
 def cells(quick):
     """(sessions, size's name, connections are reused, recipients, STARTTLS)"""
-    every = itertools.product((1, 10, 50), SIZES, (False, True), (1, 20), (False, True))
-    # One message a session, at least: these would be 1,000 files of 1 MiB a round where each recipient has one.
-    return QUICK_CELLS if quick else tuple(cell for cell in every if cell[0] * SIZES[cell[1]] * cell[3] <= 4 * BYTES)
+    return QUICK_CELLS if quick else tuple(itertools.product((1, 10, 50), SIZES, (False, True), (1, 20), (False, True)))
 
 
 WORDS = ("the a of and to in that is was for on with as it be at by this from have not are but had they which one you were all her she there would their "

@@ -32,8 +32,7 @@ TITLES = {
 # What a reader has to know of a part.
 REMARKS = {
     "receive": ("From the load client's first connection until the last copy is in the last of 100 mailboxes; CPU until the server has nothing left to do. All sync as they ship.",
-                "A round lasts as long for each server (about a second), so slow ones get fewer messages: the figures are rates and costs a message, a message for 20 recipients being one. "
-                "The cells of 50 sessions, 1 MiB and 20 recipients are left out: a gigabyte of files a round where each recipient has one.",
+                "A round lasts as long for each server (about a second), so slow ones get fewer messages: the figures are rates and costs a message, a message for 20 recipients being one.",
                 "The same bytes to everybody: text, from 64 KiB on most of it an attachment in base64. PIPELINING where it is offered; QUIT without waiting for its reply, as Postfix's "
                 "client does; TLS with an ECDSA P-256 certificate, without resumption. What was changed in a server's settings, and why, stands in bench/peers/."),
     "relay": ("To one smtp-sink, which keeps nothing; a round lasts about 2 s for each server, and ends when its queue is empty.",
