@@ -7,6 +7,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/mman.h>
@@ -104,6 +105,17 @@ static int compile(struct fiber *self, struct supervisor *s)
     return error ? error : fd;
 }
 
+/* Is there anything to read, or a list that may have to become an empty one? */
+static bool is_needed(const struct supervisor *s)
+{
+    char own[PATH_MAX];
+    struct stat status;
+    if (s->blacklist.fd >= 0 || s->settings->blacklist.files.count)
+        return true;
+    int length = snprintf(own, sizeof own, "%s/" BLACKLIST_OWN_FILE, s->settings->data_directory);
+    return (size_t)length >= sizeof own || lstat(own, &status) == 0 || errno != ENOENT;
+}
+
 /* ---- Handing it out ---- */
 
 static void tell(struct process *p, int fd)
@@ -116,7 +128,7 @@ static void tell(struct process *p, int fd)
         return;
     log_write(LOG_PROBLEM, "supervisor", NULL, "a process can't be given the black list role=%s error=%s",
               role_name(p->row->role), strerror(-error));
-    process_kill(p, SIGKILL); /* its successor begins with it */
+    process_begin_anew(p); /* with it */
 }
 
 static void replace(struct supervisor *s, int fd)
@@ -131,9 +143,13 @@ static void replace(struct supervisor *s, int fd)
 
 static void read_again(struct fiber *self, struct supervisor *s)
 {
-    int fd = compile(self, s);
+    bool needed = is_needed(s);
+    int fd = needed ? compile(self, s) : -ENOENT;
     if (fd >= 0)
         replace(s, fd);
+    else if (!needed)
+        log_write(LOG_LOW, "supervisor", NULL,
+                  "there is no own black list: neither blacklist.files nor " BLACKLIST_OWN_FILE);
     else if (!s->stopping)
         log_write(LOG_MAJOR, "supervisor", NULL, "the black list can't be read, %s error=%s",
                   s->blacklist.fd >= 0 ? "the one before stays" : "there is none", strerror(-fd));

@@ -52,7 +52,7 @@ static int connect_pair(struct process *p, struct process *other, struct control
          * before. */
         log_write(LOG_PROBLEM, "supervisor", NULL, "a process does not listen role=%s instance=%u",
                   role_name(other->row->role), other->instance);
-        process_kill(other, SIGKILL);
+        process_begin_anew(other);
     }
     close(fds[1]);
     return error;
@@ -250,31 +250,48 @@ int process_spawn(char *const arguments[], const int *fds, size_t fd_count, pid_
     return -error;
 }
 
-static int spawn(struct process *p, int child_end)
+static int spawn(struct process *p)
 {
     char instance[16];
     char *const arguments[] = {(char *)"ostiary", (char *)CHILD_WORD, (char *)role_name(p->row->role), instance, NULL};
     snprintf(instance, sizeof instance, "%u", p->instance);
-    return process_spawn(arguments, &child_end, 1, &p->pid);
+    return process_spawn(arguments, &p->child_end, 1, &p->pid);
 }
 
-static int start(struct process *p)
+/* Closes what a process was prepared with that was never executed. */
+static void discard(struct process *p)
+{
+    if (p->child_end < 0)
+        return;
+    close(p->child_end);
+    close(p->control);
+    p->child_end = p->control = -1;
+}
+
+int process_prepare(struct process *p)
 {
     int fds[2];
     int error = control_pair(fds);
     if (error)
         return error;
     p->control = fds[0];
-    error = spawn(p, fds[1]);
-    close(fds[1]);
+    p->child_end = fds[1];
+    error = send_boot(p);
+    if (error)
+        discard(p);
+    return error;
+}
+
+static int start(struct process *p)
+{
+    int error = p->control < 0 ? process_prepare(p) : 0;
     if (!error)
-        error = send_boot(p);
+        error = spawn(p);
     if (error) {
-        process_kill(p, SIGKILL);
-        if (!p->pid) {
-            close(p->control);
-            p->control = -1;
-        }
+        discard(p);
+    } else {
+        close(p->child_end);
+        p->child_end = -1;
     }
     return error;
 }
@@ -284,6 +301,14 @@ void process_kill(struct process *p, int signal_number)
     if (p->pid > 0 && kill(p->pid, signal_number) < 0 && errno != ESRCH)
         log_write(LOG_PROBLEM, "supervisor", NULL, "a process can't be signalled pid=%d error=%s", (int)p->pid,
                   strerror(errno));
+}
+
+void process_begin_anew(struct process *p)
+{
+    if (p->pid)
+        process_kill(p, SIGKILL);
+    else
+        discard(p);
 }
 
 /* ---- Its words, and its end ---- */
@@ -476,15 +501,14 @@ static void give_up(struct supervisor *s, int status)
 /* Starts it and waits for its end: its wait status. */
 static int live_once(struct fiber *self, struct process *p)
 {
-    int failure = start(p), status = 0;
-    if (failure)
+    int failure = start(p);
+    if (failure) {
         log_write(LOG_CRASH, "supervisor", NULL, "process can't be started role=%s instance=%u error=%s",
                   role_name(p->row->role), p->instance, strerror(-failure));
-    if (!p->pid)
         return 0;
-    if (!failure)
-        follow(self, p);
-    status = wait_for_end(self, p);
+    }
+    follow(self, p);
+    int status = wait_for_end(self, p);
     if (is_hopeless(p, status))
         give_up(p->supervisor, status);
     else
@@ -537,6 +561,7 @@ void process_live(struct fiber *self, void *argument)
         if (!s->stopping)
             error = wait_for_turn(self, p, clock_monotonic() + choose_wait(p, status, begun));
     }
+    discard(p);
     p->fiber = NULL;
     condition_wake_all(&s->changed);
 }
@@ -545,8 +570,8 @@ void process_live(struct fiber *self, void *argument)
 static void dismiss(struct process *p)
 {
     struct control_frame stop = {.kind = CONTROL_STOP, .number = DISMISS_SECONDS};
-    if (p->pid && (!p->ready || control_send(p->control, &stop)))
-        process_kill(p, SIGKILL);
+    if (!p->ready || control_send(p->control, &stop))
+        process_begin_anew(p);
 }
 
 void process_replace(struct supervisor *s, enum role role)
@@ -602,7 +627,7 @@ void process_tell_all(struct supervisor *s, const struct control_frame *frame)
         if (error) {
             log_write(LOG_PROBLEM, "supervisor", NULL, "a process can't be told what changed role=%s error=%s",
                       role_name(p->row->role), strerror(-error));
-            process_kill(p, SIGKILL); /* its successor begins with what is new */
+            process_begin_anew(p); /* with what is new */
         }
     }
     free(own);

@@ -117,14 +117,6 @@ const struct role_row *role_row_get(enum role role)
     return NULL;
 }
 
-bool role_is_asked(enum role role)
-{
-    for (size_t i = 0; i < role_pair_count; i++)
-        if (role_pairs[i].server == role)
-            return true;
-    return false;
-}
-
 uint64_t back_off(unsigned failures)
 {
     uint64_t wait = BACK_OFF_FIRST;

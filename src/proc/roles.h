@@ -44,8 +44,6 @@ struct role_pair {
 };
 extern const struct role_pair role_pairs[];
 extern const size_t role_pair_count;
-/* Does any other role call it? */
-bool role_is_asked(enum role role);
 
 /* Waits before a process is started again: 0.1 s, doubling to 5 s. `failures` is how often in a row it died without
  * having been healthy for BACK_OFF_HEALTHY_SECONDS; the first time is 1. Nanoseconds. Pure. */

@@ -196,15 +196,17 @@ static struct process *first_of(struct supervisor *s, enum role role)
     return NULL;
 }
 
-/* All that others ask, or those that only ask, as far as they have not begun. Each executes its process at its first
- * turn, which is over when this returns. 0 or a negative errno. */
-static int start_rest(struct fiber *self, struct supervisor *s, bool asked)
+/* All that are not there yet. */
+static void prepare_rest(struct supervisor *s)
 {
-    int error = 0;
-    for (size_t i = 0; !error && i < s->process_count; i++)
-        if (!s->processes[i].fiber && role_is_asked(s->processes[i].row->role) == asked)
-            error = start_process(&s->processes[i]);
-    return error ? error : fiber_yield(self);
+    for (size_t i = 0; i < s->process_count; i++) {
+        struct process *p = &s->processes[i];
+        int error = p->is_wanted && p->control < 0 && !p->fiber ? process_prepare(p) : 0;
+        if (error)
+            log_write(LOG_PROBLEM, "supervisor", NULL,
+                      "process can't be prepared, which is tried again when it is started role=%s error=%s",
+                      role_name(p->row->role), strerror(-error));
+    }
 }
 
 /* Whoever begins from now on is given the listeners when it does; all others now. */
@@ -216,9 +218,9 @@ static void open_doors(struct supervisor *s)
 }
 
 /* The writer first: it makes or mends the database that the readers open. A gate, which opens nothing, begins beside
- * it, so that the first greeting need not wait for the crowd of all others. Nobody is let in before the writer is
- * there, the black list was read, and whom the gate asks is executed: so it has its channels to them, where its
- * questions wait until they are read. */
+ * it, so that the first greeting need not wait for the crowd of all others. Nobody is let in before the writer is there
+ * and the black list was read. By then the others are prepared: what the gate asks one of them waits in their channel
+ * until it has begun, too. */
 static void run_start(struct fiber *self, void *argument)
 {
     struct supervisor *s = argument;
@@ -228,16 +230,19 @@ static void run_start(struct fiber *self, void *argument)
         error = start_process(gate);
     if (!error && !fiber_start(s->loop, "black list", blacklist_live, s))
         error = -ENOMEM;
-    while (!error && !writer->ready && !s->stopping)
+    if (!error)
+        error = fiber_yield(self); /* they execute these, and then there is time for the others */
+    if (!error && !s->stopping)
+        prepare_rest(s);
+    while (!error && (!writer->ready || (gate && gate->pid && !gate->ready)) && !s->stopping)
         error = condition_wait(self, &s->changed, CLOCK_NEVER);
     if (!error && !s->stopping)
         blacklist_wait_first(self, s);
     if (!error && !s->stopping)
-        error = start_rest(self, s, true);
-    if (!error && !s->stopping) {
         open_doors(s);
-        error = start_rest(self, s, false);
-    }
+    for (size_t i = 0; !error && !s->stopping && i < s->process_count; i++)
+        if (!s->processes[i].fiber)
+            error = start_process(&s->processes[i]);
     if (error && error != -ECANCELED) {
         log_write(LOG_CRASH, "supervisor", NULL, "no memory to start the processes");
         s->status = EX_OSERR;
@@ -260,6 +265,7 @@ static int list_processes(struct supervisor *s)
                                   .row = &role_rows[i],
                                   .instance = instance,
                                   .control = -1,
+                                  .child_end = -1,
                                   .is_wanted = instance < wanted};
             condition_init(&p->due);
         }

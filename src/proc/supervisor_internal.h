@@ -28,7 +28,8 @@ struct process {
     unsigned instance;
     struct fiber *fiber; /* its life; NULL when that is over */
     pid_t pid;           /* 0: not running */
-    int control;         /* -1: not running */
+    int control;         /* -1: not running, nor prepared */
+    int child_end;       /* the other end while it is prepared, but not executed; else -1 */
     bool ready;
     bool was_ready;    /* ever */
     unsigned failures; /* in a row */
@@ -100,6 +101,12 @@ void process_live(struct fiber *self, void *process);
  * replaces them. */
 void process_tell_all(struct supervisor *s, const struct control_frame *frame);
 void process_kill(struct process *p, int signal_number);
+/* Makes its control channel with the boot frame in it, so that the others have their channels to it, and it may be told
+ * what is new, before it is executed: all of that waits there. Starting one does it where it was not done before. 0 or
+ * a negative errno. */
+MUST_USE int process_prepare(struct process *p);
+/* For one that did not take what it was told: killed, or prepared in vain, it begins with what is true by then. */
+void process_begin_anew(struct process *p);
 /* Behind new settings: ends those that are no longer wanted, and starts those that are or that were left alone. */
 void process_reconsider_all(struct supervisor *s);
 

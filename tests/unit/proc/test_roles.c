@@ -43,8 +43,6 @@ static void test_tables(void **state)
         bool is_process = role != ROLE_SUPERVISOR && role != ROLE_ADMIN;
         assert_int_equal(rows, is_process ? 1 : 0);
         assert_int_equal(role_row_get((enum role)role) != NULL, is_process);
-        bool only_asks = role == ROLE_GATE || role == ROLE_DESK;
-        assert_int_equal(role_is_asked((enum role)role), is_process && !only_asks);
     }
     for (size_t i = 0; i < role_pair_count; i++) {
         const struct role_row *client = role_row_get(role_pairs[i].client);
