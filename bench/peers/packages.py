@@ -1,7 +1,6 @@
 """Servers that can't be installed beside each other: Debian lets one mail transfer agent be installed, and installing Exim or OpenSMTPD would remove
 Postfix. Their packages are downloaded and unpacked into build/peers/NAME, with the libraries that this machine does not have, and run in a view of the
 file system of their own, where build/peers/NAME/usr lies over /usr (an overlay, read-only) and a few directories are theirs."""
-import os
 import pathlib
 import shlex
 import shutil
@@ -70,14 +69,11 @@ def write_users(directory, users):
 
 def in_view(name, directory, argv, empty=(), bound=()):
     """The command that runs argv in the view: `directory`/etc over /etc, new and empty the directories `empty`, and then (source, place below them) of
-    `bound` mounted; there it waits for Peer.enter_view()."""
+    `bound` mounted; there it waits at the gate for Peer.start()."""
     lines = ["set -e", f"mount -t overlay overlay -o lowerdir={place(name)}/usr:/usr /usr",
              f"mount -t overlay overlay -o lowerdir={directory}/etc:/etc /etc"]
     lines += [f"mount -t tmpfs -o mode=755 tmpfs {path}" for path in empty]
     for source, path in bound:
         lines += [f"mkdir -p {shlex.quote(str(path))}", f"mount --bind {shlex.quote(str(source))} {shlex.quote(str(path))}"]
-    gate = directory / peer.VIEW_GATE
-    if not gate.exists():
-        os.mkfifo(gate)
-    lines += [f": >{shlex.quote(str(directory / peer.VIEW_MADE))}", f"read _ <{shlex.quote(str(gate))}"]
+    lines += peer.wait_at_gate(directory)
     return ["unshare", "--mount", "--propagation", "private", "/bin/sh", "-c", "\n".join([*lines, 'exec "$0" "$@"']), *argv]

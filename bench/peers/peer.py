@@ -13,6 +13,7 @@ import os
 import pathlib
 import pwd
 import re
+import shlex
 import shutil
 import signal
 import socket
@@ -35,11 +36,22 @@ PASSWORD = "correct-horse-battery"
 PASSWORD_HASH = subprocess.run(["openssl", "passwd", "-6", "-salt", "ostiarybench", PASSWORD], capture_output=True, text=True, check=True).stdout.strip()
 PATIENCE = 60
 # Below a server's directory: a file that says that its view is made, and the pipe at which it then waits to be executed.
-VIEW_MADE, VIEW_GATE = "view-made", "view-gate"
 
 
 class BenchError(Exception):
     """What went wrong, in words for whoever runs the bench."""
+
+
+def gate_of(directory, number):
+    return directory / f"gate-{number}", directory / f"at-gate-{number}"
+
+
+def wait_at_gate(directory, number=0):
+    """Lines of shell: what a command of a server has to do before it executes the server, whose clock starts behind them."""
+    gate, there = gate_of(directory, number)
+    if not gate.exists():
+        os.mkfifo(gate)
+    return [f": >{shlex.quote(str(there))}", f"read -r _ <{shlex.quote(str(gate))}"]
 
 
 def wait_for(what, test, seconds=PATIENCE, pause=0.01):
@@ -88,7 +100,7 @@ class Peer:
     credential = f"{{SHA512-CRYPT}}{PASSWORD_HASH}"  # of all mailboxes, as Dovecot writes it; set before add_mailboxes()
     lacks = {}  # what it can't do, by "starttls": the reason
     greets_at = "smtp"  # the port whose greeting says that it is up
-    is_in_view = False  # its command is of packages.in_view(): to make the view is no part of its start
+    is_in_view = False  # its command is of packages.in_view(), which waits at the gate itself
 
     def __init__(self, work, sink_port=None, connections=100):
         """`work` is the run's directory. `sink_port`: where mail for SINK_DOMAIN goes, and clients on loopback may send it there.
@@ -166,17 +178,17 @@ class Peer:
             return False
 
     def start(self):
-        """Seconds from exec until the first greeting."""
+        """Seconds from exec until the first greeting. To enter the group that is counted, and to make a view, are no part of it."""
         self.group = cgroup.new_group(self.name)
-        began = time.monotonic()
         with open(self.directory / "output", "ab") as output:
-            for argv in self.commands():
+            for number, argv in enumerate(self.commands()):
+                if not self.is_in_view:
+                    argv = ["/bin/sh", "-c", "\n".join([*wait_at_gate(self.directory, number), 'exec "$0" "$@"']), *argv]
                 process = subprocess.Popen(self.group.command(argv), stdin=subprocess.DEVNULL, stdout=output, stderr=output)
                 self.processes.append(process)
                 if isinstance(self.group, cgroup.ProcessTree):
                     self.group.roots.append(process.pid)
-        if self.is_in_view:
-            began = self.enter_view()
+        began = self.open_gates()
         end = began + PATIENCE
         while not self.greets(self.greets_at):
             if any(p.poll() not in (None, 0) for p in self.processes) or time.monotonic() > end:
@@ -186,14 +198,16 @@ class Peer:
             time.sleep(0.001)
         return time.monotonic() - began
 
-    def enter_view(self):
+    def open_gates(self):
         """When the server itself was executed."""
-        made, gate = self.directory / VIEW_MADE, self.directory / VIEW_GATE
-        wait_for(f"the view of {self.title}", lambda: made.exists() or self.processes[0].poll() is not None)
+        gates = [gate_of(self.directory, number) for number in range(len(self.processes))]
+        for (_, there), process in zip(gates, self.processes):
+            wait_for(f"the gate of {self.title}", lambda there=there, process=process: there.exists() or process.poll() is not None)
         began = time.monotonic()
-        if made.exists():
-            made.unlink()
-            gate.write_text("\n")
+        for gate, there in gates:
+            if there.exists():
+                there.unlink()
+                gate.write_text("\n")
         return began
 
     def stop(self):

@@ -43,7 +43,8 @@ REMARKS = {
              "CPU is counted until the server has nothing left to do."),
     "idle": ("Proportional set size of all processes, with the connections less without, divided by their number. The kernel's memory for sockets is not in it.",
              "SMTP: greeted, and EHLO answered. POP3: greeted, and CAPA answered. TLS: STARTTLS or STLS after that. Logged in: a hundred accounts in turn."),
-    "startup": ("From exec until the first greeting, the mailboxes in place and the files in the kernel's cache. The port is tried each millisecond.",),
+    "startup": ("From exec until the first greeting, the mailboxes in place and the files in the kernel's cache. The port is tried each millisecond.",
+                "Ostiary greets when its store is open; what is asked of a process that is still starting waits for it."),
     "disk": ("Generated text that looks like mail, the same for everybody, 8.0 KiB a message on average; zlib makes it 2.1 times smaller, message by message.",
              "Counted are the blocks that the file system gave, indexes and databases included, after an orderly stop. The peers compress nothing as they ship; Ostiary does."),
 }
@@ -55,9 +56,6 @@ REASONS = (
      "where this was looked at), and the next one for its reply. Postfix replies after one sync and delivers while the next message comes in."),
     (r"^receive: 1 MiB, (10|50) sessions.*\(messages/s\)", "One process stores all mail. It compresses large messages one after the other on one core, which takes a quarter of their CPU; servers with a process "
      "for each message use both cores. What all of it costs is the row of CPU."),
-    (r"^startup: ", "Ostiary greets when its store is open and all of its processes, each executed anew and shut into its sandbox, have begun: about 7 ms of CPU for each of "
-                    "the eleven, of which 4 ms are the dynamic linker and the libraries' own start. Forked from one that is ready they would begin at once, but share "
-                    "its layout of memory, and that each has its own is one of the walls between them. Exim is one process; Postfix and Dovecot execute most of theirs when somebody comes."),
 )
 
 
