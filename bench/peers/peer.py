@@ -35,7 +35,6 @@ PASSWORD = "correct-horse-battery"
 # One hash for all, made once a run: SHA512-CRYPT of 5,000 rounds, which every server here can check.
 PASSWORD_HASH = subprocess.run(["openssl", "passwd", "-6", "-salt", "ostiarybench", PASSWORD], capture_output=True, text=True, check=True).stdout.strip()
 PATIENCE = 60
-# Below a server's directory: a file that says that its view is made, and the pipe at which it then waits to be executed.
 
 
 class BenchError(Exception):
@@ -43,6 +42,7 @@ class BenchError(Exception):
 
 
 def gate_of(directory, number):
+    """The pipe at which a command waits to execute its server, and the file that says that it is there."""
     return directory / f"gate-{number}", directory / f"at-gate-{number}"
 
 
@@ -51,6 +51,7 @@ def wait_at_gate(directory, number=0):
     gate, there = gate_of(directory, number)
     if not gate.exists():
         os.mkfifo(gate)
+    there.unlink(missing_ok=True)  # of a start that failed
     return [f": >{shlex.quote(str(there))}", f"read -r _ <{shlex.quote(str(gate))}"]
 
 

@@ -304,7 +304,7 @@ int control_pair(int fds[2])
 {
     if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, fds) < 0)
         return -errno;
-    /* Without root it is cut to the system's maximum, which is room for one frame at least. */
+    /* Without root it is cut to the system's maximum, which is room for a large frame and some more. */
     int size = SEND_BUFFER;
     for (int i = 0; i < 2; i++)
         if (setsockopt(fds[i], SOL_SOCKET, SO_SNDBUFFORCE, &size, sizeof size) < 0 &&

@@ -219,9 +219,10 @@ static void take_log(struct child *child, struct control_descriptor *d)
 /* Whoever looks into the list does so between two waits, so the old one can go at once. */
 static int take_blacklist(struct child *child, const struct control_descriptor *d)
 {
+    errno = 0;
     struct blacklist *list = child->row->has_blacklist ? blacklist_map(d->fd) : NULL;
     if (!list)
-        return -EINVAL; /* the one before stays */
+        return errno == ENOMEM ? -ENOMEM : -EINVAL; /* the one before stays */
     struct blacklist *before = child->blacklist;
     child->blacklist = list;
     if (child->does->update)
@@ -269,8 +270,8 @@ static int take_descriptors(struct child *child, struct control_frame *frame)
 
 /* ---- Running ---- */
 
-/* False: there was no memory for it. What the supervisor has said once it does not say again, so the process has to
- * begin anew. */
+/* False: it could not be taken, and another try may do better: there was no memory, or no descriptor. What the
+ * supervisor has said once it does not say again, so the process has to begin anew. */
 static bool handle_update(struct child *child, struct control_frame *frame)
 {
     struct buf problem;
@@ -291,7 +292,7 @@ static bool handle_update(struct child *child, struct control_frame *frame)
         log_write(LOG_PROBLEM, role_name(child->row->role), NULL, "an update could not be taken whole error=%s what=%s",
                   strerror(error ? -error : -failure), log_quote(buf_span(&problem)));
     buf_release(&problem);
-    return error != -ENOMEM && failure != -ENOMEM;
+    return error != -ENOMEM && (!failure || failure == -EINVAL);
 }
 
 /* The supervisor's word, until it says stop or is gone. Returns the seconds of grace. */

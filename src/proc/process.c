@@ -48,8 +48,8 @@ static int connect_pair(struct process *p, struct process *other, struct control
     if (error)
         close(fds[0]);
     else if (control_send(other->control, &update)) {
-        /* It does not read what it is told: its own fiber sees it die. The end that p has is dead, as if it had died
-         * before. */
+        /* It does not read what it is told: it begins anew, and the end that p has is dead, as if it had died before.
+         */
         log_write(LOG_PROBLEM, "supervisor", NULL, "a process does not listen role=%s instance=%u",
                   role_name(other->row->role), other->instance);
         process_begin_anew(other);
@@ -493,7 +493,8 @@ static bool is_hopeless(const struct process *p, int status)
 
 static void give_up(struct supervisor *s, int status)
 {
-    s->status = WEXITSTATUS(status);
+    if (!s->stopping)
+        s->status = WEXITSTATUS(status);
     s->stopping = true;
     kill(getpid(), SIGTERM); /* the one way to end, as if from outside */
 }
@@ -603,32 +604,26 @@ void process_reconsider_all(struct supervisor *s)
 
 void process_tell_all(struct supervisor *s, const struct control_frame *frame)
 {
-    struct control_frame *own = calloc(1, sizeof *own);
-    if (!own) {
-        log_write(LOG_PROBLEM, "supervisor", NULL, "no memory to tell the processes what changed");
-        return;
-    }
     for (size_t i = 0; i < s->process_count; i++) {
         struct process *p = &s->processes[i];
         if (p->control < 0 || !p->is_wanted)
             continue;
-        *own = *frame;
+        struct control_frame own = *frame;
         if (!p->row->has_tls)
-            own->certificate = own->key = (struct span){0};
+            own.certificate = own.key = (struct span){0};
         if (!p->row->has_trust_anchors)
-            own->trust_anchors = (struct span){0};
-        int error = frame->replaces_listeners ? add_listeners(s, p->row, own) : 0;
+            own.trust_anchors = (struct span){0};
+        int error = frame->replaces_listeners ? add_listeners(s, p->row, &own) : 0;
         if (!error && frame->settings.size)
-            error = add_password(s, p->row, own);
+            error = add_password(s, p->row, &own);
         if (!error && frame->settings.size)
-            error = add_script(s, p->row, own);
+            error = add_script(s, p->row, &own);
         if (!error)
-            error = control_send(p->control, own);
+            error = control_send(p->control, &own);
         if (error) {
             log_write(LOG_PROBLEM, "supervisor", NULL, "a process can't be told what changed role=%s error=%s",
                       role_name(p->row->role), strerror(-error));
             process_begin_anew(p); /* with what is new */
         }
     }
-    free(own);
 }

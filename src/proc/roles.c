@@ -31,7 +31,7 @@ static unsigned count_scripts(const struct settings *settings)
 
 #define SERVICE_BIT(service) (1u << (service))
 
-/* The writer comes first: it makes the database that readers open. Who is asked comes before those who ask. */
+/* In the order in which they are started; only the writer and the first gate begin before all others (run_start). */
 const struct role_row role_rows[] = {
     {.role = ROLE_WRITER,
      .count = count_one,

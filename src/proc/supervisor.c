@@ -68,9 +68,13 @@ static void run_stop(struct fiber *self, void *argument)
     struct supervisor *s = argument;
     log_write(LOG_LOW, "supervisor", NULL, "stopping");
     /* Whoever waits to be started again need not wait any more. */
-    for (size_t i = 0; i < s->process_count; i++)
-        if (s->processes[i].fiber && !s->processes[i].pid)
-            fiber_cancel(s->processes[i].fiber);
+    for (size_t i = 0; i < s->process_count; i++) {
+        struct process *p = &s->processes[i];
+        if (!p->fiber)
+            process_begin_anew(p); /* it will not: nobody is to wait for what is only prepared */
+        else if (!p->pid)
+            fiber_cancel(p->fiber);
+    }
     /* Nobody is let in any more, also while gates finish. */
     listeners_close(&s->listeners);
     for (unsigned stage = 0; stage < STOP_STAGES; stage++)
@@ -196,7 +200,7 @@ static struct process *first_of(struct supervisor *s, enum role role)
     return NULL;
 }
 
-/* All that are not there yet. */
+/* All that are not there yet, nor about to be. */
 static void prepare_rest(struct supervisor *s)
 {
     for (size_t i = 0; i < s->process_count; i++) {
@@ -238,8 +242,10 @@ static void run_start(struct fiber *self, void *argument)
         error = condition_wait(self, &s->changed, CLOCK_NEVER);
     if (!error && !s->stopping)
         blacklist_wait_first(self, s);
-    if (!error && !s->stopping)
+    if (!error && !s->stopping) {
+        prepare_rest(s); /* those that could not be, or that were told too much meanwhile */
         open_doors(s);
+    }
     for (size_t i = 0; !error && !s->stopping && i < s->process_count; i++)
         if (!s->processes[i].fiber)
             error = start_process(&s->processes[i]);

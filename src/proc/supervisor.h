@@ -25,7 +25,7 @@ struct supervisor_options {
 
 /* Runs the server in the foreground until it is told to end. `settings` are those of config_path, which a reload reads
  * again; the reference is taken. Returns the exit status (sysexits): 0 after an orderly end; EX_CONFIG, EX_CANTCREAT or
- * EX_UNAVAILABLE with one sentence on stderr when it can't start. */
+ * EX_UNAVAILABLE with a sentence on stderr when it can't start. */
 int supervisor_run(const char *config_path, struct settings *settings, const struct supervisor_options *options);
 
 #endif

@@ -26,7 +26,7 @@ struct process {
     struct supervisor *supervisor;
     const struct role_row *row;
     unsigned instance;
-    struct fiber *fiber; /* its life; NULL when that is over */
+    struct fiber *fiber; /* its life; NULL before that and when it is over */
     pid_t pid;           /* 0: not running */
     int control;         /* -1: not running, nor prepared */
     int child_end;       /* the other end while it is prepared, but not executed; else -1 */
@@ -97,8 +97,8 @@ struct supervisor {
 
 /* The fiber of a process: starts it, waits for its end, and starts it again until the server stops. */
 void process_live(struct fiber *self, void *process);
-/* To all that run: new settings, listeners, log, as `frame` says, with each one's own listeners added where the frame
- * replaces them. */
+/* To all that run or are prepared: new settings, listeners, log, as `frame` says, with each one's own listeners added
+ * where the frame replaces them. */
 void process_tell_all(struct supervisor *s, const struct control_frame *frame);
 void process_kill(struct process *p, int signal_number);
 /* Makes its control channel with the boot frame in it, so that the others have their channels to it, and it may be told
@@ -122,8 +122,8 @@ int process_wait(struct fiber *self, pid_t pid, uint64_t deadline);
 
 /* ---- blacklist.c ---- */
 
-/* The fiber that has the own black list read and compiled, by a short-lived process of its own, whenever
- * supervisor_want_blacklist asks for it, and gives it to those who look into it. */
+/* The fiber that has the own black list read and compiled, by a short-lived process of its own where there is anything
+ * to read, whenever supervisor_want_blacklist asks for it, and gives it to those who look into it. */
 void blacklist_live(struct fiber *self, void *supervisor);
 void supervisor_want_blacklist(struct supervisor *s);
 /* Waits until the first try has ended, whatever came of it. */

@@ -79,6 +79,11 @@ def session_members(leader):
     return found
 
 
+def execute(server):
+    with server.log_path.open("ab") as log:
+        server.process = subprocess.Popen([OSTIARY, "serve", "--config", server.config], stdout=log, stderr=log, start_new_session=True)
+
+
 def first_comer(server):
     """Whoever knocks all the time while the server starts."""
     deadline = time.monotonic() + PATIENCE
@@ -121,14 +126,77 @@ def test_who_comes_at_the_first_instant_is_served(fresh):
     server = fresh()
     for turn in range(1, 6):
         assert server.stop() == 0
-        with server.log_path.open("ab") as log:
-            server.process = subprocess.Popen([OSTIARY, "serve", "--config", server.config], stdout=log, stderr=log)
+        execute(server)
         with first_comer(server) as smtp:
             smtp.ehlo("client.example")
             assert smtp.sendmail("someone@elsewhere.test", ["alice@example.test"], MESSAGE) == {}
         wait_until(lambda: server.log().count("supervisor - ready") == turn + 1, "the start of all")
         assert len(server.messages()) == turn
     assert not log_has(server, " (MAJOR|CRASH) ")()
+
+
+def is_let_in(server, seconds):
+    try:
+        with socket.create_connection(("127.0.0.1", server.port(25)), PATIENCE) as s:
+            s.settimeout(seconds)
+            return s.recv(3) == b"220"
+    except TimeoutError:
+        return False
+
+
+@pytest.fixture
+def held(fresh):
+    """A server whose writer was stopped before it was ready, and the writer's pid. One that was quicker is started again."""
+    server = fresh()
+    for _ in range(20):
+        assert server.stop() == 0
+        before = server.log().count("role=writer")
+        execute(server)
+        writer = wait_until(lambda: pid_of(server, "writer"), "the writer's process")
+        os.kill(writer, signal.SIGSTOP)
+        wait_until(lambda: pid_of(server, "gate"), "the gate's process")
+        if not is_let_in(server, 0.5):
+            assert server.log().count("role=writer") == before
+            return server, writer
+        os.kill(writer, signal.SIGCONT)
+    pytest.fail("the writer was always ready before it could be stopped")
+
+
+def test_a_reload_and_a_gate_that_dies_before_the_doors_open(held):
+    server, writer = held
+    script = server.directory / "site.lua"
+    script.write_text("function judge() end\n")
+    os.chmod(server.directory, 0o755)
+    server.configure(f'script.file = "{script}"')
+    server.reload()
+    wait_until(log_has(server, "configuration read again"), "the reload")
+    gate = pid_of(server, "gate")
+    os.kill(gate, signal.SIGKILL)
+    wait_until(lambda: pid_of(server, "gate") not in (None, gate), "another gate")
+    assert set(words.split()[2] for words in server.children().values()) == {"writer", "gate"}
+    os.kill(writer, signal.SIGCONT)
+    wait_until(lambda: pid_of(server, "script"), "the script's process")
+    mail_goes_through(server)
+
+
+def test_more_is_told_than_those_who_are_not_executed_can_be_told(held):
+    """Their channels fill up with settings that nobody reads, and so does the writer's. The gate reads its own."""
+    server, _ = held
+    full, deaf = "a process can't be told what changed", len(ROLES) - 1
+    for turn in range(1, 3000):
+        server.reload()
+        wait_until(lambda turn=turn: server.log().count("configuration read again") >= turn, "the reload")
+        if server.log().count(full) >= deaf:
+            break
+    assert server.log().count(full) == deaf
+    mail_goes_through(server)  # with another writer
+
+
+def test_a_stop_before_the_doors_open(held):
+    server, _ = held
+    server.process.terminate()
+    assert server.process.wait(PATIENCE) == 0
+    wait_until(lambda: not session_members(server.process.pid), "the end of all that it started")
 
 
 def test_each_process_has_the_name_of_its_role(fresh):
