@@ -20,6 +20,8 @@
 #define PEM_MAX (32u << 10)
 #define PASSWORD_MAX 1024
 #define HOUSEKEEPING NANOSECONDS
+/* How long the others wait for the first gate, which they would only take the processors from. */
+#define GATE_SECONDS 1
 /* What each stage may take to end, beside the grace that the first one has. */
 static const uint64_t stage_seconds[STOP_STAGES] = {15, 30, 120};
 
@@ -200,6 +202,16 @@ static struct process *first_of(struct supervisor *s, enum role role)
     return NULL;
 }
 
+/* Or until the deadline, or the end. 0 or -ECANCELED. */
+static int wait_until_ready(struct fiber *self, const struct process *p, uint64_t deadline)
+{
+    struct supervisor *s = p->supervisor;
+    int error = 0;
+    while (!error && !p->ready && !s->stopping)
+        error = condition_wait(self, &s->changed, deadline);
+    return error == -ETIMEDOUT ? 0 : error;
+}
+
 /* All that are not there yet, nor about to be. */
 static void prepare_rest(struct supervisor *s)
 {
@@ -238,8 +250,10 @@ static void run_start(struct fiber *self, void *argument)
         error = fiber_yield(self); /* they execute these, and then there is time for the others */
     if (!error && !s->stopping)
         prepare_rest(s);
-    while (!error && (!writer->ready || (gate && gate->pid && !gate->ready)) && !s->stopping)
-        error = condition_wait(self, &s->changed, CLOCK_NEVER);
+    if (!error)
+        error = wait_until_ready(self, writer, CLOCK_NEVER);
+    if (!error && gate)
+        error = wait_until_ready(self, gate, clock_in_seconds(GATE_SECONDS));
     if (!error && !s->stopping)
         blacklist_wait_first(self, s);
     if (!error && !s->stopping) {
