@@ -382,7 +382,7 @@ PARTS = {"smtp": bench_smtp, "counts": bench_counts, "retr": bench_retr, "idle":
 
 def main():
     arguments = argparse.ArgumentParser(prog="./dev bench", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    arguments.add_argument("parts", nargs="*", choices=[*PARTS, []], metavar="PART", help=f"what to measure: {', '}.join(PARTS)}; all when none is named")
+    arguments.add_argument("parts", nargs="*", choices=[*PARTS, []], metavar="PART", help="what to measure: " + ", ".join(PARTS) + "; all when none is named")
     arguments.add_argument("--quick", action="store_true", help="a tenth of the messages; RESULTS.md is left alone")
     given = arguments.parse_args()
     parts = set(given.parts or PARTS)
