@@ -111,3 +111,13 @@ def test_a_port_is_free_when_its_process_is_gone():
     port = int(subprocess.run([sys.executable, "-c", f"{OTHER}; print(ports.free_port())"], capture_output=True, text=True).stdout)
     assert ports.FIRST <= port < ports.LAST
     wait_until(lambda: ports.take(port), "the port")
+
+
+@pytest.mark.parametrize("verb", [["test"], ["fuzz"], ["torture"], ["bench"], ["bench", "--peers"]], ids=" ".join)
+def test_a_verb_explains_itself_without_a_build(verb, tmp_path):
+    """From a copy with nothing built, and no way to build: only what is needed to say it may be used."""
+    for name in ("dev", "tools", "torture", "bench", "tests/system"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        os.symlink(ROOT / name, tmp_path / name)
+    told = subprocess.run([tmp_path / "dev", *verb, "--help"], capture_output=True, text=True, check=True)
+    assert told.stdout.startswith("usage: ./dev " + " ".join(verb)) and not told.stderr and not (tmp_path / "build").exists()
