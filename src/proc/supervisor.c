@@ -213,7 +213,7 @@ static int wait_until_ready(struct fiber *self, const struct process *p, uint64_
 }
 
 /* All that are not there yet, nor about to be. */
-static void prepare_rest(struct supervisor *s)
+static void prepare_all(struct supervisor *s)
 {
     for (size_t i = 0; i < s->process_count; i++) {
         struct process *p = &s->processes[i];
@@ -234,22 +234,19 @@ static void open_doors(struct supervisor *s)
 }
 
 /* The writer first: it makes or mends the database that the readers open. A gate, which opens nothing, begins beside
- * it, so that the first greeting need not wait for the crowd of all others. Nobody is let in before the writer is there
- * and the black list was read. By then the others are prepared: what the gate asks one of them waits in their channel
- * until it has begun, too. */
+ * it, so that the first greeting need not wait for the crowd of all others. They are prepared before it: what it asks
+ * one of them, by itself or for somebody, waits in their channel until it has begun, too. Nobody is let in before the
+ * writer is there and the black list was read. */
 static void run_start(struct fiber *self, void *argument)
 {
     struct supervisor *s = argument;
     struct process *writer = first_of(s, ROLE_WRITER), *gate = first_of(s, ROLE_GATE);
+    prepare_all(s);
     int error = start_process(writer);
     if (!error && gate)
         error = start_process(gate);
     if (!error && !fiber_start(s->loop, "black list", blacklist_live, s))
         error = -ENOMEM;
-    if (!error)
-        error = fiber_yield(self); /* they execute these, and then there is time for the others */
-    if (!error && !s->stopping)
-        prepare_rest(s);
     if (!error)
         error = wait_until_ready(self, writer, CLOCK_NEVER);
     if (!error && gate)
@@ -257,7 +254,7 @@ static void run_start(struct fiber *self, void *argument)
     if (!error && !s->stopping)
         blacklist_wait_first(self, s);
     if (!error && !s->stopping) {
-        prepare_rest(s); /* those that could not be, or that were told too much meanwhile */
+        prepare_all(s); /* those that could not be, or that were told too much meanwhile */
         open_doors(s);
     }
     for (size_t i = 0; !error && !s->stopping && i < s->process_count; i++)

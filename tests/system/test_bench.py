@@ -101,7 +101,7 @@ def test_the_page_says_what_was_not_measured():
     assert "Not measured yet: Receiving" in shown and "; POP3" not in shown
     one = results([5], [10])
     one["rows"][0].update(part="receive", name="4 KiB, 1 session, new connections, 1 recipient")
-    assert "Only 1 of the 68 kinds" in report.text(one)
+    assert "Only 1 of the 72 kinds" in report.text(one)
 
 
 @pytest.mark.parametrize("before, a_second, each, pace", [
@@ -152,7 +152,7 @@ def test_rounds_are_as_long_for_slow_servers_as_for_fast_ones():
     assert [measure_receive.limited(small, a_second) for a_second in (1, 1000, 1e9)] == [10, 1000, measure_receive.MOST]
     assert measure_receive.limited(large, 1e9) == 10
     cells = measure_receive.cells(False)
-    assert len(cells) == len(set(cells)) == 68 and (50, "1 MiB", False, 1, True) in cells and set(measure_receive.cells(True)) <= set(cells)
+    assert len(cells) == len(set(cells)) == 72 and (50, "1 MiB", False, 1, True) in cells and set(measure_receive.cells(True)) <= set(cells)
 
 
 @pytest.mark.parametrize("name, ends", [("exim", False), ("ostiary", True)])
