@@ -523,7 +523,8 @@ static int write_node(struct cut *cut, size_t at, const char *path, int depth)
             rubbish[i] = (char)next_random(&cut->seed);
         return up_to(&cut->seed, 3) ? 0 : write_file(path, rubbish, sizeof(rubbish));
     }
-    if (cut->kind == CRASH_PREFIX)
+    /* Most files of a cut: as they were synced is as they are. */
+    if (cut->kind == CRASH_PREFIX || node->deed_count == 0)
         return write_file(path, node->now.bytes, node->now.size);
     rc = cut_file(cut, node, &image);
     if (rc == 0)
@@ -535,7 +536,7 @@ static int write_node(struct cut *cut, size_t at, const char *path, int depth)
 int disk_crash(const struct disk *disk, enum crash_kind kind, uint64_t seed, const char *name, const char *path)
 {
     struct cut cut = {.disk = disk, .kind = kind, .seed = seed};
-    cut.block = next_random(&cut.seed) & 1 ? 512 : 4096;
+    cut.block = seed & 1 ? 512 : 4096;
     int rc = cut_names(&cut);
     size_t at = rc == 0 ? find_entry(&cut.names, 0, span_text(name)) : NO_NODE;
     if (at != NO_NODE)

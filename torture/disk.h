@@ -41,7 +41,8 @@ void disk_lie(struct disk *disk);
 bool disk_has_changed(const struct disk *disk);
 bool disk_may_tear(const struct disk *disk);
 /* Writes the directory `name` of the root, with all below it, into `path`, which is made; nothing where it was not
- * there yet. The same kind and seed give the same. 0 or -errno. */
+ * there yet. The same kind and seed give the same; blocks have 512 bytes with an odd seed, 4,096 with an even one. 0 or
+ * -errno. */
 MUST_USE int disk_crash(const struct disk *disk, enum crash_kind kind, uint64_t seed, const char *name,
                         const char *path);
 

@@ -18,7 +18,7 @@ from sandbox import Server, wait_until
 from scripted_server import Peer
 
 from . import failing_commands
-from .faults import ALLOCATION, ERRORS, FAILED, FOREVER, KINDS, NAME, PWRITE, PWRITEV, RECEIVE, ROLES, SEEN, SHORT, SIZE, SYNC, WRITE, Faults, choose_ks, environment, look_at_end
+from .faults import ALLOCATION, ERRORS, EVERY, FAILED, FOREVER, KINDS, NAME, PWRITE, PWRITEV, RECEIVE, ROLES, SEEN, SHORT, SIZE, SYNC, WRITE, Faults, choose_ks, environment, look_at_end
 from .promise import Broken, Outcome, end_all, processors, refused_for_good
 
 PROMISES = (
@@ -62,9 +62,9 @@ DISK = [Row(SYNC, "writer", (errno.EIO, errno.ENOSPC)), Row(PWRITE, "writer", (e
         Row(PWRITEV | SIZE, "writer", (errno.EIO,), counted=PWRITEV, count=2, said="cutting an abandoned batch off the volume failed"),
         Row(SYNC, "writer", (errno.EIO,), at_stop=True), Row(PWRITE, "writer", (errno.ENOSPC,), at_stop=True), Row(SIZE, "writer", (errno.EIO,), at_stop=True),
         Row(WRITE, "gate", (errno.ENOSPC, SHORT))]
-# of each row and error: how many k at most, and how often what fails goes on failing until the end of the round; allocations: of each role;
-# channels: of each role, few, since the processes wait for some seconds whether there is a new one; commands: of each kind of call of each
-EFFORTS = {"test": (2, 1, 2, 1, 1), "short": (3, 1, 4, 1, 2), "full": (1000, 20, 250, 8, 25), "long": (10000, 200, 10000, 100, 1000)}
+# how many k at most (EVERY: all of them) of each row and error; how often what fails goes on failing until the end of the round; then how many k of the allocations of each
+# role, of the channels of each role, of each kind of call of each command
+EFFORTS = {"test": (2, 1, 2, 1, 1), "short": (3, 1, 4, 1, 2), "full": (EVERY, 20, EVERY, EVERY, EVERY), "long": (EVERY, 200, EVERY, EVERY, EVERY)}
 LIMIT = {"test": 300, "short": 280}
 
 
@@ -323,7 +323,7 @@ def run(effort, seed, report):
     jobs += [(campaign, (2, Row(RECEIVE, role, (errno.ECONNRESET,)), channels, 0, limit, seed))
              for role in ((choose.choice(("gate", "writer")),) if is_test else ("gate", "writer", "desk", "reader"))]
     roles = choose.sample(WITH_MEMORY, 2) if is_test else WITH_MEMORY
-    jobs += [(campaign, (1, Row(ALLOCATION, role, (errno.ENOMEM,)), allocations, min(allocations, whiles), limit, seed)) for role in roles]
+    jobs += [(campaign, (1, Row(ALLOCATION, role, (errno.ENOMEM,)), allocations, whiles, limit, seed)) for role in roles]
     jobs += [(failing_commands.campaign, (3, name, commands, seed)) for name in failing_commands.COMMANDS]
     for number, outcome in report.each(call, jobs, processors()):
         slowest = max((each.figures.get(SLOWEST, "0") for each in (outcomes[number], outcome)), key=float)

@@ -14,6 +14,7 @@ ERRORS = {errno.ENOSPC: "ENOSPC", errno.EIO: "EIO", errno.EDQUOT: "EDQUOT", SHOR
 ERROR_, KINDS_, SKIP, COUNT, FAILED, LOADED, ROLES_, SEEN = range(8)  # the words of struct faults
 ROLES = ("writer", "reader", "gate", "desk", "auth", "courier", "resolver", "backup", "restore", "rebuild")  # fault_roles
 FOREVER = 1 << 30
+EVERY = 1 << 30  # k
 
 
 class Faults:

@@ -20,6 +20,7 @@ import subprocess
 import tempfile
 import threading
 import time
+import typing
 
 from sandbox import Server, wait_until
 from scripted_server import Peer
@@ -36,8 +37,17 @@ PROMISES = (
     "power lost: the whole program starts on what is left and serves it",
 )
 CUT_PROMISES, REBUILT, RESTORED, WHOLE = 3, 3, 4, 5
-# (steps of each worker, cuts or 0 for all, of how many one is rebuilt, cuts for the whole program)
-EFFORTS = {"test": (20, 80, 10, 1), "short": (30, 600, 20, 2), "full": (120, 20000, 20, 20), "long": (300, 0, 20, 100)}
+
+
+class Effort(typing.NamedTuple):
+    steps: int  # of each worker
+    cuts: int  # a random sample of so many; 0: all that there are
+    has_prefixes: bool  # each prefix of the recording is tried, whole and torn, and the sample is of the other cuts
+    rebuilt: int  # of so many cuts one
+    whole: int  # cuts for the whole program
+
+
+EFFORTS = {"test": Effort(20, 80, False, 10, 1), "short": Effort(30, 600, False, 20, 2), "full": Effort(60, 10000, True, 40, 20), "long": Effort(120, 0, True, 40, 100)}
 PEOPLE = ("alice", "bob", "carol")
 KINDS = ("mail", "alias", "account", "entry", "queued", "backup", "rebuild")  # of promises: promises.h
 SETTINGS = """store.volume_size = "1M"
@@ -364,6 +374,7 @@ def load(directory, library, seed, steps):
 
 FAULTS = {"lost": 0, "doubled": 0, "back": 0, "torn": 1, "start": 2, "check": 2}  # promises by the faults of promises.h
 BLIND_ROUNDS = 20
+PREFIXES, POSSIBLE_PREFIXES = "prefixes tried, whole and torn", "possible prefixes"  # figures
 STAGES = {"rebuild": REBUILT, "restore": RESTORED}  # theirs, whatever the fault
 
 
@@ -377,7 +388,9 @@ def take_line(words, outcomes, seed):
         if len(outcome.broken) < BROKEN_SHOWN:
             outcome.broken.append(f"power (seed {seed}), cut {cut} at {moment}: {sentence}")
     elif words[0] == "possible":
-        outcomes[0].figures["possible cuts"] = int(words[1])
+        outcomes[0].figures |= {POSSIBLE_PREFIXES: int(words[2]), "possible cuts": int(words[1])}
+    elif words[0] == "prefixes":
+        outcomes[0].figures[PREFIXES] = int(words[1])
     else:
         count = int(words[1])
         for outcome in {"tries": outcomes[:CUT_PROMISES], "rebuilt": [outcomes[REBUILT]], "restored": [outcomes[RESTORED]]}[words[0]]:
@@ -399,6 +412,11 @@ def check_cuts(words, options):
         said = process.stderr.read()
     if process.returncode:
         raise Broken(f"power_check ended with {process.returncode}: {said[-500:]}")
+
+
+def look_for_gaps(wanted, figures):
+    if wanted.has_prefixes and figures[PREFIXES] != figures[POSSIBLE_PREFIXES]:
+        raise Broken(f"of {figures[POSSIBLE_PREFIXES]} prefixes only {figures[PREFIXES]} were tried")
 
 
 def look_blindly(words, seed):
@@ -479,21 +497,24 @@ def compare_maildrop(server, promises, name, moment, cut):
 
 def run(effort, seed, report):
     outcomes = [Outcome(promise) for promise in PROMISES]
-    steps, cuts, rebuilt, whole = EFFORTS[effort]
+    wanted = EFFORTS[effort]
     with report.directory(outcomes[2], f"power (seed {seed})") as directory:
-        server, recording, promises = load(directory, report.library("recorder"), seed, steps)
+        server, recording, promises = load(directory, report.library("recorder"), seed, wanted.steps)
         outcomes[0].figures = {"acknowledged": promises.count(), "recorded bytes": recording.now() - BEGIN}
         cut_directory = memory_directory()
         words = [report.tool("power_check"), recording.path, directory / "promises", server.config, cut_directory]
         try:
-            options = ["--seed", seed, "--jobs", processors(), "--rebuild", rebuilt, *(("--cuts", cuts) if cuts else ())]
+            options = ["--seed", seed, "--jobs", processors(), "--rebuild", wanted.rebuilt]
+            options += ["--cuts", wanted.cuts] if wanted.cuts else []
+            options += ["--prefixes"] if wanted.has_prefixes else []
             for said in check_cuts(words, options):
                 take_line(said, outcomes, seed)
+            look_for_gaps(wanted, outcomes[0].figures)
             look_blindly(words, seed)
             look_for_falsehoods(words, recording, promises, directory)
             server.environment = dict(os.environ)
             choose = random.Random(seed)
-            while outcomes[WHOLE].tries < whole:
+            while outcomes[WHOLE].tries < wanted.whole:
                 serve_what_is_left(server, recording, promises, words, outcomes[WHOLE], choose)
         finally:
             if not any(outcome.broken for outcome in outcomes):

@@ -1,19 +1,21 @@
 /* Cuts the power at the moments of a recording and has the store begin again: is all there that was acknowledged?
  *
- *   power_check RECORDING PROMISES CONFIG DIRECTORY [--cuts N] [--seed N] [--jobs N] [--rebuild N]
+ *   power_check RECORDING PROMISES CONFIG DIRECTORY [--cuts N [--prefixes]] [--seed N] [--jobs N] [--rebuild N]
  *   power_check RECORDING PROMISES CONFIG DIRECTORY --only NUMBER:KIND:SEED [--make]
  *
  * Each cut is a process of its own with a directory below DIRECTORY (best in memory): the store is recovered, compared
  * with the promises, takes one more message, is closed, and everything in it is checked; in every N-th the database
  * is made anew from the volumes, and the newest backup restored. --cuts takes a random sample of so many; without it
- * all are made: behind each entry what a mere kill leaves, each write torn, what was synced and nothing else, and two
- * each of CRASH_JOURNAL and CRASH_WEAK (disk.h). --only makes one again and leaves its directory; with --make as it was
- * after the cut, and nothing looks at it. With --lying the disk only says that it syncs: then losses must be found, or
- * this program is blind.
+ * all are made: behind each entry what a mere kill leaves, each write torn at 512 and at 4,096 bytes, what was synced
+ * and nothing else, and as many of CRASH_JOURNAL and CRASH_WEAK (disk.h). With --prefixes the first two are all made,
+ * and the sample is one of the others. --only makes one again and leaves its directory; with --make as it was after the
+ * cut, and nothing looks at it. With --lying the disk only says that it syncs: then losses must be found, or this
+ * program is blind.
  *
  * Writes lines of fields with tabs: `broken FAULT STAGE NUMBER:KIND:SEED moment sentence`, where the stage is `cut`,
  * `rebuild` or `restore`, and at the end `tries N`, of which `rebuilt N` and `restored N` went through those stages,
- * too, and `possible N`: how many cuts there are without --cuts.
+ * too, and `prefixes N` were prefixes or torn; `possible N M`: how many cuts there are without --cuts, of which M are
+ * prefixes or torn.
  */
 #include "disk.h"
 #include "promises.h"
@@ -39,12 +41,12 @@
 #include <unistd.h>
 
 #define JOBS_MAX 64
-#define MANY 2       /* of CRASH_JOURNAL and CRASH_WEAK at each moment */
+#define BLOCKS 2     /* sizes of what a disk writes at once: disk_crash */
 #define TIME_MAX 120 /* seconds for one cut */
 
 /* Shared by all processes. */
 struct counts {
-    _Atomic uint64_t tries, rebuilt, restored;
+    _Atomic uint64_t tries, prefixes, rebuilt, restored;
 };
 
 struct power {
@@ -54,10 +56,11 @@ struct power {
     struct promises promises;
     struct settings *settings;
     const char *directory;
-    uint64_t cuts, seed, rebuild_every, possible;
+    uint64_t cuts, seed, rebuild_every;
+    uint64_t possible, prefixes; /* the second are among the first, and all of them are made with is_prefixes */
     unsigned jobs, job;
-    /* --only */
-    bool is_only, is_make, is_lying;
+    bool is_prefixes, is_lying;
+    bool is_only, is_make;
     uint64_t only_number, only_seed;
     enum crash_kind only_kind;
 };
@@ -328,43 +331,65 @@ static void make_cut(struct cut *c)
         remove_all(c->directory);
 }
 
+/* What was done up to the cut, in that order: whole, or with its last write torn. */
+static bool is_prefix(enum crash_kind kind)
+{
+    return kind == CRASH_PREFIX || kind == CRASH_TORN;
+}
+
 static bool is_wanted(struct power *p, const struct cut *c)
 {
     if (p->is_only)
         return c->number == p->only_number && c->kind == p->only_kind && c->seed == p->only_seed;
     if (c->number % p->jobs != p->job)
         return false;
-    return p->cuts == 0 || p->cuts >= p->possible || mix(c->seed, p->seed) % p->possible < p->cuts;
+    if (p->is_prefixes && is_prefix(c->kind))
+        return true;
+    uint64_t others = p->possible - (p->is_prefixes ? p->prefixes : 0);
+    return p->cuts == 0 || p->cuts >= others || mix(c->seed, p->seed) % others < p->cuts;
 }
 
-/* The cuts behind the entry that was played last: those that are wanted are made, or all only counted. How many there
- * are. */
-static uint64_t cut_here(struct power *p, const struct disk *disk, uint64_t number, uint64_t moment, bool is_count)
+/* How many cuts of a kind there are behind the entry that was played last. */
+static unsigned count_cuts(const struct disk *disk, enum crash_kind kind)
 {
-    uint64_t count = 0;
+    switch (kind) {
+    case CRASH_PREFIX:
+        return disk_has_changed(disk);
+    case CRASH_TORN:
+        return disk_may_tear(disk) ? BLOCKS : 0;
+    case CRASH_BARE:
+        return 1;
+    default:
+        return BLOCKS;
+    }
+}
+
+static void count_here(struct power *p, const struct disk *disk)
+{
     for (unsigned kind = 0; kind < CRASH_KIND_COUNT; kind++) {
-        if (kind == CRASH_TORN && !disk_may_tear(disk))
-            continue;
-        if ((kind == CRASH_PREFIX || kind == CRASH_TORN) && !disk_has_changed(disk))
-            continue;
-        unsigned times = kind == CRASH_PREFIX || kind == CRASH_BARE ? 1 : MANY;
-        for (unsigned i = 0; i < times; i++) {
-            /* 32 bits, so that people can say it. */
-            uint64_t seed = mix(mix(number, p->seed), kind * 16 + i) >> 32;
-            if (p->is_only)
-                seed = p->only_seed;
-            struct cut c = {p, disk, number, moment, seed, kind, .stage = "cut"};
-            count++;
-            if (!is_count && is_wanted(p, &c)) {
-                uint64_t before = atomic_fetch_add(&p->counts->tries, 1);
-                c.is_special = p->is_only || (p->rebuild_every && before % p->rebuild_every == 0);
-                make_cut(&c);
-            }
-            if (p->is_only)
-                break;
+        unsigned count = count_cuts(disk, kind);
+        p->possible += count;
+        p->prefixes += is_prefix(kind) ? count : 0;
+    }
+}
+
+/* Makes those that are wanted of the cuts behind the entry that was played last. */
+static void cut_here(struct power *p, const struct disk *disk, uint64_t number, uint64_t moment)
+{
+    for (unsigned kind = 0; kind < CRASH_KIND_COUNT; kind++) {
+        unsigned count = count_cuts(disk, kind);
+        for (unsigned i = 0; i < (p->is_only && count ? 1 : count); i++) {
+            /* 32 bits, so that people can say it; the last one is the size of a block. */
+            uint64_t seed = (mix(mix(number, p->seed), kind * 16 + i) >> 32 & ~UINT64_C(1)) | i;
+            struct cut c = {p, disk, number, moment, p->is_only ? p->only_seed : seed, kind, .stage = "cut"};
+            if (!is_wanted(p, &c))
+                continue;
+            uint64_t before = atomic_fetch_add(&p->counts->tries, 1);
+            atomic_fetch_add(&p->counts->prefixes, is_prefix(kind));
+            c.is_special = p->is_only || (p->rebuild_every && before % p->rebuild_every == 0);
+            make_cut(&c);
         }
     }
-    return count;
 }
 
 static const struct recorded *entry_at(const struct power *p, uint64_t at)
@@ -372,23 +397,24 @@ static const struct recorded *entry_at(const struct power *p, uint64_t at)
     return (const struct recorded *)((const char *)p->recording + at);
 }
 
-/* 0 with the number of cuts that there are. */
-static int play(struct power *p, bool is_count, uint64_t *count)
+/* All of the recording: makes the cuts, or only counts them. 0 or -errno, which is said. */
+static int play(struct power *p, bool is_count)
 {
     struct disk *disk = disk_new(p->recording->root);
     uint64_t tail = p->recording->tail, number = 0;
     int rc = disk ? 0 : -ENOMEM;
     struct buf problem;
     buf_init(&problem, 1024);
-    *count = 0;
     if (rc == 0 && p->is_lying)
         disk_lie(disk);
     for (uint64_t at = RECORDING_BEGIN; rc == 0 && at < tail; number++) {
         const struct recorded *entry = entry_at(p, at);
         at += entry->size;
         rc = disk_play(disk, entry, &problem);
-        if (rc == 0)
-            *count += cut_here(p, disk, number, at, is_count);
+        if (rc == 0 && is_count)
+            count_here(p, disk);
+        else if (rc == 0)
+            cut_here(p, disk, number, at);
     }
     if (rc != 0)
         fprintf(stderr, "power_check: entry %" PRIu64 ": %.*s %s\n", number, SPAN_ARG(buf_span(&problem)),
@@ -401,13 +427,12 @@ static int play(struct power *p, bool is_count, uint64_t *count)
 static int run_jobs(struct power *p)
 {
     pid_t children[JOBS_MAX];
-    uint64_t count;
     int worst = 0, status;
     for (unsigned i = 0; i < p->jobs; i++) {
         children[i] = fork();
         if (children[i] == 0) {
             p->job = i;
-            _exit(play(p, false, &count) ? EXIT_FAILURE : EXIT_SUCCESS);
+            _exit(play(p, false) ? EXIT_FAILURE : EXIT_SUCCESS);
         }
     }
     for (unsigned i = 0; i < p->jobs; i++)
@@ -415,9 +440,10 @@ static int run_jobs(struct power *p)
             worst = EXIT_FAILURE;
     char line[200];
     snprintf(line, sizeof(line),
-             "tries\t%" PRIu64 "\nrebuilt\t%" PRIu64 "\nrestored\t%" PRIu64 "\npossible\t%" PRIu64 "\n",
-             atomic_load(&p->counts->tries), atomic_load(&p->counts->rebuilt), atomic_load(&p->counts->restored),
-             p->possible);
+             "tries\t%" PRIu64 "\nprefixes\t%" PRIu64 "\nrebuilt\t%" PRIu64 "\nrestored\t%" PRIu64
+             "\npossible\t%" PRIu64 "\t%" PRIu64 "\n",
+             atomic_load(&p->counts->tries), atomic_load(&p->counts->prefixes), atomic_load(&p->counts->rebuilt),
+             atomic_load(&p->counts->restored), p->possible, p->prefixes);
     say(line);
     return worst;
 }
@@ -438,11 +464,15 @@ static bool parse_only(struct power *p, const char *text)
 
 static bool parse_options(struct power *p, int argc, char **argv)
 {
-    static const struct option options[] = {
-        {"cuts", required_argument, NULL, 'c'}, {"seed", required_argument, NULL, 's'},
-        {"jobs", required_argument, NULL, 'j'}, {"rebuild", required_argument, NULL, 'r'},
-        {"only", required_argument, NULL, 'o'}, {"make", no_argument, NULL, 'm'},
-        {"lying", no_argument, NULL, 'l'},      {0}};
+    static const struct option options[] = {{"cuts", required_argument, NULL, 'c'},
+                                            {"seed", required_argument, NULL, 's'},
+                                            {"jobs", required_argument, NULL, 'j'},
+                                            {"rebuild", required_argument, NULL, 'r'},
+                                            {"only", required_argument, NULL, 'o'},
+                                            {"make", no_argument, NULL, 'm'},
+                                            {"lying", no_argument, NULL, 'l'},
+                                            {"prefixes", no_argument, NULL, 'p'},
+                                            {0}};
     uint64_t jobs = 1;
     for (int option; (option = getopt_long(argc, argv, "", options, NULL)) != -1;) {
         struct span value = span_text(optarg ? optarg : "");
@@ -451,10 +481,11 @@ static bool parse_options(struct power *p, int argc, char **argv)
                        : option == 'j' ? span_parse_u64(value, JOBS_MAX, &jobs) && jobs > 0
                        : option == 'r' ? span_parse_u64(value, INT64_MAX, &p->rebuild_every)
                        : option == 'o' ? parse_only(p, optarg)
-                                       : false;
+                                       : option == 'm' || option == 'l' || option == 'p';
         p->is_make = p->is_make || option == 'm';
         p->is_lying = p->is_lying || option == 'l';
-        if (!is_good && option != 'm' && option != 'l')
+        p->is_prefixes = p->is_prefixes || option == 'p';
+        if (!is_good)
             return false;
     }
     p->jobs = (unsigned)jobs;
@@ -483,10 +514,10 @@ int main(int argc, char **argv)
     struct buf problem;
     buf_init(&problem, 4096);
     if (!parse_options(&p, argc, argv)) {
-        fprintf(
-            stderr,
-            "usage: power_check RECORDING PROMISES CONFIG DIRECTORY [--cuts N] [--seed N] [--jobs N] [--rebuild N]\n"
-            "       power_check RECORDING PROMISES CONFIG DIRECTORY --only NUMBER:KIND:SEED [--make]\n");
+        fprintf(stderr,
+                "usage: power_check RECORDING PROMISES CONFIG DIRECTORY [--cuts N [--prefixes]] [--seed N] [--jobs N]\n"
+                "                   [--rebuild N]\n"
+                "       power_check RECORDING PROMISES CONFIG DIRECTORY --only NUMBER:KIND:SEED [--make]\n");
         return 64;
     }
     const char *trouble = map_recording(&p, argv[optind]);
@@ -502,7 +533,7 @@ int main(int argc, char **argv)
         rc = p.counts ? 0 : -ENOMEM;
     }
     if (rc == 0 && !p.is_only)
-        rc = play(&p, true, &p.possible);
+        rc = play(&p, true);
     if (rc == 0)
         rc = run_jobs(&p);
     else

@@ -149,10 +149,19 @@ def test_faults_at_the_end_do_not_hide_the_loss():
 
 def test_a_cut_is_one_try_and_a_fault_goes_to_its_promise():
     outcomes = [Outcome(promise) for promise in power.PROMISES]
-    for line in ("tries 80", "rebuilt 8", "restored 0", "possible 3000", "broken lost cut 1:bare:2 5 gone", "broken torn rebuild 1:weak:3 5 torn"):
+    for line in ("tries 80", "prefixes 30", "rebuilt 8", "restored 0", "possible 3000 900", "broken lost cut 1:bare:2 5 gone", "broken torn rebuild 1:weak:3 5 torn"):
         power.take_line(line.split(" ", 5), outcomes, 1)
     assert run.count_tries(outcomes) == 80 and [outcome.tries for outcome in outcomes] == [80, 80, 80, 8, 0, 0]
     assert [outcome.lost for outcome in outcomes] == [1, 0, 0, 1, 0, 0] and not outcomes[power.RESTORED].held()
+
+
+def test_each_prefix_means_each():
+    figures = {power.PREFIXES: 899, power.POSSIBLE_PREFIXES: 900}
+    power.look_for_gaps(power.EFFORTS["test"], figures)
+    for effort in ("full", "long"):
+        with pytest.raises(Broken, match="of 900 prefixes only 899"):
+            power.look_for_gaps(power.EFFORTS[effort], figures)
+        power.look_for_gaps(power.EFFORTS[effort], figures | {power.PREFIXES: 900})
 
 
 def found(code, said):
