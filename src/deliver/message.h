@@ -18,8 +18,8 @@ struct message {
     uint64_t piece_at;
 };
 
-/* Fetches the facts and the body's beginning: all of a small message. 0; -ENOENT when it is gone; or another negative
- * errno, all of them passing. Afterwards it is due to be closed. */
+/* Fetches the facts and the body's beginning: all of a small message. 0; -ENOENT when it is gone, -EBADMSG when it is
+ * damaged; or another negative errno, all of them passing. Afterwards it is due to be closed. */
 MUST_USE int message_open(struct fiber *self, struct message *m, struct courier *c, uint64_t id);
 void message_close(struct message *m);
 /* As struct smtp_client_message wants it; `message` is a struct message. */

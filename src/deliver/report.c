@@ -77,12 +77,12 @@ static void fill_recipient(const struct writing *w, const struct entry *e, struc
         r->retry_until = (e->created_at < now ? e->created_at : now) + w->settings->courier.give_up * NANOSECONDS;
 }
 
-/* Of a message that is gone, or can't be read, the report says what is known without it. */
+/* Of a message that is gone, or damaged, the report says what is known without it. */
 static int read_message(struct fiber *self, struct writing *w)
 {
     int error = message_open(self, &w->message, w->courier, first_entry(w->report)->message_id);
     w->has_message = !error;
-    return error == -ENOENT || error == -EIO ? 0 : error;
+    return error == -ENOENT || error == -EBADMSG ? 0 : error;
 }
 
 /* The report's end: the message that it is about, piece by piece. */

@@ -260,10 +260,16 @@ int view_message_damaged(const struct view_message *m, int error)
     return -EIO;
 }
 
-static int damaged(const struct wanted *w, int error)
+/* Says so where the message itself is the trouble; any other error (no descriptor, no memory) passes. */
+static int judge(const struct view_message *m, int error)
+{
+    return error == -EBADMSG || error == -EIO || error == -ENOENT ? view_message_damaged(m, error) : error;
+}
+
+static int judge_wanted(const struct wanted *w, int error)
 {
     struct view_message m = {w->volume, w->message_id, w->position, w->stored, w->size};
-    return view_message_damaged(&m, error);
+    return judge(&m, error);
 }
 
 /* How many of the rows fit: the first always, as a piece where it is larger. */
@@ -304,7 +310,7 @@ static int read_pieces(struct view *v, const struct wanted *wanted, size_t count
             return 0;
         }
         if (rc != 0)
-            return rc == -ENOMEM ? rc : damaged(w, rc);
+            return judge_wanted(w, rc);
     }
     return 0;
 }
@@ -335,7 +341,7 @@ int view_fetch(struct view *v, uint64_t mailbox_id, const uint32_t *uids, size_t
         if (rc == 0)
             rc = read_pieces(v, wanted, count, offset, max_bytes, pieces, piece_count, out);
     }
-    return rc == -EAGAIN ? damaged(&wanted[0], -ENOENT) : rc;
+    return rc == -EAGAIN ? judge_wanted(&wanted[0], -ENOENT) : rc;
 }
 
 /* ---- One message, by its id ---- */
@@ -355,9 +361,6 @@ int view_message_find(struct view *v, uint64_t message_id, struct view_message *
 int view_message_read(struct view *v, const struct view_message *m, uint64_t offset, uint32_t max_bytes,
                       struct span *facts, struct buf *out)
 {
-    int fd = file_of(v, m->volume);
-    if (fd == -ENOENT)
-        return -EAGAIN;
     struct wanted w = {.volume = m->volume,
                        .message_id = m->message_id,
                        .position = m->position,
@@ -366,14 +369,14 @@ int view_message_read(struct view *v, const struct view_message *m, uint64_t off
     struct window window = {0, 0};
     struct record_header h;
     int rc;
-    if (fd >= 0 && offset == 0 && m->size <= max_bytes && m->stored <= FETCH_MAX) {
+    if (offset == 0 && m->size <= max_bytes && m->stored <= FETCH_MAX) {
         rc = whole_message(v, &w, 1, &window, out);
         if (rc == 0 && record_header_parse(buf_span(&v->window), &h))
             *facts = span_head(span_skip(buf_span(&v->window), RECORD_HEADER_SIZE), h.facts_size);
     } else {
         uint64_t rest = m->size - offset;
-        rc = fd < 0 ? fd : part_of_message(v, &w, offset, rest < max_bytes ? rest : max_bytes, out);
+        rc = part_of_message(v, &w, offset, rest < max_bytes ? rest : max_bytes, out);
         *facts = buf_span(&v->window);
     }
-    return rc == 0 || rc == -ENOMEM ? rc : view_message_damaged(m, rc);
+    return rc == -ENOENT ? -EAGAIN : judge(m, rc);
 }

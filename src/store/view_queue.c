@@ -168,13 +168,13 @@ int view_queue_fetch(struct view *v, uint64_t message_id, uint64_t offset, uint3
                      struct message_facts *facts, uint64_t *total, struct buf *out)
 {
     size_t start = out->size;
+    struct view_message m;
     int rc = -EAGAIN;
     if (message_id > INT64_MAX || max_bytes == 0)
         return -EINVAL;
     max_bytes = max_bytes > FETCH_MAX ? FETCH_MAX : max_bytes;
     /* A volume that was compacted between the look-up and the reading: the second look finds the new place. */
     for (int attempt = 0; rc == -EAGAIN && attempt < 3; attempt++) {
-        struct view_message m;
         struct span bytes;
         buf_truncate(out, start);
         rc = view_message_find(v, message_id, &m);
@@ -183,9 +183,12 @@ int view_queue_fetch(struct view *v, uint64_t message_id, uint64_t offset, uint3
         *total = m.size;
         rc = offset > m.size ? -EINVAL : view_message_read(v, &m, offset, max_bytes, &bytes, out);
         if (rc == 0 && (!message_facts_parse(bytes, arena, facts) || facts->message_id != message_id))
-            rc = view_message_damaged(&m, -EBADMSG);
+            rc = arena->is_starved ? -ENOMEM : view_message_damaged(&m, -EBADMSG);
     }
-    return rc == -EAGAIN ? -EIO : rc;
+    if (rc == -EAGAIN)
+        rc = view_message_damaged(&m, -ENOENT);
+    /* Not the database's -EIO, which may pass: without the message a report is written only when it can't be had. */
+    return rc == -EIO ? -EBADMSG : rc;
 }
 
 /* ---- Lists ---- */

@@ -40,7 +40,7 @@ MUST_USE int view_queue_entries(struct view *v, struct span destination, uint64_
                                 size_t limit, struct arena *arena, struct queue_entry **entries, size_t *count);
 
 /* A message's facts (in the arena), the size of its body, and a piece of that, appended to `out`. 0; -ENOENT: it is
- * gone; -EINVAL: the offset is behind its end; -EIO: damaged (logged); another negative errno. */
+ * gone; -EINVAL: the offset is behind its end; -EBADMSG: damaged (logged); another negative errno, which may pass. */
 MUST_USE int view_queue_fetch(struct view *v, uint64_t message_id, uint64_t offset, uint32_t max_bytes,
                               struct arena *arena, struct message_facts *facts, uint64_t *total, struct buf *out);
 

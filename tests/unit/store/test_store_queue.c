@@ -752,6 +752,15 @@ static void a_message_is_fetched(void **state)
     }
     assert_int_equal(view_queue_fetch(&v, id, total + 1, 10, &arena, &facts, &total, &out), -EINVAL);
     assert_int_equal(view_queue_fetch(&v, id + 1, 0, 10, &arena, &facts, &total, &out), -ENOENT);
+    view_release(&v);
+    char volume[256], aside[256];
+    fixture_path(&f, "volumes/0001.vol", volume);
+    fixture_path(&f, "aside", aside);
+    assert_int_equal(rename(volume, aside), 0);
+    view_start(&f, &v);
+    assert_int_equal(view_queue_fetch(&v, id, 0, 10, &arena, &facts, &total, &out), -EBADMSG);
+    assert_int_equal(rename(aside, volume), 0);
+    assert_int_equal(view_queue_fetch(&v, id, 0, 10, &arena, &facts, &total, &out), 0);
     struct delivery_result done = {id, 1, DELIVERY_DONE, 0, {NULL, 0}};
     results(&f, &done, 1);
     assert_int_equal(view_queue_fetch(&v, id, 0, 10, &arena, &facts, &total, &out), -ENOENT);
